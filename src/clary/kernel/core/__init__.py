@@ -1,0 +1,1 @@
+"""Names, time, errors and context: the vocabulary of the whole house."""

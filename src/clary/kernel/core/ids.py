@@ -1,0 +1,28 @@
+"""Identifiers: unguessable, and in the shapes AWS gives them."""
+
+import secrets
+import string
+import uuid
+
+_ALPHANUMERIC = string.ascii_uppercase + string.digits
+
+
+def new_id() -> str:
+    """32 hexadecimal characters."""
+    return secrets.token_hex(16)
+
+
+def new_uuid() -> str:
+    """A request id or token as AWS writes it: lower-case, with dashes."""
+    return str(uuid.UUID(bytes=secrets.token_bytes(16), version=4))
+
+
+def short_id(length: int = 12) -> str:
+    """Lower-case letters and digits; names the server makes up end in one."""
+    alphabet = string.ascii_lowercase + string.digits
+    return "".join(secrets.choice(alphabet) for _ in range(length))
+
+
+def prefixed_id(prefix: str, length: int = 16) -> str:
+    """An IAM-style unique id such as `AROA` followed by upper-case letters and digits."""
+    return prefix + "".join(secrets.choice(_ALPHANUMERIC) for _ in range(length))
