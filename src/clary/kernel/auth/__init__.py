@@ -1,0 +1,29 @@
+"""Who is asking, and may they: keys, signatures, policies.
+
+What the gateway calls, in order. `request` is anything with `method: str`, `path: str` (raw, as on the wire, no
+query), `query: str` (raw), `headers: Mapping[str, str]` (lower-case names; repeated ones joined by a comma):
+
+    signatures.peek_scope(request) -> Scope | None
+        Before routing; checks nothing. None: the request is not signed (anonymous).
+        Scope(access_key, region, service, kind); kind is "header", "query", "v2-header" or "v2-query".
+        Signature version 2 names no region and no service: region is "" and service "s3".
+        Raises AwsError when an Authorization header or query is there but malformed.
+
+    signatures.verify(request, scope, find_credential, *, now, body=None, style=None, skew_seconds=900.0) -> Identity
+        `find_credential(access_key) -> Credential | None` is `platform.keys.find`. `body` is the whole body (b"" for
+        none), already read, for every service but S3; pass None for S3, whose body is checked while it is read.
+        `style` picks how errors are spelled: "s3", "query", "json" (JSON 1.x, CBOR) or "rest" (rest-json); by default
+        the scope's service decides. Raises AwsError.
+        Identity(credential, scope, body): `identity.credential.principal` is the Principal.
+
+    payload.decoded(identity, request, chunks, *, checksums={}) -> AsyncIterator[bytes]
+        For S3: the body with aws-chunked framing taken off. Checks hash, chunk signatures, trailer, lengths and (for
+        the algorithms in `checksums`: name -> constructor of an object with update() and digest()) the trailing
+        checksum, and raises AwsError at the end of a body that fails: commit nothing before the iterator ends.
+        `payload.decoded_length(request) -> int | None` is the length without framing.
+
+    policies.authorize(principal, action, resource, context) -> Decision      free for the account root
+        `decision.allowed`; `policies.denied(principal, action, resource, decision) -> AwsError` is what to raise.
+
+    keys.Keys(platform...).find(access_key) -> Credential | None              see keys.py
+"""
