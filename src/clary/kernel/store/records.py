@@ -1,0 +1,263 @@
+"""Records as rooms use them: dataclasses in tables bound to an account and a region.
+
+    @record("training_job", version=1)
+    @dataclass(frozen=True, slots=True)
+    class TrainingJob: ...
+
+    jobs = ctx.records(TrainingJob)
+    jobs.create("my-job", job, status="InProgress")
+
+A record's fields are JSON values (dicts and lists included), spelled as on the wire where they come from it.
+When a field changes its meaning, raise `version` and give `upgrades` a function from the old document to the new.
+"""
+
+import base64
+import binascii
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, is_dataclass
+from typing import Any, Generic, Literal, TypeVar, cast
+
+import orjson
+
+from clary.kernel.core.clock import Clock
+from clary.kernel.core.errors import validation
+from clary.kernel.store.contract import Change, Conflict, Delete, Insert, Key, Query, Replace, Row, SortColumn, Store
+
+T = TypeVar("T")
+Document = dict[str, Any]
+Scope = Literal["region", "account", "global"]
+
+_MAX_TRIES = 50
+
+
+@dataclass(frozen=True, slots=True)
+class RecordType:
+    """What `@record` says about a dataclass."""
+
+    kind: str
+    version: int
+    scope: Scope
+    upgrades: Mapping[int, Callable[[Document], Document]]
+
+
+def record(
+    kind: str,
+    *,
+    version: int,
+    scope: Scope = "region",
+    upgrades: Mapping[int, Callable[[Document], Document]] | None = None,
+) -> Callable[[type[T]], type[T]]:
+    """Mark a dataclass as a record. `scope` says whether its names are unique in a region, an account, or at all.
+
+    `upgrades[n]` turns a document of version n into one of version n + 1.
+    """
+    missing = [old for old in range(1, version) if old not in (upgrades or {})]
+    if missing:
+        raise TypeError(f"record {kind!r} is at version {version} but has no upgrade from {missing}")
+
+    def mark(cls: type[T]) -> type[T]:
+        if not is_dataclass(cls):
+            raise TypeError(f"{cls.__name__} must be a dataclass to be a record")
+        _types[cls] = RecordType(kind, version, scope, upgrades or {})
+        return cls
+
+    return mark
+
+
+_types: dict[type, RecordType] = {}
+
+
+def record_type(cls: type) -> RecordType:
+    """What `@record` said about `cls`."""
+    return _types[cls]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry(Generic[T]):
+    """A record with its envelope. Times are epoch seconds."""
+
+    value: T
+    name: str
+    account: str
+    region: str
+    status: str
+    parent: str
+    created_at: float
+    updated_at: float
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T]):
+    """Some entries, and the token of the rest when there is more."""
+
+    entries: list[Entry[T]]
+    next_token: str | None
+
+    def __iter__(self) -> Iterator[Entry[T]]:
+        return iter(self.entries)
+
+
+class Table(Generic[T]):
+    """The records of one type within one account and region; without them (None), those of all.
+
+    Writes are durable once they return. `update` rereads and retries when someone else wrote in between.
+    """
+
+    def __init__(self, store: Store, clock: Clock, cls: type[T], account: str | None, region: str | None) -> None:
+        self._store = store
+        self._clock = clock
+        self._cls = cls
+        self._type = _types[cls]
+        self._account = "" if self._type.scope == "global" else account
+        self._region = region if self._type.scope == "region" else ""
+
+    def within(self, account: str, region: str) -> "Table[T]":
+        """The same records, of one account and region."""
+        return Table(self._store, self._clock, self._cls, account, region)
+
+    def get(self, name: str) -> Entry[T] | None:
+        found = self._store.get(self._key(name))
+        return None if found is None else self._entry(found)
+
+    def create(
+        self, name: str, value: T, *, status: str = "", parent: str = "", also: Sequence[Change] = ()
+    ) -> Entry[T]:
+        """Add a record, together with the changes in `also`. Raises AlreadyExists when the name is taken."""
+        rows = self._store.apply([self.insertion(name, value, status=status, parent=parent), *also])
+        return self._entry(cast(Row, rows[0]))
+
+    def insertion(self, name: str, value: T, *, status: str = "", parent: str = "") -> Insert:
+        """The change that would add a record, to be applied together with others."""
+        now = self._clock.now()
+        return Insert(Row(self._key(name), orjson.dumps(value), self._type.version, status, parent, now, now, 0))
+
+    def replace(self, entry: Entry[T], value: T, *, status: str | None = None, parent: str | None = None) -> Entry[T]:
+        """Write over the version that was read. Raises Conflict when someone else wrote since."""
+        row = Row(
+            Key(self._type.kind, entry.account, entry.region, entry.name),
+            orjson.dumps(value),
+            self._type.version,
+            entry.status if status is None else status,
+            entry.parent if parent is None else parent,
+            entry.created_at,
+            self._clock.now(),
+            entry.version,
+        )
+        return self._entry(cast(Row, self._store.apply([Replace(row)])[0]))
+
+    def update(
+        self, name: str, change: Callable[[T], T | None], *, status: Callable[[T], str] | None = None
+    ) -> Entry[T] | None:
+        """Change a record by a function that may run more than once; return it, or None when it is gone.
+
+        `change` gets the stored value and returns the new one, or None to leave it. `status` derives the
+        envelope's status from the new value.
+        """
+        for _ in range(_MAX_TRIES):
+            entry = self.get(name)
+            if entry is None:
+                return None
+            value = change(entry.value)
+            if value is None:
+                return entry
+            try:
+                return self.replace(entry, value, status=None if status is None else status(value))
+            except Conflict:
+                continue
+        raise Conflict(f"{self._type.kind} {name!r} kept changing")
+
+    def put(self, name: str, value: T, *, status: str = "", parent: str = "") -> Entry[T]:
+        """Create the record or write over whatever is there."""
+        for _ in range(_MAX_TRIES):
+            entry = self.get(name)
+            try:
+                if entry is None:
+                    return self.create(name, value, status=status, parent=parent)
+                return self.replace(entry, value, status=status, parent=parent)
+            except Conflict:
+                continue
+        raise Conflict(f"{self._type.kind} {name!r} kept changing")
+
+    def delete(self, name: str, *, version: int | None = None) -> bool:
+        """Remove a record; False when it was not there. With a version, raises Conflict unless it is that one."""
+        try:
+            self._store.apply([Delete(self._key(name), version)])
+        except Conflict:
+            if version is not None:
+                raise
+            return False
+        return True
+
+    def all(self, **filters: Any) -> list[Entry[T]]:
+        """Every record that matches; the filters are those of `Query`."""
+        return [self._entry(row) for row in self._store.select(self._query(**filters))]
+
+    def count(self, **filters: Any) -> int:
+        return self._store.count(self._query(**filters))
+
+    def page(
+        self,
+        limit: int,
+        token: str | None = None,
+        *,
+        sort: SortColumn = "name",
+        descending: bool = False,
+        **filters: Any,
+    ) -> Page[T]:
+        """Up to `limit` records after `token`. Raises ValidationException when the token is not one of ours."""
+        query = self._query(
+            sort=sort, descending=descending, after=_read_token(token, sort), limit=limit + 1, **filters
+        )
+        rows = self._store.select(query)
+        more = rows[limit:]
+        entries = [self._entry(row) for row in rows[:limit]]
+        return Page(entries, _token(rows[limit - 1], sort) if more else None)
+
+    def _query(self, *, status: str | Sequence[str] | None = None, **filters: Any) -> Query:
+        statuses = (status,) if isinstance(status, str) else None if status is None else tuple(status)
+        return Query(self._type.kind, self._account, self._region, statuses=statuses, **filters)
+
+    def _key(self, name: str) -> Key:
+        if self._account is None or self._region is None:
+            raise TypeError(f"this table of {self._type.kind} spans accounts: use within(account, region) first")
+        return Key(self._type.kind, self._account, self._region, name)
+
+    def _entry(self, row: Row) -> Entry[T]:
+        document = orjson.loads(row.body)
+        for version in range(row.schema, self._type.version):
+            document = self._type.upgrades[version](document)
+        return Entry(
+            self._cls(**document),
+            row.key.name,
+            row.key.account,
+            row.key.region,
+            row.status,
+            row.parent,
+            row.created_at,
+            row.updated_at,
+            row.version,
+        )
+
+
+def _token(row: Row, sort: SortColumn) -> str:
+    value = row.key.name if sort == "name" else getattr(row, sort)
+    return base64.urlsafe_b64encode(orjson.dumps([sort, value, row.key.account, row.key.region, row.key.name])).decode()
+
+
+def _read_token(token: str | None, sort: SortColumn) -> tuple[str | float, str, str, str] | None:
+    if not token:
+        return None
+    try:
+        found = orjson.loads(base64.urlsafe_b64decode(token))
+        column, value, account, region, name = found
+    except (ValueError, TypeError, binascii.Error):
+        raise validation(f"NextToken is not valid: {token!r}") from None
+    wanted = (str, int, float) if sort.endswith("_at") else (str,)
+    if (
+        column != sort
+        or not isinstance(value, wanted)
+        or not all(isinstance(part, str) for part in (account, region, name))
+    ):
+        raise validation("NextToken belongs to a list with another order: send the same parameters as before")
+    return value, account, region, name

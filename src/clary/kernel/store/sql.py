@@ -1,0 +1,207 @@
+"""The record store over SQLAlchemy Core: one table, any SQL database; SQLite embedded.
+
+SQLite runs in WAL mode with synchronous FULL, so that a commit is on disk when it returns, and every write
+begins IMMEDIATE, so that two writers queue instead of failing half-way.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
+
+from clary.kernel.store.contract import AlreadyExists, Change, Conflict, Delete, Insert, Key, Query, Replace, Row
+
+SCHEMA_RELEASE = 1
+_BUSY_TIMEOUT_MS = 30_000
+
+_metadata = sa.MetaData()
+_records = sa.Table(
+    "records",
+    _metadata,
+    sa.Column("kind", sa.String, primary_key=True),
+    sa.Column("account", sa.String, primary_key=True),
+    sa.Column("region", sa.String, primary_key=True),
+    sa.Column("name", sa.String, primary_key=True),
+    sa.Column("parent", sa.String, nullable=False),
+    sa.Column("status", sa.String, nullable=False),
+    sa.Column("created_at", sa.Float, nullable=False),
+    sa.Column("updated_at", sa.Float, nullable=False),
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("schema", sa.Integer, nullable=False),
+    sa.Column("body", sa.LargeBinary, nullable=False),
+    sa.Index("records_created", "kind", "account", "region", "created_at", "name"),
+    sa.Index("records_updated", "kind", "account", "region", "updated_at", "name"),
+    sa.Index("records_status", "kind", "status"),
+    sa.Index("records_parent", "kind", "account", "region", "parent", "name"),
+    sqlite_with_rowid=False,
+)
+_release = sa.Table("schema_release", _metadata, sa.Column("release", sa.Integer, primary_key=True))
+
+_get = sa.select(_records).where(
+    _records.c.kind == sa.bindparam("kind"),
+    _records.c.account == sa.bindparam("account"),
+    _records.c.region == sa.bindparam("region"),
+    _records.c.name == sa.bindparam("name"),
+)
+
+
+class SqlStore:
+    """A `Store` in a SQL database. Open with `open_sqlite`."""
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self._engine = engine
+        self._reader = engine.execution_options(isolation_level="AUTOCOMMIT")
+        with engine.begin() as connection:
+            _metadata.create_all(connection)
+            found = connection.execute(sa.select(_release.c.release)).scalar()
+            if found is None:
+                connection.execute(_release.insert().values(release=SCHEMA_RELEASE))
+            elif found > SCHEMA_RELEASE:
+                raise RuntimeError(
+                    f"the records were written by a newer Clary (schema release {found}, this one knows "
+                    f"{SCHEMA_RELEASE}): upgrade Clary or choose another home"
+                )
+
+    def get(self, key: Key) -> Row | None:
+        with self._reader.connect() as connection:
+            found = connection.execute(_get, _columns_of(key)).one_or_none()
+        return None if found is None else _row(found)
+
+    def apply(self, changes: Sequence[Change]) -> list[Row | None]:
+        with self._engine.begin() as connection:
+            return [_carry_out(connection, change) for change in changes]
+
+    def select(self, query: Query) -> list[Row]:
+        statement = _matching(sa.select(_records), query)
+        columns = [_records.c[query.sort], _records.c.account, _records.c.region, _records.c.name]
+        if query.after is not None:
+            seen = sa.tuple_(*columns)
+            last = sa.tuple_(*(sa.literal(value) for value in query.after))
+            statement = statement.where(seen < last if query.descending else seen > last)
+        statement = statement.order_by(*(column.desc() if query.descending else column.asc() for column in columns))
+        if query.limit is not None:
+            statement = statement.limit(query.limit)
+        with self._reader.connect() as connection:
+            return [_row(found) for found in connection.execute(statement)]
+
+    def count(self, query: Query) -> int:
+        statement = _matching(sa.select(sa.func.count()).select_from(_records), query)
+        with self._reader.connect() as connection:
+            return int(connection.execute(statement).scalar_one())
+
+    def clear(self) -> None:
+        with self._engine.begin() as connection:
+            connection.execute(_records.delete())
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+
+def open_sqlite(path: Path) -> SqlStore:
+    """Open, and create where it is missing, the embedded store in the file `path`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    engine = sa.create_engine(
+        f"sqlite+pysqlite:///{path}", connect_args={"check_same_thread": False, "timeout": _BUSY_TIMEOUT_MS / 1000}
+    )
+
+    @sa.event.listens_for(engine, "connect")
+    def configure(connection: Any, _: Any) -> None:
+        connection.isolation_level = None  # the driver must not begin transactions of its own
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", f"busy_timeout={_BUSY_TIMEOUT_MS}"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @sa.event.listens_for(engine, "begin")
+    def begin(connection: sa.Connection) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    return SqlStore(engine)
+
+
+def _carry_out(connection: sa.Connection, change: Change) -> Row | None:
+    match change:
+        case Insert(row):
+            fresh = _with_version(row, 1)
+            try:
+                connection.execute(_records.insert().values(_values(fresh)))
+            except IntegrityError as error:
+                raise AlreadyExists(str(row.key)) from error
+            return fresh
+        case Replace(row):
+            fresh = _with_version(row, row.version + 1)
+            values = {name: value for name, value in _values(fresh).items() if name != "created_at"}
+            written = connection.execute(_records.update().where(_is(row.key, row.version)).values(values))
+            if written.rowcount != 1:
+                raise Conflict(str(row.key))
+            return fresh
+        case Delete(key, version):
+            if connection.execute(_records.delete().where(_is(key, version))).rowcount != 1:
+                raise Conflict(str(key))
+            return None
+
+
+def _is(key: Key, version: int | None) -> sa.ColumnElement[bool]:
+    same = sa.and_(*(_records.c[name] == value for name, value in _columns_of(key).items()))
+    return same if version is None else sa.and_(same, _records.c.version == version)
+
+
+def _matching(statement: sa.Select[Any], query: Query) -> sa.Select[Any]:
+    columns = _records.c
+    conditions: list[sa.ColumnElement[bool]] = [columns.kind == query.kind]
+    for column, value in (
+        (columns.account, query.account),
+        (columns.region, query.region),
+        (columns.parent, query.parent),
+    ):
+        if value is not None:
+            conditions.append(column == value)
+    if query.statuses is not None:
+        conditions.append(columns.status.in_(query.statuses))
+    if query.name_contains is not None:
+        conditions.append(sa.func.instr(columns.name, query.name_contains) > 0)
+    if query.name_prefix:
+        conditions.append(columns.name >= query.name_prefix)
+        conditions.append(columns.name < query.name_prefix[:-1] + chr(ord(query.name_prefix[-1]) + 1))
+    for column, low, high in (
+        (columns.created_at, query.created_after, query.created_before),
+        (columns.updated_at, query.updated_after, query.updated_before),
+    ):
+        if low is not None:
+            conditions.append(column >= low)
+        if high is not None:
+            conditions.append(column <= high)
+    return statement.where(*conditions)
+
+
+def _columns_of(key: Key) -> dict[str, str]:
+    return {"kind": key.kind, "account": key.account, "region": key.region, "name": key.name}
+
+
+def _with_version(row: Row, version: int) -> Row:
+    return Row(row.key, row.body, row.schema, row.status, row.parent, row.created_at, row.updated_at, version)
+
+
+def _values(row: Row) -> dict[str, Any]:
+    return _columns_of(row.key) | {
+        "parent": row.parent,
+        "status": row.status,
+        "created_at": row.created_at,
+        "updated_at": row.updated_at,
+        "version": row.version,
+        "schema": row.schema,
+        "body": row.body,
+    }
+
+
+def _row(found: Any) -> Row:
+    return Row(
+        Key(found.kind, found.account, found.region, found.name),
+        found.body,
+        found.schema,
+        found.status,
+        found.parent,
+        found.created_at,
+        found.updated_at,
+        found.version,
+    )
