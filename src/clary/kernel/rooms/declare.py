@@ -1,0 +1,61 @@
+"""The words a room uses about itself. They only mark: nothing happens at import."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple, TypeVar
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What a room is called and what it is for. `number` is its row in the systems table; support rooms have none."""
+
+    name: str
+    title: str
+    summary: str
+    number: int | None = None
+
+
+class Claim(NamedTuple):
+    """An operation a function handles; `resource` is what authorisation asks about."""
+
+    service: str
+    operation: str
+    resource: str
+
+
+class Period(NamedTuple):
+    """How a reconciler is woken."""
+
+    topic: str
+    every_seconds: float
+
+
+CLAIMS = "__clary_claims__"
+PERIOD = "__clary_period__"
+
+
+def operation(service: str, name: str, *, resource: str = "*") -> Callable[[F], F]:
+    """Mark a function as the handler of an operation.
+
+    `resource` names what is acted on, for authorisation: the resource part of an ARN of the same service with input
+    members in braces, as in `training-job/{TrainingJobName}`; or a whole ARN that starts with `arn:`.
+    """
+
+    def mark(function: F) -> F:
+        claims = getattr(function, CLAIMS, ())
+        setattr(function, CLAIMS, (*claims, Claim(service, name, resource)))
+        return function
+
+    return mark
+
+
+def reconciler(topic: str, *, every_seconds: float) -> Callable[[F], F]:
+    """Mark a function as the reconciler of `topic`, run on `platform.wake(topic, key)` and on the period."""
+
+    def mark(function: F) -> F:
+        setattr(function, PERIOD, Period(topic, every_seconds))
+        return function
+
+    return mark

@@ -1,0 +1,102 @@
+"""The platform a room acts on: everything the kernel offers, opened when first used.
+
+The same class serves the gateway, the controller and job shims: each opens only what it touches, over one home.
+"""
+
+import asyncio
+from functools import cached_property
+from threading import Lock
+from typing import TypeVar
+
+from clary.kernel.auth.keys import Keys
+from clary.kernel.auth.principals import Principal
+from clary.kernel.core.clock import Clock, SystemClock
+from clary.kernel.core.ids import new_uuid
+from clary.kernel.core.settings import Settings
+from clary.kernel.events import Waker
+from clary.kernel.jobs import Executor
+from clary.kernel.kv import KeyValue, open_kv
+from clary.kernel.objects import Objects, open_objects
+from clary.kernel.rooms.context import Context
+from clary.kernel.rooms.registry import Registry
+from clary.kernel.store import Store, Table
+from clary.kernel.store.sql import open_sqlite
+from clary.kernel.telemetry import Logs, Metrics
+
+T = TypeVar("T")
+
+
+class Platform:
+    """The kernel of one home. Close it when done. Safe to share between threads."""
+
+    def __init__(self, settings: Settings, clock: Clock | None = None) -> None:
+        self.settings = settings
+        self.clock: Clock = clock or SystemClock()
+        self.loop: asyncio.AbstractEventLoop | None = None
+        self.executor: Executor | None = None
+        self._kvs: dict[str, KeyValue] = {}
+        self._kvs_lock = Lock()
+
+    @cached_property
+    def store(self) -> Store:
+        return open_sqlite(self.settings.home / "records.db")
+
+    @cached_property
+    def objects(self) -> Objects:
+        return open_objects(self.settings.home, self.kv("objects"), self.clock)
+
+    @cached_property
+    def logs(self) -> Logs:
+        return Logs(self.kv("logs"), self.clock)
+
+    @cached_property
+    def metrics(self) -> Metrics:
+        return Metrics(self.kv("metrics"), self.clock)
+
+    @cached_property
+    def keys(self) -> Keys:
+        return Keys(self.store, self.clock, self.settings)
+
+    @cached_property
+    def registry(self) -> Registry:
+        return Registry()
+
+    @cached_property
+    def _waker(self) -> Waker:
+        return Waker(self.settings.home)
+
+    def kv(self, domain: str) -> KeyValue:
+        """The ordered key-value space of a domain; one environment each, so that domains do not wait for another."""
+        with self._kvs_lock:
+            if domain not in self._kvs:
+                self._kvs[domain] = open_kv(self.settings.home, domain)
+            return self._kvs[domain]
+
+    def records(self, cls: type[T]) -> Table[T]:
+        """The records of a type in all accounts and regions."""
+        return Table(self.store, self.clock, cls, None, None)
+
+    def wake(self, topic: str, key: str | None = None) -> None:
+        """Hint the controller that there is work; never blocks, may be lost."""
+        self._waker.wake(topic, key)
+
+    def acting_as_root(self, account: str, region: str, service: str, operation: str) -> Context:
+        """A context for what the platform does on an account's behalf, as reconcilers do."""
+        return Context(
+            self, self.registry.model(service, operation), Principal("root", account), account, region, new_uuid()
+        )
+
+    def call(self, account: str, region: str, service: str, operation: str, **params: object) -> dict[str, object]:
+        """Call a room on an account's behalf. Blocks."""
+        return self.registry.call(self.acting_as_root(account, region, service, operation), params)
+
+    def close(self) -> None:
+        """Close what was opened."""
+        opened = vars(self)
+        for name in ("objects", "logs", "metrics", "_waker", "store"):
+            part = opened.pop(name, None)
+            if part is not None and hasattr(part, "close"):
+                part.close()
+        for kv in self._kvs.values():
+            kv.close()
+        self._kvs.clear()
