@@ -87,7 +87,7 @@ class Loop:
         while True:
             try:
                 again_seconds = reconciler.run(key)
-            except Exception:
+            except Exception:  # noqa: BLE001 - whatever a reconciler meets, the others must go on
                 _log.exception("reconciling %s %s failed; trying again", topic, key or "(all)")
                 again_seconds = _RETRY_SECONDS
             with self._lock:
