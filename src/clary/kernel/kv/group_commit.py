@@ -1,0 +1,159 @@
+"""One writer thread per domain and process that lets concurrent writers share a commit.
+
+While one commit waits for the disk, further changes queue up; the next commit takes them all. So a lone writer pays one
+sync, and a hundred writers pay one sync together.
+"""
+
+import asyncio
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from queue import Empty, SimpleQueue
+from typing import Any, NamedTuple
+
+from clary.kernel.kv.contract import KeyValueError, Transaction
+
+Change = Callable[[Transaction], Any]
+
+LARGEST_BATCH = 1000
+
+
+class Outcome(NamedTuple):
+    """What became of one change: `error` is None when it is durable."""
+
+    result: Any
+    error: BaseException | None
+
+
+class _Waiter:
+    """A change and whoever waits for it: a thread, or a future of an event loop."""
+
+    __slots__ = ("change", "done", "future", "loop", "outcome")
+
+    def __init__(self, change: Change, loop: asyncio.AbstractEventLoop | None = None) -> None:
+        self.change = change
+        self.outcome: Outcome | None = None
+        self.loop = loop
+        self.future: asyncio.Future[Any] | None = None
+        self.done: threading.Lock | None = None
+        if loop is not None:
+            self.future = loop.create_future()
+        else:
+            # A lock held until the answer is there is the cheapest event of the interpreter.
+            self.done = threading.Lock()
+            self.done.acquire()
+
+
+def _answer_futures(waiters: list[_Waiter]) -> None:
+    for waiter in waiters:
+        assert waiter.future is not None
+        assert waiter.outcome is not None
+        if waiter.future.done():
+            continue
+        if waiter.outcome.error is None:
+            waiter.future.set_result(waiter.outcome.result)
+        else:
+            waiter.future.set_exception(waiter.outcome.error)
+
+
+class GroupCommit:
+    """Queue changes for `commit`, which applies a batch of them in one transaction and says what became of each."""
+
+    def __init__(self, name: str, commit: Callable[[Sequence[Change]], list[Outcome]]) -> None:
+        self._name = name
+        self._commit = commit
+        self._queue: SimpleQueue[_Waiter | None] = SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._starting = threading.Lock()
+        self._closed = False
+
+    def write(self, change: Change) -> Any:
+        """Return the result of `change` once it is durable, or raise what it raised."""
+        if threading.current_thread() is self._thread:
+            raise RuntimeError("a change must not start another write to the same domain")
+        waiter = _Waiter(change)
+        self._submit(waiter)
+        assert waiter.done is not None
+        waiter.done.acquire()
+        assert waiter.outcome is not None
+        if waiter.outcome.error is not None:
+            raise waiter.outcome.error
+        return waiter.outcome.result
+
+    def write_async(self, change: Change) -> asyncio.Future[Any]:
+        """Return a future of the running loop for the result of `change`."""
+        waiter = _Waiter(change, asyncio.get_running_loop())
+        self._submit(waiter)
+        assert waiter.future is not None
+        return waiter.future
+
+    def close(self) -> None:
+        """Commit what was accepted, then stop. Writes from now on are refused."""
+        with self._starting:
+            self._closed = True
+            thread = self._thread
+            self._queue.put(None)
+        if thread is not None:
+            thread.join()
+
+    def _submit(self, waiter: _Waiter) -> None:
+        if self._thread is None or self._closed:
+            self._start()
+        self._queue.put(waiter)
+
+    def _start(self) -> None:
+        with self._starting:
+            if self._closed:
+                raise KeyValueError(f"the domain {self._name} was closed")
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name=f"kv-{self._name}", daemon=True)
+                self._thread.start()
+
+    def _run(self) -> None:
+        while (first := self._queue.get()) is not None:
+            batch = [first]
+            last = False
+            while len(batch) < LARGEST_BATCH:
+                try:
+                    waiter = self._queue.get_nowait()
+                except Empty:
+                    break
+                if waiter is None:
+                    last = True
+                    break
+                batch.append(waiter)
+            self._settle(batch)
+            if last:
+                break
+        self._refuse_stragglers()
+
+    def _settle(self, batch: list[_Waiter]) -> None:
+        try:
+            outcomes = self._commit([waiter.change for waiter in batch])
+        except BaseException as error:  # noqa: BLE001 - every waiter must hear of it; this thread has no caller
+            outcomes = [Outcome(None, error)] * len(batch)
+        self._answer(batch, outcomes)
+
+    def _answer(self, batch: list[_Waiter], outcomes: Sequence[Outcome]) -> None:
+        futures: dict[asyncio.AbstractEventLoop, list[_Waiter]] = defaultdict(list)
+        for waiter, outcome in zip(batch, outcomes, strict=True):
+            waiter.outcome = outcome
+            if waiter.loop is not None:
+                futures[waiter.loop].append(waiter)
+            else:
+                assert waiter.done is not None
+                waiter.done.release()
+        for loop, waiters in futures.items():
+            try:
+                loop.call_soon_threadsafe(_answer_futures, waiters)
+            except RuntimeError:
+                # The loop was closed while its callers waited: nobody is left to hear the answer.
+                continue
+
+    def _refuse_stragglers(self) -> None:
+        """Answer whoever queued a change while `close` was under way."""
+        refusal = Outcome(None, KeyValueError(f"the domain {self._name} was closed"))
+        while not self._queue.empty():
+            waiter = self._queue.get()
+            if waiter is not None:
+                self._answer([waiter], [refusal])
