@@ -79,8 +79,9 @@ class Channel:
     `path` is relative to /opt/ml and defaults to `input/data/<name>`.
     `shard_index` of `shard_count` is this host's share under ShardedByS3Key; (0, 1) is FullyReplicated.
     `shuffle_seed` shuffles the order of S3 keys (manifest entries for manifests); in Pipe mode anew each epoch.
-    `uri` names a prefix for S3Prefix, one object for both manifests. Under S3Prefix all keys that begin with it
-    are taken; a file's place below `path` is its key after the last "/" of the prefix.
+    `uri` names a prefix for S3Prefix, one object for both manifests. Under S3Prefix all keys that begin with it are
+    taken; below `path`, `p/train/a` lies at `a` for the prefix `p/train` and at `train/a` for `p/tr`.
+    `gzip` unpacks each object; `record_io` wraps each in a record (Pipe mode only, as on AWS).
     """
 
     name: str
@@ -170,7 +171,8 @@ class HostSpec:
     `files` are texts written before the start, by path relative to /opt/ml (`input/config/hyperparameters.json`).
     `peers` maps every host name of the job, this one too, to its address; they resolve inside the sandbox.
     `network=False` leaves only a loopback of its own. `warm` names a preloaded interpreter ("python:xgboost,pandas")
-    that may stand ready; the job behaves the same without. `port` is where a service listens; it must be set for one.
+    that may stand ready for `python -m clary.runtime ...`; the job behaves the same without.
+    A service listens on `port`, or on a Unix socket at `socket` (relative to /opt/ml), which works without network too.
     `max_runtime_seconds` counts from Running, None is without limit.
     """
 
@@ -195,6 +197,7 @@ class HostSpec:
     network: bool = True
     peers: dict[str, str] = field(default_factory=dict)
     port: int | None = None
+    socket: str | None = None
     warm: str | None = None
     wake: Wake | None = None
     cwd: str = ML_ROOT
@@ -205,8 +208,8 @@ class HostSpec:
                 raise InvalidSpec(f"{what} {name!r} is not a safe name: use letters, digits, '.', '_' and '-'.")
         if not self.argv:
             raise InvalidSpec("argv is empty: name a program to run.")
-        if self.kind is Kind.SERVICE and not self.port:
-            raise InvalidSpec("a service needs the port that it listens on.")
+        if self.kind is Kind.SERVICE and not (self.port or self.socket):
+            raise InvalidSpec("a service needs the port or the socket that it listens on.")
         names = [channel.name for channel in self.channels]
         if len(set(names)) != len(names):
             raise InvalidSpec(f"channel names repeat: {', '.join(names)}.")
@@ -215,6 +218,7 @@ class HostSpec:
             *(channel.place for channel in self.channels),
             *(model.path for model in self.models),
             *(output.path for output in self.outputs),
+            *([self.socket] if self.socket else []),
         ):
             if path.startswith("/") or ".." in path.split("/") or "\0" in path or not path.strip("/."):
                 raise InvalidSpec(f"path {path!r} must be relative to {ML_ROOT} and stay inside it.")
@@ -266,7 +270,8 @@ class Observation:
     `phases` holds when each phase passed so far began. `outcome` and what describes it are None before `ENDED`.
     `reason` is the process's own failure file (at most 1,024 characters), else its last lines, else what went wrong
     around it; `failure` says whose fault. `outputs` lists the S3 URIs that were stored whole.
-    `healthy` is whether a service last answered its ping; None until it did once.
+    `healthy` is whether a service last answered its ping; None until it did once. `socket` is the absolute path where
+    the service's Unix socket is reached from outside. `pid` is the main process, `shim_pid` who looks after it.
     """
 
     job: str
@@ -282,7 +287,9 @@ class Observation:
     outputs: tuple[str, ...] = ()
     bytes_downloaded: int = 0
     pid: int | None = None
+    shim_pid: int | None = None
     port: int | None = None
+    socket: str | None = None
     healthy: bool | None = None
 
     @property

@@ -1,0 +1,222 @@
+"""The folder of one host: all that its shim, its starter and its observers share.
+
+<home>/jobs/<job>/<host>/
+    spec.json    what to run; written whole before the folder appears, never changed
+    lock         held by the shim for as long as it lives; holds its pid
+    state.json   the latest observation; replaced atomically, durable before it is seen
+    stop         exists once somebody asked to stop
+    control      a FIFO that wakes the shim to look for `stop`
+    log.txt      what the process printed
+    shim.log     what went wrong in the shim itself
+    box/         what the sandbox sees: ml (/opt/ml), env (the interpreter's environment), tmp, etc
+"""
+
+import contextlib
+import errno
+import fcntl
+import os
+import shutil
+import signal
+import stat
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from clary.kernel.core.ids import new_id
+from clary.kernel.jobs.contract import HostSpec, Observation, Outcome, Phase
+
+_LOST = "The process that looked after this host died, and the host with it. Start a new attempt."
+
+
+class HostFolder:
+    """Reads and writes the folder. Holds no state but, in the shim, the lock."""
+
+    def __init__(self, home: Path, job: str, host: str) -> None:
+        self.home = home
+        self.job = job
+        self.host = host
+        self.path = home / "jobs" / job / host
+        self.box = self.path / "box"
+        self.ml = self.box / "ml"
+        self.log = self.path / "log.txt"
+        self.shim_log = self.path / "shim.log"
+        self.control = self.path / "control"
+        self._spec = self.path / "spec.json"
+        self._state = self.path / "state.json"
+        self._stop = self.path / "stop"
+        self._lock = self.path / "lock"
+        self._lock_fd: int | None = None
+
+    def create(self, spec: HostSpec) -> bool:
+        """Make the folder with its spec, durably; False when it is there already."""
+        draft = self.path.parent / f".{self.host}.{new_id()}"
+        draft.mkdir(parents=True)
+        _write_durably(draft / "spec.json", spec.to_json())
+        os.mkfifo(draft / "control")
+        try:
+            draft.rename(self.path)
+        except OSError as error:
+            if error.errno not in {errno.ENOTEMPTY, errno.EEXIST}:
+                raise
+            shutil.rmtree(draft)
+            return False
+        _sync_folder(self.path.parent)
+        _sync_folder(self.path.parent.parent)
+        return True
+
+    def spec(self) -> HostSpec:
+        return HostSpec.from_json(self._spec.read_text())
+
+    def take(self) -> bool:
+        """Become this host's shim. False when there is one already, or was: a host runs once."""
+        fd = os.open(self._lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        if not _try_lock(fd) or self._state.exists():
+            os.close(fd)
+            return False
+        os.ftruncate(fd, 0)
+        os.write(fd, str(os.getpid()).encode())
+        self._lock_fd = fd
+        return True
+
+    def save(self, observation: Observation) -> None:
+        _write_durably(self._state, observation.to_json())
+
+    def saved(self) -> Observation | None:
+        """What the shim wrote last, whether or not it still lives."""
+        try:
+            return Observation.from_json(self._state.read_text())
+        except FileNotFoundError:
+            return None
+
+    def observe(self) -> Observation | None:
+        """What the shim wrote last, or that it died before it was done."""
+        found = self.saved()
+        if found is None:
+            return Observation(self.job, self.host, Phase.PENDING) if self._spec.exists() else None
+        if found.ended or self._alive():
+            return found
+        # The shim may have written its last word and left between the two looks above.
+        found = self.saved()
+        if found is None or found.ended:
+            return found
+        return _lost(found)
+
+    def request_stop(self) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            _write_durably(self._stop, "")
+            self.poke()
+
+    def poke(self) -> None:
+        """Wake the shim, if there is one."""
+        with contextlib.suppress(OSError):
+            fd = os.open(self.control, os.O_WRONLY | os.O_NONBLOCK)
+            try:
+                os.write(fd, b"\n")
+            finally:
+                os.close(fd)
+
+    def stop_requested(self) -> bool:
+        return self._stop.exists()
+
+    def remove(self) -> None:
+        """Kill the shim if it lives, and remove all that is kept of the host."""
+        self._kill_shim()
+        grave = self.home / "jobs" / ".trash"
+        grave.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            self.path.rename(grave / new_id())
+        with contextlib.suppress(OSError):
+            self.path.parent.rmdir()
+        empty(grave)
+
+    def _alive(self) -> bool:
+        """Whether a shim holds the lock. Asked only once it wrote its state, so that the look never hinders the taking."""
+        try:
+            fd = os.open(self._lock, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return False
+        try:
+            fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError:
+            return True
+        finally:
+            os.close(fd)
+        return False
+
+    def _kill_shim(self) -> None:
+        try:
+            fd = os.open(self._lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except FileNotFoundError:
+            return
+        never = threading.Event()
+        try:
+            while not _try_lock(fd):
+                text = os.pread(fd, 32, 0)  # empty for an instant, between the shim's lock and its word
+                if text:
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(int(text), signal.SIGKILL)
+                never.wait(0.005)
+        finally:
+            os.close(fd)
+
+
+def hosts(home: Path) -> Iterator[tuple[str, str]]:
+    """Every (job, host) with a folder below `home`."""
+    root = home / "jobs"
+    for job in sorted(root.iterdir()) if root.exists() else []:
+        if job.name.startswith(".") or not job.is_dir():
+            continue
+        for host in sorted(job.iterdir()):
+            if not host.name.startswith(".") and (host / "spec.json").exists():
+                yield job.name, host.name
+
+
+def empty(folder: Path) -> None:
+    """Remove everything in `folder`, also what a job made unreadable."""
+
+    def make_writable(function: Callable[..., Any], path: str, _: Any) -> None:
+        with contextlib.suppress(OSError):
+            os.chmod(os.path.dirname(path), stat.S_IRWXU)
+            if not os.path.islink(path):
+                os.chmod(path, stat.S_IRWXU)
+            if function in {os.unlink, os.remove, os.rmdir}:
+                function(path)
+            else:
+                shutil.rmtree(path, ignore_errors=True)
+
+    with contextlib.suppress(FileNotFoundError):
+        for child in folder.iterdir():
+            shutil.rmtree(child, onerror=make_writable)
+
+
+def _try_lock(fd: int) -> bool:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _lost(found: Observation) -> Observation:
+    body = {**found.__dict__, "phase": Phase.ENDED, "outcome": Outcome.LOST, "reason": _LOST, "healthy": None}
+    return Observation(**body)
+
+
+def _write_durably(path: Path, text: str) -> None:
+    """Replace the file so that a reader, or the machine after a crash, sees the old text or the new, whole."""
+    draft = path.with_name(f".{path.name}.{new_id()}")
+    with open(draft, "w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.rename(path)
+    _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
