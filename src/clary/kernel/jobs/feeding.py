@@ -45,11 +45,11 @@ class Feeder:
         self._channel = channel
         self._failed = failed
         self._closed = False
-        self._items: list[Source] | list[Line]
+        self._items: list[Source | Line]
         if channel.data_type is DataType.AUGMENTED_MANIFEST:
-            self._items = list_lines(objects, channel)
+            self._items = [*list_lines(objects, channel)]
         else:
-            self._items = list_sources(objects, channel)
+            self._items = [*list_sources(objects, channel)]
         place = ml / channel.place
         place.parent.mkdir(parents=True, exist_ok=True)
         self._name = place.name
@@ -77,7 +77,7 @@ class Feeder:
         try:
             while not self._closed:
                 self._feed_epoch()
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  # whatever it is, the shim must hear of it
             self._failed(error)
 
     def _feed_epoch(self) -> None:

@@ -4,12 +4,13 @@ import json
 import random
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, TypeVar
 
 from clary.kernel.jobs.contract import Channel, DataType, InputMode
 from clary.kernel.jobs.services import ClientFault, ObjectStore, split_uri
 
 _LONGEST_MANIFEST = 512 * 1024**2
+_Item = TypeVar("_Item")
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Line:
-    """One line of an augmented manifest: its attributes in the channel's order, as text or as the object they refer to."""
+    """One line of an augmented manifest: its attributes in the channel's order, as text or as the object referred to."""
 
     values: tuple[str | Source, ...]
 
@@ -60,7 +61,7 @@ def list_lines(objects: ObjectStore, channel: Channel) -> list[Line]:
     ]
 
 
-def share[T: (Source, Line)](channel: Channel, items: list[T], epoch: int = 0) -> list[T]:
+def share(channel: Channel, items: list[_Item], epoch: int = 0) -> list[_Item]:
     """This host's items in the order of `epoch`. Every host shuffles alike, so that the shards stay disjoint."""
     if channel.shuffle_seed is not None:
         items = items.copy()

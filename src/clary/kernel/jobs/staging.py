@@ -13,7 +13,7 @@ from clary.kernel.jobs.services import ClientFault, ObjectStore, split_uri
 from clary.kernel.jobs.sources import Source, list_sources, safe_place, share
 
 _FOLDERS = ("input/config", "input/data", "model", "output/data", "code")
-_CHUNK = 1024 * 1024
+_CHUNK = 64 * 1024  # gzip may grow a thousandfold: this bounds what one step holds in memory
 _GZIP = zlib.MAX_WBITS | 16
 
 
@@ -109,8 +109,8 @@ def gunzip(path: Path, write: Callable[[bytes], object], uri: str) -> None:
                 while chunk:
                     if stream.eof:
                         stream = zlib.decompressobj(_GZIP)
-                    write(stream.decompress(chunk, _CHUNK * 16))
-                    chunk = stream.unused_data if stream.eof else stream.unconsumed_tail
+                    write(stream.decompress(chunk))
+                    chunk = stream.unused_data
     except zlib.error as error:
         raise ClientFault(f'The object "{uri}" is not valid gzip data: {error}.') from None
     if not stream.eof:
