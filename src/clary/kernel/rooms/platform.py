@@ -8,6 +8,8 @@ from functools import cached_property
 from threading import Lock
 from typing import TypeVar
 
+import orjson
+
 from clary.kernel.auth.keys import Keys
 from clary.kernel.auth.principals import Principal
 from clary.kernel.core.clock import Clock, SystemClock
@@ -89,6 +91,24 @@ class Platform:
     def call(self, account: str, region: str, service: str, operation: str, **params: object) -> dict[str, object]:
         """Call a room on an account's behalf. Blocks."""
         return self.registry.call(self.acting_as_root(account, region, service, operation), params)
+
+    @property
+    def endpoint(self) -> str:
+        """The URL of this home's server, for clients on this machine; empty when none has started."""
+        try:
+            return str(orjson.loads((self.settings.home / "run" / "server.json").read_bytes())["endpoint"])
+        except FileNotFoundError:
+            return ""
+
+    def reset(self) -> None:
+        """Drop all state and running work. Only ephemeral servers do this."""
+        if self.executor is not None:
+            self.executor.end_all()
+        self.store.clear()
+        for folder in (self.settings.home / "kv").iterdir():
+            self.kv(folder.name).clear()
+        self.objects.clear()
+        self.keys.ensure_default()
 
     def close(self) -> None:
         """Close what was opened."""

@@ -1,0 +1,200 @@
+"""One request from socket to answer, as a raw ASGI application.
+
+    peek at the signature's scope → route → verify → parse → dispatch → serialise → send
+
+Nothing stands between the socket and this file, and nothing a client sends ends in anything but an answer: what
+is wrong with a request is an AWS error, what is wrong with us is a 500 with a request id and a logged traceback.
+"""
+
+import logging
+import time
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from clary.gateway import control, cors
+from clary.gateway.access_log import AccessLog
+from clary.gateway.bodies import ClientGone, read_whole, receive_chunks, send_body
+from clary.kernel.auth import payload, refusals, signatures
+from clary.kernel.auth.principals import Principal
+from clary.kernel.auth.signatures import Identity, Scope
+from clary.kernel.core.errors import AwsError
+from clary.kernel.core.ids import new_uuid
+from clary.kernel.objects.checksums import TRAILER_CHECKSUMS
+from clary.kernel.rooms import Body, Context, Platform, Reply
+from clary.kernel.wire import Match, Request, Response, error_codec, route, routes_by_body
+
+_log = logging.getLogger("clary.gateway")
+
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+
+@dataclass(slots=True)
+class Exchange:
+    """What is known so far of a request that is being answered."""
+
+    request: Request
+    receive: Receive
+    request_id: str = field(default_factory=new_uuid)
+    scope: Scope | None = None
+    match: Match | None = None
+    principal: Principal | None = None
+    body_is_read: bool = False
+
+
+class Gateway:
+    """The ASGI application over one platform."""
+
+    def __init__(self, platform: Platform, endpoint: str) -> None:
+        self._platform = platform
+        self._settings = platform.settings
+        self._endpoint = endpoint
+        self._hosts = (endpoint.partition("://")[2].rpartition(":")[0],)
+        self._access_log = AccessLog(self._settings.home / "log" / "access.log") if self._settings.access_log else None
+
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        started = time.perf_counter()
+        exchange = Exchange(_request(scope), receive)
+        try:
+            response = await self._answer(exchange)
+            await send_body(send, response, head=exchange.request.method == "HEAD")
+        except ClientGone:
+            response = Response(499, [])
+        if self._access_log is not None:
+            self._access_log.write(exchange, response, scope.get("client"), time.perf_counter() - started)
+
+    async def _answer(self, exchange: Exchange) -> Response:
+        try:
+            own = await control.answer(self._platform, exchange.request)
+            if own is None:
+                own = cors.preflight(self._platform, exchange.request)
+            if own is not None:
+                return own
+            response = await self._serve(exchange)
+        except AwsError as error:
+            response = _refusal(exchange, error)
+        except ClientGone:
+            raise
+        except Exception:  # noqa: BLE001 - the last line of defence: the client gets a 500, the log the traceback
+            _log.exception("request %s failed: %s %s", exchange.request_id, *_named(exchange))
+            response = _refusal(exchange, _internal(exchange.request_id))
+        cors.decorate(self._platform, exchange.request, response)
+        return response
+
+    async def _serve(self, exchange: Exchange) -> Response:
+        request = exchange.request
+        exchange.scope = scope = signatures.peek_scope(request)
+        service = scope.service if scope is not None and scope.kind.startswith(("header", "query")) else None
+        if routes_by_body(request, service):
+            request.body = await self._read_document(exchange)
+        exchange.match = match = route(request, service, self._hosts)
+        identity = await self._authenticate(exchange, scope)
+        params = match.codec.parse(match.operation, request, match.path_params)
+        reply = await self._platform.registry.invoke(self._context(exchange, match, identity), params)
+        return _response(match, reply, exchange.request_id)
+
+    async def _authenticate(self, exchange: Exchange, scope: Scope | None) -> Identity:
+        """Prove who signed, and leave the request's body checked (or, when streamed, being checked as it is read)."""
+        request, match = exchange.request, exchange.match
+        assert match is not None
+        if scope is None:
+            raise refusals.refuse(
+                refusals.Fault.UNSIGNED,
+                refusals.style_of(match.operation.service),
+                "The request is not signed: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY as `clary env` prints them.",
+            )
+        streams_body = match.operation.service == "s3"
+        if not streams_body and not exchange.body_is_read:
+            request.body = await self._read_document(exchange)
+        identity = signatures.verify(
+            request,
+            scope,
+            self._platform.keys.find,
+            now=self._platform.clock.now(),
+            body=None if streams_body else request.body,
+            skew_seconds=self._settings.clock_skew_seconds,
+        )
+        exchange.principal = identity.credential.principal
+        if streams_body:
+            await self._attach_body(exchange, match, identity)
+        return identity
+
+    async def _attach_body(self, exchange: Exchange, match: Match, identity: Identity) -> None:
+        request = exchange.request
+        streamed = match.operation.streaming_input is not None
+        limit = self._settings.max_body_bytes if streamed else self._settings.max_document_bytes
+        chunks = receive_chunks(request, exchange.receive, limit, self._settings.body_timeout_seconds)
+        decoded = payload.decoded(identity, request, chunks, checksums=TRAILER_CHECKSUMS)
+        if streamed:
+            request.body = Body(decoded, payload.decoded_length(request))
+        else:
+            request.body = await read_whole(decoded)
+
+    async def _read_document(self, exchange: Exchange) -> bytes:
+        exchange.body_is_read = True
+        chunks = receive_chunks(
+            exchange.request,
+            exchange.receive,
+            self._settings.max_document_bytes,
+            self._settings.body_timeout_seconds,
+        )
+        return await read_whole(chunks)
+
+    def _context(self, exchange: Exchange, match: Match, identity: Identity) -> Context:
+        return Context(
+            self._platform,
+            match.operation,
+            identity.credential.principal,
+            identity.credential.principal.account,
+            identity.scope.region or self._settings.region,
+            exchange.request_id,
+            self._endpoint,
+            exchange.request.headers,
+        )
+
+
+def _request(scope: Mapping[str, Any]) -> Request:
+    headers: dict[str, str] = {}
+    for raw_name, raw_value in scope["headers"]:
+        name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
+        headers[name] = f"{headers[name]},{value}" if name in headers else value
+    return Request(
+        scope["method"], scope["raw_path"].decode("latin-1"), scope["query_string"].decode("latin-1"), headers
+    )
+
+
+def _response(match: Match, reply: Reply, request_id: str) -> Response:
+    response = match.codec.serialize(match.operation, reply.output, request_id)
+    if reply.status is not None:
+        response.status = reply.status
+    response.headers.extend((name.lower().encode(), value.encode("latin-1")) for name, value in reply.headers.items())
+    return response
+
+
+def _refusal(exchange: Exchange, error: AwsError) -> Response:
+    match = exchange.match
+    service = exchange.scope.service if exchange.scope is not None else None
+    codec = match.codec if match is not None else error_codec(exchange.request, service)
+    return codec.serialize_error(
+        match.operation if match is not None else None,
+        error.code,
+        error.message,
+        error.status,
+        error.members,
+        exchange.request_id,
+    )
+
+
+def _internal(request_id: str) -> AwsError:
+    return AwsError(
+        "InternalFailure", f"Clary met a fault of its own. The log has the details under {request_id}.", status=500
+    )
+
+
+def _named(exchange: Exchange) -> tuple[str, str]:
+    if exchange.match is not None:
+        return exchange.match.operation.service, exchange.match.operation.name
+    return exchange.request.method, exchange.request.path

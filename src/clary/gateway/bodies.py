@@ -1,0 +1,93 @@
+"""Bodies in and out of ASGI: bounded in size and patience on the way in, unhurried and uncopied on the way out."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from typing import Any
+
+from clary.kernel.core.errors import AwsError
+from clary.kernel.rooms import FileBody
+from clary.kernel.wire import Request, Response
+
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+_FILE_CHUNK_BYTES = 1024 * 1024
+
+
+class ClientGone(Exception):
+    """The client closed the connection: there is nobody left to answer."""
+
+
+async def receive_chunks(
+    request: Request, receive: Receive, limit_bytes: int, silence_seconds: float
+) -> AsyncIterator[bytes]:
+    """The request's body as it arrives.
+
+    Raises RequestTimeout when the client falls silent, EntityTooLarge beyond the limit, ClientGone when it hangs up.
+    """
+    declared = request.headers.get("content-length")
+    if declared is not None and declared.isdigit() and int(declared) > limit_bytes:
+        raise _too_large(limit_bytes)
+    received = 0
+    more = True
+    while more:
+        try:
+            message = await asyncio.wait_for(receive(), silence_seconds)
+        except TimeoutError:
+            raise AwsError(
+                "RequestTimeout", f"No part of the body arrived within {silence_seconds:g} seconds.", status=400
+            ) from None
+        if message["type"] == "http.disconnect":
+            raise ClientGone
+        chunk = message.get("body", b"")
+        received += len(chunk)
+        if received > limit_bytes:
+            raise _too_large(limit_bytes)
+        more = message.get("more_body", False)
+        if chunk:
+            yield chunk
+
+
+async def read_whole(chunks: AsyncIterator[bytes]) -> bytes:
+    """All chunks as one; free of copies when there is only one."""
+    parts = [chunk async for chunk in chunks]
+    return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+async def send_body(send: Send, response: Response, *, head: bool) -> None:
+    """Send a response whose body is bytes, a `FileBody` or an async iterator of bytes."""
+    headers, body = response.headers, response.body
+    length = body.length if isinstance(body, FileBody) else len(body) if isinstance(body, bytes) else None
+    if length is not None and not any(name == b"content-length" for name, _ in headers):
+        headers.append((b"content-length", str(length).encode()))
+    await send({"type": "http.response.start", "status": response.status, "headers": headers})
+    if head or response.status in {204, 304}:
+        await send({"type": "http.response.body", "body": b""})
+    elif isinstance(body, bytes):
+        await send({"type": "http.response.body", "body": body})
+    elif isinstance(body, FileBody):
+        await _send_file(send, body)
+    else:
+        async for chunk in body:
+            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+
+
+async def _send_file(send: Send, body: FileBody) -> None:
+    descriptor = os.open(body.path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        offset, end = body.offset, body.offset + body.length
+        while True:
+            chunk = os.pread(descriptor, min(_FILE_CHUNK_BYTES, end - offset), offset)
+            offset += len(chunk)
+            more = bool(chunk) and offset < end
+            await send({"type": "http.response.body", "body": chunk, "more_body": more})
+            if not more:
+                return
+    finally:
+        os.close(descriptor)
+
+
+def _too_large(limit_bytes: int) -> AwsError:
+    return AwsError("EntityTooLarge", f"The request body is larger than the {limit_bytes} bytes allowed.", status=413)

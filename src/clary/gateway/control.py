@@ -1,0 +1,33 @@
+"""What is Clary's own, beside AWS: `GET /_clary/health`, and on ephemeral servers `POST /_clary/reset`."""
+
+import asyncio
+
+import orjson
+
+from clary import __version__
+from clary.kernel.rooms import Platform
+from clary.kernel.wire import Request, Response
+
+_PREFIX = "/_clary/"
+_JSON = [(b"content-type", b"application/json")]
+
+
+async def answer(platform: Platform, request: Request) -> Response | None:
+    """The answer to a request below `/_clary/`, or None when it is an AWS request."""
+    if not request.path.startswith(_PREFIX):
+        return None
+    match request.method, request.path.removeprefix(_PREFIX):
+        case "GET", "health":
+            return _json(200, {"status": "ok", "version": __version__})
+        case "POST", "reset" if not platform.settings.ephemeral:
+            return _json(403, {"error": "Only a server started with `clary up --ephemeral` can be reset."})
+        case "POST", "reset" if "origin" in request.headers:
+            return _json(403, {"error": "A web page may not reset the server."})
+        case "POST", "reset":
+            await asyncio.to_thread(platform.reset)
+            return _json(200, {"status": "empty"})
+    return _json(404, {"error": f"Clary has no {request.method} {request.path}."})
+
+
+def _json(status: int, document: dict[str, str]) -> Response:
+    return Response(status, list(_JSON), orjson.dumps(document))

@@ -1,0 +1,7 @@
+"""The composition root: a home, and the processes that share it.
+
+supervisor          `clary up`: binds the port, starts the others, starts them again when they die
+├── gateway (n)     stateless; answers requests
+└── controller (1)  runs the reconcilers
+    └── job hosts   looked after by shims that outlive all of the above
+"""

@@ -1,0 +1,88 @@
+"""The home folder: its layout, who holds it, and how the running server is found."""
+
+import fcntl
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO
+
+import orjson
+
+_FOLDERS = ("run", "log")
+
+
+class HomeInUse(Exception):
+    """Another process holds this home."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServerInfo:
+    """What a running server says about itself in `run/server.json`."""
+
+    pid: int
+    endpoint: str
+    version: str
+    ephemeral: bool
+    region: str
+    started_at: float
+
+
+def prepare(home: Path) -> None:
+    """Make the folders that every process expects. Only the owner may enter the home."""
+    home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    for folder in _FOLDERS:
+        (home / folder).mkdir(exist_ok=True)
+
+
+def hold(home: Path, name: str) -> IO[str]:
+    """Take the lock `name` of this home; it is let go when the file is closed or the process ends.
+
+    Raises HomeInUse with the holder's process id.
+    """
+    handle = (home / "run" / f"{name}.lock").open("a+", encoding="utf-8")
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        handle.seek(0)
+        holder = handle.read().strip() or "unknown"
+        handle.close()
+        raise HomeInUse(f"process {holder} already runs the {name} of {home}") from None
+    handle.truncate(0)
+    handle.write(str(os.getpid()))
+    handle.flush()
+    return handle
+
+
+def is_held(home: Path, name: str) -> bool:
+    """Whether some process holds the lock `name`."""
+    path = home / "run" / f"{name}.lock"
+    if not path.exists():
+        return False
+    with path.open("a+", encoding="utf-8") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
+def announce(home: Path, info: ServerInfo) -> None:
+    """Tell clients and jobs where the server is. Atomic: readers see the old or the new."""
+    path = home / "run" / "server.json"
+    fresh = path.with_suffix(".new")
+    fresh.write_bytes(orjson.dumps(asdict(info)))
+    fresh.replace(path)
+
+
+def withdraw(home: Path) -> None:
+    (home / "run" / "server.json").unlink(missing_ok=True)
+
+
+def running(home: Path) -> ServerInfo | None:
+    """The server that runs over this home, or None."""
+    if not is_held(home, "supervisor"):
+        return None
+    try:
+        return ServerInfo(**orjson.loads((home / "run" / "server.json").read_bytes()))
+    except (FileNotFoundError, orjson.JSONDecodeError, TypeError):
+        return None

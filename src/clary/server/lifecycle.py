@@ -1,0 +1,99 @@
+"""Starting, finding and ending a server from outside: what the command line and tests use."""
+
+import http.client
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import psutil
+
+from clary.executors.process import ProcessExecutor
+from clary.kernel.core.clock import SystemClock
+from clary.kernel.core.settings import Settings
+from clary.kernel.rooms import Platform
+from clary.server import home
+from clary.server.home import ServerInfo
+
+_POLL_SECONDS = 0.02
+_START_SECONDS = 60.0
+_STOP_SECONDS = 30.0
+
+
+class DidNotStart(Exception):
+    """The server ended or stayed silent; the message holds the end of its log."""
+
+
+def start_detached(settings: Settings) -> ServerInfo:
+    """Start a server that outlives this process, and return once it answers. Its output goes to `log/server.log`."""
+    home.prepare(settings.home)
+    log_path = settings.home / "log" / "server.log"
+    with log_path.open("ab") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "clary.cli", "up"],
+            env=os.environ | settings.environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    return wait_until_ready(settings.home, process, log_path)
+
+
+def wait_until_ready(folder: Path, process: subprocess.Popen[bytes], log_path: Path) -> ServerInfo:
+    """Wait for the server that `process` runs over the home `folder` to answer. Raises DidNotStart."""
+    clock, pause = SystemClock(), threading.Event()
+    deadline = clock.monotonic() + _START_SECONDS
+    while clock.monotonic() < deadline and process.poll() is None:
+        info = home.running(folder)
+        if info is not None and info.pid == process.pid and answers(info.endpoint):
+            return info
+        pause.wait(_POLL_SECONDS)
+    lines = log_path.read_text("utf-8", "replace").splitlines() if log_path.exists() else []
+    raise DidNotStart("\n".join(lines[-15:]) or "the server gave no reason")
+
+
+def answers(endpoint: str) -> bool:
+    """Whether a gateway answers at this URL."""
+    where = urlsplit(endpoint)
+    connection = http.client.HTTPConnection(where.hostname or "", where.port, timeout=2)
+    try:
+        connection.request("GET", "/_clary/health")
+        return connection.getresponse().status == 200
+    except OSError:
+        return False
+    finally:
+        connection.close()
+
+
+def stop(info: ServerInfo) -> bool:
+    """Ask a server to end and wait for it; False when it had to be killed."""
+    try:
+        process = psutil.Process(info.pid)
+    except psutil.NoSuchProcess:
+        return True
+    process.send_signal(signal.SIGTERM)
+    try:
+        process.wait(_STOP_SECONDS)
+    except psutil.TimeoutExpired:
+        for part in [*process.children(), process]:
+            part.kill()
+        return False
+    return True
+
+
+def end_hosts(settings: Settings) -> int:
+    """End every job host and model server of this home at once; return how many there were."""
+    if not settings.home.exists():
+        return 0
+    platform = Platform(settings)
+    try:
+        executor = ProcessExecutor(platform)
+        count = executor.end_all()
+        executor.close()
+        return count
+    finally:
+        platform.close()

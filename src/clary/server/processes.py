@@ -1,0 +1,118 @@
+"""The processes below the supervisor: what a gateway and a controller do from start to end.
+
+Each is started as `python -m clary.server.processes gateway|controller` with its settings in the environment.
+"""
+
+import asyncio
+import ctypes
+import gc
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+
+import uvicorn
+
+from clary.executors.process import ProcessExecutor
+from clary.gateway.app import Gateway
+from clary.kernel.core.settings import Settings
+from clary.kernel.events import Alarm
+from clary.kernel.reconcile import Loop, Reconciler
+from clary.kernel.rooms import Platform
+from clary.server import home
+from clary.server.protocol import BoundedProtocol
+
+_PR_SET_PDEATHSIG = 1
+_GRACEFUL_SECONDS = 5
+
+
+def run_gateway(settings: Settings, listener: socket.socket, endpoint: str) -> None:
+    """Answer requests on `listener` until SIGTERM."""
+    platform = Platform(settings)
+    if settings.ephemeral:
+        platform.executor = ProcessExecutor(platform)  # a reset ends what runs
+    gateway = Gateway(platform, endpoint)
+    config = uvicorn.Config(
+        gateway,
+        http=BoundedProtocol,
+        loop="uvloop",
+        lifespan="off",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        date_header=True,
+        proxy_headers=False,
+        ws="none",
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=_GRACEFUL_SECONDS,
+        backlog=2048,
+    )
+    server = uvicorn.Server(config)
+
+    async def serve() -> None:
+        platform.loop = asyncio.get_running_loop()
+        await server.serve([listener])
+
+    len(platform.registry.handlers)  # imported now, so that the first request does not pay for it
+    gc.collect()
+    gc.freeze()
+    with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
+        runner.run(serve())
+    platform.close()
+
+
+def run_controller(settings: Settings) -> None:
+    """Run the reconcilers of this home until SIGTERM. Waits for its turn when another controller is active."""
+    with home.hold(settings.home, "controller"):
+        platform = Platform(settings)
+        executor = ProcessExecutor(platform)
+        platform.executor = executor
+        alarm = Alarm(settings.home)
+        reconcilers = [
+            Reconciler(period.topic, lambda key, run=run: run(platform, key), period.every_seconds)  # type: ignore[misc]
+            for period, run in platform.registry.reconcilers
+        ]
+        loop = Loop(reconcilers, alarm, platform.clock)
+        signal.signal(signal.SIGTERM, lambda *_: loop.stop())
+        loop.run()
+        alarm.close()
+        executor.close()
+        platform.close()
+
+
+def _die_with_parent() -> None:
+    """Ask the kernel to end this process when the supervisor dies; where it cannot, watch for it."""
+    parent = os.getppid()
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        if os.getppid() != parent:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return
+
+    def watch() -> None:
+        pause = threading.Event()
+        while os.getppid() == parent:
+            pause.wait(1.0)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, daemon=True, name="parent-watch").start()
+
+
+def main() -> None:
+    role = sys.argv[1]
+    logging.basicConfig(level=logging.INFO, format=f"%(asctime)s {role} %(levelname)s %(name)s: %(message)s")
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _die_with_parent()
+    settings = Settings.load()
+    if role == "gateway":
+        run_gateway(settings, socket.socket(fileno=int(sys.argv[2])), sys.argv[3])
+    elif role == "controller":
+        run_controller(settings)
+    else:
+        raise SystemExit(f"unknown process {role!r}: expected gateway or controller")
+
+
+if __name__ == "__main__":
+    main()
