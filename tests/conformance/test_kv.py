@@ -1,6 +1,6 @@
 """Every key-value backend keeps the promises of `clary.kernel.kv.contract`.
 
-A backend joins by adding a maker of its `KeyValues` for a home directory to `BACKENDS`.
+A backend joins by adding to `BACKENDS` what opens a domain in a directory.
 """
 
 import asyncio
@@ -20,10 +20,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clary.kernel.kv.contract import MAX_KEY_BYTES, KeyValue, KeyValueError, KeyValues, Transaction, after_prefix
-from clary.kernel.kv.lmdb import LmdbDomains
+from clary.kernel.kv import open_kv
+from clary.kernel.kv.contract import MAX_KEY_BYTES, KeyValue, KeyValueError, Transaction, after_prefix
+from clary.kernel.kv.lmdb import open_lmdb
 
-BACKENDS = {"lmdb": LmdbDomains}
+BACKENDS = {"lmdb": open_lmdb}
 
 
 @pytest.fixture(params=BACKENDS)
@@ -32,14 +33,9 @@ def backend(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def domains(backend: str, tmp_path: Path) -> Iterator[KeyValues]:
-    with closing(BACKENDS[backend](tmp_path / "kv")) as opened:
+def kv(backend: str, tmp_path: Path) -> Iterator[KeyValue]:
+    with closing(BACKENDS[backend](tmp_path / "things")) as opened:
         yield opened
-
-
-@pytest.fixture
-def kv(domains: KeyValues) -> KeyValue:
-    return domains.domain("things")
 
 
 def put(kv: KeyValue, **pairs: str) -> None:
@@ -153,30 +149,40 @@ def test_after_prefix_is_the_first_key_beyond() -> None:
     assert after_prefix(b"\xff") is None
 
 
-def test_domains_are_apart_and_clear_empties_one(domains: KeyValues) -> None:
-    one, two = domains.domain("one"), domains.domain("two")
-    put(one, a="1")
-    put(two, a="2")
-    one.clear()
-    assert list(one.scan()) == []
-    assert two.get(b"a") == b"2"
-    assert domains.domain("two") is two
+def test_clear_empties_one_domain_and_no_other(kv: KeyValue, backend: str, tmp_path: Path) -> None:
+    with closing(BACKENDS[backend](tmp_path / "others")) as other:
+        put(kv, a="1")
+        put(other, a="2")
+        kv.clear()
+        assert list(kv.scan()) == []
+        assert other.get(b"a") == b"2"
+
+
+def test_a_home_has_domains_by_name(tmp_path: Path) -> None:
+    with closing(open_kv(tmp_path, "logs")) as first, closing(open_kv(tmp_path, "logs")) as second:
+        put(first, a="1")
+        assert second.get(b"a") == b"1"
     for name in ("", "../x", ".x", "a/b"):
         with pytest.raises(ValueError, match="cannot name"):
-            domains.domain(name)
+            open_kv(tmp_path, name)
+
+
+def test_a_domain_opened_twice_lives_until_its_last_close(kv: KeyValue, backend: str, tmp_path: Path) -> None:
+    BACKENDS[backend](tmp_path / "things").close()
+    put(kv, a="1")
+    assert kv.get(b"a") == b"1"
 
 
 def test_everything_is_there_after_reopening_and_a_closed_domain_says_so(backend: str, tmp_path: Path) -> None:
-    opened = BACKENDS[backend](tmp_path)
-    kv = opened.domain("things")
+    kv = BACKENDS[backend](tmp_path)
     put(kv, a="1")
-    opened.close()
+    kv.close()
     with pytest.raises(KeyValueError, match="closed"):
         kv.get(b"a")
     with pytest.raises(KeyValueError, match="closed"):
         put(kv, a="2")
     with closing(BACKENDS[backend](tmp_path)) as reopened:
-        assert reopened.domain("things").get(b"a") == b"1"
+        assert reopened.get(b"a") == b"1"
 
 
 def test_concurrent_increments_from_threads_and_a_loop_are_all_counted(kv: KeyValue) -> None:
@@ -215,8 +221,7 @@ def test_long_keys_behave_like_a_sorted_dict(
     data: st.DataObject, name: str, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     model: dict[bytes, bytes] = {}
-    with closing(BACKENDS[name](tmp_path_factory.mktemp("kv"))) as opened:
-        kv = opened.domain("long")
+    with closing(BACKENDS[name](tmp_path_factory.mktemp("kv"))) as kv:
         added = data.draw(st.lists(_long_keys, min_size=1, max_size=30))
         kv.write(lambda tx: [tx.put(key, key[-3:]) for key in added])
         model.update((key, key[-3:]) for key in added)
@@ -247,8 +252,8 @@ def test_processes_share_a_domain(backend: str, tmp_path: Path) -> None:
     program = f"""
         import sys
         from pathlib import Path
-        from {BACKENDS[backend].__module__} import {BACKENDS[backend].__name__} as Domains
-        kv = Domains(Path(sys.argv[1])).domain("things")
+        from {BACKENDS[backend].__module__} import {BACKENDS[backend].__name__} as open_domain
+        kv = open_domain(Path(sys.argv[1]))
         for _ in range(40):
             kv.write(lambda tx: tx.put(b"n", b"%d" % (int(tx.get(b"n") or b"0") + 1)))
     """
@@ -256,16 +261,16 @@ def test_processes_share_a_domain(backend: str, tmp_path: Path) -> None:
     for process in children:
         process.communicate()
         assert process.returncode == 0
-    with closing(BACKENDS[backend](tmp_path)) as opened:
-        assert opened.domain("things").get(b"n") == b"120"
+    with closing(BACKENDS[backend](tmp_path)) as kv:
+        assert kv.get(b"n") == b"120"
 
 
 def test_kill_9_at_a_random_moment_loses_nothing_acknowledged(backend: str, tmp_path: Path) -> None:
     program = f"""
         import sys, threading
         from pathlib import Path
-        from {BACKENDS[backend].__module__} import {BACKENDS[backend].__name__} as Domains
-        kv = Domains(Path(sys.argv[1])).domain("things")
+        from {BACKENDS[backend].__module__} import {BACKENDS[backend].__name__} as open_domain
+        kv = open_domain(Path(sys.argv[1]))
         def work(name):
             n = 0
             while True:
@@ -286,8 +291,7 @@ def test_kill_9_at_a_random_moment_loses_nothing_acknowledged(backend: str, tmp_
         process.send_signal(signal.SIGKILL)
         lines += process.communicate()[0].splitlines(keepends=True)
         acknowledged = {line.strip() for line in lines if line.endswith(b"\n")}
-        with closing(BACKENDS[backend](tmp_path / str(round_number))) as opened:
-            kv = opened.domain("things")
+        with closing(BACKENDS[backend](tmp_path / str(round_number))) as kv:
             stored = dict(kv.scan())
             assert acknowledged
             for pair in acknowledged:
@@ -317,8 +321,7 @@ class TestLmdbMap:
     """What only LMDB has: a map of limited size, shared by processes that cannot see each other's growth."""
 
     def test_grows_when_full_and_applies_each_change_once(self, tmp_path: Path) -> None:
-        with closing(LmdbDomains(tmp_path, map_bytes=256 * 1024)) as opened:
-            kv = opened.domain("things")
+        with closing(open_lmdb(tmp_path, map_bytes=256 * 1024)) as kv:
             for n in range(50):
                 kv.write(lambda tx, n=n: tx.put(b"%03d" % n, bytes(40_000)))
             sizes = [len(value) for _, value in kv.scan()]
@@ -330,14 +333,12 @@ class TestLmdbMap:
         program = """
             import sys
             from pathlib import Path
-            from clary.kernel.kv.lmdb import LmdbDomains
-            domains = LmdbDomains(Path(sys.argv[1]), map_bytes=256 * 1024)
-            kv = domains.domain("things")
+            from clary.kernel.kv.lmdb import open_lmdb
+            kv = open_lmdb(Path(sys.argv[1]), map_bytes=256 * 1024)
             kv.write(lambda tx: [tx.put(b"%04d" % n, bytes(40_000)) for n in range(100)])
-            domains.close()
+            kv.close()
         """
-        with closing(LmdbDomains(tmp_path, map_bytes=256 * 1024)) as opened:
-            kv = opened.domain("things")
+        with closing(open_lmdb(tmp_path, map_bytes=256 * 1024)) as kv:
             kv.write(lambda tx: tx.put(b"a", b"1"))
             process = child(program, tmp_path)
             process.communicate()

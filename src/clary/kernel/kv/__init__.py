@@ -2,3 +2,20 @@
 
 `contract` states the promises; `lmdb` keeps them on one machine for any number of processes.
 """
+
+import re
+from pathlib import Path
+
+from clary.kernel.kv.contract import KeyValue, KeyValueError, Snapshot, Transaction, after_prefix
+from clary.kernel.kv.lmdb import open_lmdb
+
+_DOMAIN = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}")
+
+__all__ = ["KeyValue", "KeyValueError", "Snapshot", "Transaction", "after_prefix", "open_kv"]
+
+
+def open_kv(home: Path, domain: str) -> KeyValue:
+    """Open a domain of a home, created when new. Raises ValueError when no folder could have its name."""
+    if not _DOMAIN.fullmatch(domain):
+        raise ValueError(f"{domain!r} cannot name a key-value domain: use letters, digits, '.', '_' and '-'")
+    return open_lmdb(home / "kv" / domain)

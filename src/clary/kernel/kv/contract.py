@@ -96,14 +96,6 @@ class KeyValue(Protocol):
         """Remove every pair, durably."""
         ...
 
-
-class KeyValues(Protocol):
-    """The domains of one home."""
-
-    def domain(self, name: str) -> KeyValue:
-        """Return the domain called `name`, created when new: letters, digits, `.`, `_`, `-`; no leading `.`."""
-        ...
-
     def close(self) -> None:
-        """Finish what was accepted and release everything. Later calls on the domains raise KeyValueError."""
+        """Give the domain up. Its last user's close finishes what was accepted; later calls raise KeyValueError."""
         ...

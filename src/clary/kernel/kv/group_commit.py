@@ -1,6 +1,6 @@
-"""One writer thread per domain and process that lets concurrent writers share a commit.
+"""One thread that lets concurrent callers share a commit, or any other work that is cheaper for many than for one.
 
-While one commit waits for the disk, further changes queue up; the next commit takes them all. So a lone writer pays one
+While one commit waits for the disk, further items queue up; the next commit takes them all. So a lone writer pays one
 sync, and a hundred writers pay one sync together.
 """
 
@@ -9,29 +9,29 @@ import threading
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
-from clary.kernel.kv.contract import KeyValueError, Transaction
+from clary.kernel.kv.contract import KeyValueError
 
-Change = Callable[[Transaction], Any]
+Item = TypeVar("Item")
 
 LARGEST_BATCH = 1000
 
 
 class Outcome(NamedTuple):
-    """What became of one change: `error` is None when it is durable."""
+    """What became of one item: `error` is None when it is done."""
 
     result: Any
     error: BaseException | None
 
 
-class _Waiter:
-    """A change and whoever waits for it: a thread, or a future of an event loop."""
+class _Waiter(Generic[Item]):
+    """An item and whoever waits for it: a thread, or a future of an event loop."""
 
-    __slots__ = ("change", "done", "future", "loop", "outcome")
+    __slots__ = ("done", "future", "item", "loop", "outcome")
 
-    def __init__(self, change: Change, loop: asyncio.AbstractEventLoop | None = None) -> None:
-        self.change = change
+    def __init__(self, item: Item, loop: asyncio.AbstractEventLoop | None = None) -> None:
+        self.item = item
         self.outcome: Outcome | None = None
         self.loop = loop
         self.future: asyncio.Future[Any] | None = None
@@ -44,7 +44,7 @@ class _Waiter:
             self.done.acquire()
 
 
-def _answer_futures(waiters: list[_Waiter]) -> None:
+def _answer_futures(waiters: list[_Waiter[Any]]) -> None:
     for waiter in waiters:
         assert waiter.future is not None
         assert waiter.outcome is not None
@@ -56,22 +56,22 @@ def _answer_futures(waiters: list[_Waiter]) -> None:
             waiter.future.set_exception(waiter.outcome.error)
 
 
-class GroupCommit:
-    """Queue changes for `commit`, which applies a batch of them in one transaction and says what became of each."""
+class GroupCommit(Generic[Item]):
+    """Queue items for `commit`, which takes a batch of them in order and says what became of each."""
 
-    def __init__(self, name: str, commit: Callable[[Sequence[Change]], list[Outcome]]) -> None:
+    def __init__(self, name: str, commit: Callable[[Sequence[Item]], list[Outcome]]) -> None:
         self._name = name
         self._commit = commit
-        self._queue: SimpleQueue[_Waiter | None] = SimpleQueue()
+        self._queue: SimpleQueue[_Waiter[Item] | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
         self._closed = False
 
-    def write(self, change: Change) -> Any:
-        """Return the result of `change` once it is durable, or raise what it raised."""
+    def run(self, item: Item) -> Any:
+        """Return the result for `item` once it is committed, or raise its error."""
         if threading.current_thread() is self._thread:
-            raise RuntimeError("a change must not start another write to the same domain")
-        waiter = _Waiter(change)
+            raise RuntimeError(f"{self._name}: what is being committed must not wait for another commit")
+        waiter = _Waiter(item)
         self._submit(waiter)
         assert waiter.done is not None
         waiter.done.acquire()
@@ -80,15 +80,15 @@ class GroupCommit:
             raise waiter.outcome.error
         return waiter.outcome.result
 
-    def write_async(self, change: Change) -> asyncio.Future[Any]:
-        """Return a future of the running loop for the result of `change`."""
-        waiter = _Waiter(change, asyncio.get_running_loop())
+    def run_async(self, item: Item) -> asyncio.Future[Any]:
+        """Return a future of the running loop for the result of `item`."""
+        waiter = _Waiter(item, asyncio.get_running_loop())
         self._submit(waiter)
         assert waiter.future is not None
         return waiter.future
 
     def close(self) -> None:
-        """Commit what was accepted, then stop. Writes from now on are refused."""
+        """Commit what was accepted, then stop. Items from now on are refused."""
         with self._starting:
             self._closed = True
             thread = self._thread
@@ -96,7 +96,7 @@ class GroupCommit:
         if thread is not None:
             thread.join()
 
-    def _submit(self, waiter: _Waiter) -> None:
+    def _submit(self, waiter: _Waiter[Item]) -> None:
         if self._thread is None or self._closed:
             self._start()
         self._queue.put(waiter)
@@ -104,9 +104,9 @@ class GroupCommit:
     def _start(self) -> None:
         with self._starting:
             if self._closed:
-                raise KeyValueError(f"the domain {self._name} was closed")
+                raise KeyValueError(f"{self._name} was closed")
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name=f"kv-{self._name}", daemon=True)
+                self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
                 self._thread.start()
 
     def _run(self) -> None:
@@ -127,15 +127,15 @@ class GroupCommit:
                 break
         self._refuse_stragglers()
 
-    def _settle(self, batch: list[_Waiter]) -> None:
+    def _settle(self, batch: list[_Waiter[Item]]) -> None:
         try:
-            outcomes = self._commit([waiter.change for waiter in batch])
+            outcomes = self._commit([waiter.item for waiter in batch])
         except BaseException as error:  # noqa: BLE001 - every waiter must hear of it; this thread has no caller
             outcomes = [Outcome(None, error)] * len(batch)
         self._answer(batch, outcomes)
 
-    def _answer(self, batch: list[_Waiter], outcomes: Sequence[Outcome]) -> None:
-        futures: dict[asyncio.AbstractEventLoop, list[_Waiter]] = defaultdict(list)
+    def _answer(self, batch: list[_Waiter[Item]], outcomes: Sequence[Outcome]) -> None:
+        futures: dict[asyncio.AbstractEventLoop, list[_Waiter[Item]]] = defaultdict(list)
         for waiter, outcome in zip(batch, outcomes, strict=True):
             waiter.outcome = outcome
             if waiter.loop is not None:
@@ -151,8 +151,8 @@ class GroupCommit:
                 continue
 
     def _refuse_stragglers(self) -> None:
-        """Answer whoever queued a change while `close` was under way."""
-        refusal = Outcome(None, KeyValueError(f"the domain {self._name} was closed"))
+        """Answer whoever queued an item while `close` was under way."""
+        refusal = Outcome(None, KeyValueError(f"{self._name} was closed"))
         while not self._queue.empty():
             waiter = self._queue.get()
             if waiter is not None:

@@ -6,7 +6,6 @@ recovery of reader slots that killed processes held, and safety when the process
 """
 
 import os
-import re
 import threading
 import weakref
 from collections.abc import Callable, Iterator, Sequence
@@ -16,18 +15,17 @@ from typing import Any, TypeVar
 import lmdb
 
 from clary.kernel.kv.contract import KeyValueError, Snapshot, Transaction
-from clary.kernel.kv.group_commit import Change, GroupCommit, Outcome
+from clary.kernel.kv.group_commit import GroupCommit, Outcome
 from clary.kernel.kv.trees import Trees
 
 T = TypeVar("T")
+Change = Callable[[Transaction], Any]
 
 # The map reserves addresses, not memory or disk: the file grows as pages are written.
 INITIAL_MAP_BYTES = 4 << 30
 _LARGEST_STEP_BYTES = 256 << 30
 _MOST_READERS = 4096
 _COMMITS_BETWEEN_READER_CHECKS = 1000
-
-_DOMAIN_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}")
 
 _domains: weakref.WeakSet["LmdbDomain"] = weakref.WeakSet()
 
@@ -44,9 +42,10 @@ class LmdbDomain:
     _committing: threading.Lock
     _reading: "threading.RLock"
     _depth: int
-    _writer: GroupCommit
+    _writer: GroupCommit[Change]
 
     def __init__(self, directory: Path, *, map_bytes: int = INITIAL_MAP_BYTES) -> None:
+        self.users = 0
         self._directory = directory
         self._map_bytes = map_bytes
         self._closed = False
@@ -79,10 +78,10 @@ class LmdbDomain:
         return self._read(look)
 
     def write(self, change: Callable[[Transaction], T]) -> T:
-        return self._writer.write(change)  # type: ignore[no-any-return]
+        return self._writer.run(change)  # type: ignore[no-any-return]
 
     async def write_async(self, change: Callable[[Transaction], T]) -> T:
-        return await self._writer.write_async(change)  # type: ignore[no-any-return]
+        return await self._writer.run_async(change)  # type: ignore[no-any-return]
 
     def clear(self) -> None:
         with self._committing:
@@ -94,7 +93,12 @@ class LmdbDomain:
                 raise KeyValueError(f"cannot clear {self._directory}: {error}") from error
 
     def close(self) -> None:
-        """Commit what was accepted and unmap the file."""
+        """Give the domain up; the last user's close commits what was accepted and unmaps the file."""
+        with _shared_lock:
+            self.users -= 1
+            if self.users > 0:
+                return
+            _shared.pop(self._directory, None)
         self._writer.close()
         with self._committing, self._reading:
             self._closed = True
@@ -108,7 +112,7 @@ class LmdbDomain:
         self._committing = threading.Lock()
         self._reading = threading.RLock()
         self._depth = 0
-        self._writer = GroupCommit(self._directory.name, self._commit)
+        self._writer = GroupCommit(f"kv-{self._directory.name}", self._commit)
 
     def _environment(self) -> Any:
         return self._env if self._env is not None else self._open()
@@ -229,33 +233,20 @@ class _Guarded(Trees):
             raise
 
 
-class LmdbDomains:
-    """The domains below one directory, each opened once in a process however often it is asked for."""
+# LMDB forbids a process to open an environment twice, so those who ask for the same one share it.
+_shared: dict[Path, LmdbDomain] = {}
+_shared_lock = threading.Lock()
 
-    def __init__(self, directory: Path, *, map_bytes: int = INITIAL_MAP_BYTES) -> None:
-        self._directory = directory
-        self._map_bytes = map_bytes
-        self._opened: dict[str, LmdbDomain] = {}
-        self._lock = threading.Lock()
 
-    def domain(self, name: str) -> LmdbDomain:
-        """Return the domain called `name`, created when new."""
-        found = self._opened.get(name)
-        if found is not None:
-            return found
-        if not _DOMAIN_NAME.fullmatch(name):
-            raise ValueError(f"{name!r} cannot name a key-value domain: use letters, digits, '.', '_' and '-'")
-        with self._lock:
-            if name not in self._opened:
-                self._opened[name] = LmdbDomain(self._directory / name, map_bytes=self._map_bytes)
-            return self._opened[name]
-
-    def close(self) -> None:
-        """Close every domain."""
-        with self._lock:
-            for domain in self._opened.values():
-                domain.close()
-            self._opened.clear()
+def open_lmdb(directory: Path, *, map_bytes: int = INITIAL_MAP_BYTES) -> LmdbDomain:
+    """Open the domain in `directory`, created when new. It stays open until closed as often as it was opened."""
+    path = directory.absolute()
+    with _shared_lock:
+        domain = _shared.get(path)
+        if domain is None:
+            domain = _shared[path] = LmdbDomain(path, map_bytes=map_bytes)
+        domain.users += 1
+        return domain
 
 
 # The domains whose locks the forking thread holds, so that no transaction is open at the moment of a fork.
@@ -263,6 +254,7 @@ _quiet: list[LmdbDomain] = []
 
 
 def _before_fork() -> None:
+    _shared_lock.acquire()
     for domain in list(_domains):
         domain._committing.acquire()
         domain._reading.acquire()
@@ -274,6 +266,7 @@ def _after_fork_in_parent() -> None:
         domain = _quiet.pop()
         domain._reading.release()
         domain._committing.release()
+    _shared_lock.release()
 
 
 def _after_fork_in_child() -> None:
@@ -284,6 +277,7 @@ def _after_fork_in_child() -> None:
         domain._reset()
         if env is not None:
             env.close()
+    _shared_lock.release()
 
 
 os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)
