@@ -19,6 +19,7 @@ from clary.kernel.rooms.context import Context
 from clary.kernel.rooms.declare import Room, operation, reconciler
 from clary.kernel.rooms.platform import Platform
 from clary.kernel.rooms.registry import Handler, Registry
+from clary.kernel.rooms.resources import Resource
 
 __all__ = [
     "Body",
@@ -28,6 +29,7 @@ __all__ = [
     "Platform",
     "Registry",
     "Reply",
+    "Resource",
     "Room",
     "operation",
     "reconciler",

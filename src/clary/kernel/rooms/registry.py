@@ -20,9 +20,11 @@ from typing import Any
 
 from clary.kernel.auth import policies
 from clary.kernel.core.errors import AwsError, validation
+from clary.kernel.images import Catalogue
 from clary.kernel.rooms.bodies import Reply
 from clary.kernel.rooms.context import Context
 from clary.kernel.rooms.declare import CLAIMS, PERIOD, Claim, Period, Room
+from clary.kernel.rooms.resources import Resource
 from clary.kernel.wire import SERVICES, Operation, check
 from clary.kernel.wire import service as wire_service
 
@@ -83,6 +85,24 @@ class Registry:
             for name in self.rooms
             for function in _marked(name, "reconcile", PERIOD)
         ]
+
+    @cached_property
+    def resources(self) -> dict[tuple[str, str], Resource[Any]]:
+        """The kinds of resource that rooms declare in their `api`, by service and type in their ARN."""
+        return {
+            (value.service, value.type_name): value
+            for name in self.rooms
+            for part in _modules(name, "api")
+            for value in vars(part).values()
+            if isinstance(value, Resource)
+        }
+
+    @cached_property
+    def images(self) -> Catalogue:
+        """Every family of images that rooms name in their `images.FAMILIES`."""
+        return Catalogue(
+            family for name in self.rooms for part in _modules(name, "images") for family in vars(part)["FAMILIES"]
+        )
 
     @cached_property
     def _threads(self) -> ThreadPoolExecutor:
@@ -152,17 +172,21 @@ def _installed() -> set[str]:
     return names | {point.value for point in importlib.metadata.entry_points(group=_ENTRY_POINT_GROUP)}
 
 
-def _marked(package: str, module: str, mark: str) -> list[Callable[..., Any]]:
-    """The functions of `package.module` (a module, or a package with its modules) that carry a mark."""
+def _modules(package: str, module: str) -> list[ModuleType]:
+    """`package.module`, and the modules in it when it is a package; none when there is no such module."""
     if importlib.util.find_spec(f"{package}.{module}") is None:
         return []
     root = importlib.import_module(f"{package}.{module}")
-    modules: list[ModuleType] = [root]
-    if hasattr(root, "__path__"):
-        modules += [importlib.import_module(f"{root.__name__}.{m.name}") for m in pkgutil.iter_modules(root.__path__)]
+    if not hasattr(root, "__path__"):
+        return [root]
+    return [root, *(importlib.import_module(f"{root.__name__}.{m.name}") for m in pkgutil.iter_modules(root.__path__))]
+
+
+def _marked(package: str, module: str, mark: str) -> list[Callable[..., Any]]:
+    """The functions of `package.module` that carry a mark."""
     return [
         value
-        for part in modules
+        for part in _modules(package, module)
         for value in vars(part).values()
         if callable(value) and getattr(value, "__module__", None) == part.__name__ and hasattr(value, mark)
     ]

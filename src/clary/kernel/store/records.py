@@ -179,15 +179,22 @@ class Table(Generic[T]):
                 continue
         raise Conflict(f"{self._type.kind} {name!r} kept changing")
 
-    def delete(self, name: str, *, version: int | None = None) -> bool:
-        """Remove a record; False when it was not there. With a version, raises Conflict unless it is that one."""
+    def delete(self, name: str, *, version: int | None = None, also: Sequence[Change] = ()) -> bool:
+        """Remove a record, together with the changes in `also`; False when it was not there.
+
+        With a version, or with other changes, raises Conflict unless all of it could be done.
+        """
         try:
-            self._store.apply([Delete(self._key(name), version)])
+            self._store.apply([self.deletion(name, version=version), *also])
         except Conflict:
-            if version is not None:
+            if version is not None or also:
                 raise
             return False
         return True
+
+    def deletion(self, name: str, *, version: int | None = None) -> Delete:
+        """The change that would remove a record, to be applied together with others."""
+        return Delete(self._key(name), version)
 
     def all(self, **filters: Any) -> list[Entry[T]]:
         """Every record that matches; the filters are those of `Query`."""
