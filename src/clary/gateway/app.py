@@ -104,7 +104,7 @@ class Gateway:
             raise refusals.refuse(
                 refusals.Fault.UNSIGNED,
                 refusals.style_of(match.operation.service),
-                "The request is not signed: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY as `clary env` prints them.",
+                "The request is not signed: set the AWS credentials that `clary env` prints.",
             )
         streams_body = match.operation.service == "s3"
         if not streams_body and not exchange.body_is_read:

@@ -1,0 +1,87 @@
+"""A throw-away server for test suites, ours and yours.
+
+    with clary.testing.serving(tmp_path) as server:
+        s3 = server.client("s3")
+"""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from subprocess import DEVNULL, Popen
+from typing import Any
+
+import boto3
+from botocore.config import Config
+
+from clary.kernel.auth.keys import Keys
+from clary.kernel.core.clock import SystemClock
+from clary.kernel.core.settings import Settings
+from clary.kernel.store.sql import open_sqlite
+from clary.server import home, lifecycle
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running server. `client("s3")` is a boto3 client with its default key."""
+
+    home: Path
+    endpoint: str
+    access_key: str
+    secret: str
+    process: Popen[bytes]
+
+    def client(self, service: str, *, region: str = "us-east-1", **options: Any) -> Any:
+        settings: dict[str, Any] = {
+            "aws_access_key_id": self.access_key,
+            "aws_secret_access_key": self.secret,
+            "endpoint_url": self.endpoint,
+            "region_name": region,
+            "config": Config(retries={"max_attempts": 0}, inject_host_prefix=False, s3={"addressing_style": "path"}),
+        }
+        return boto3.client(service, **(settings | options))
+
+    @property
+    def settings(self) -> Settings:
+        return Settings.load({}, home=str(self.home))
+
+
+def start_server(folder: Path, *arguments: str) -> Server:
+    """Start `clary up` over the home `folder` and wait until it answers. End it with `stop_server`."""
+    home.prepare(folder)
+    log_path = folder / "log" / "server.log"
+    with log_path.open("ab") as log:
+        process = Popen(
+            [sys.executable, "-m", "clary.cli", "up", "--home", str(folder), "--listen", "127.0.0.1:0", *arguments],
+            stdin=DEVNULL,
+            stdout=log,
+            stderr=log,
+            env={name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "CLARY_"))},
+        )
+    info = lifecycle.wait_until_ready(folder, process, log_path)
+    store = open_sqlite(folder / "records.db")
+    key = Keys(store, SystemClock(), Settings.load({}, home=str(folder))).default()
+    store.close()
+    assert key is not None
+    return Server(folder, info.endpoint, key.access_key, key.secret, process)
+
+
+def stop_server(server: Server) -> None:
+    """End the server and every host it started."""
+    info = home.running(server.home)
+    if info is not None:
+        lifecycle.stop(info)
+    server.process.wait(30)
+    lifecycle.end_hosts(server.settings)
+
+
+@contextmanager
+def serving(folder: Path, *arguments: str) -> Iterator[Server]:
+    """A server over the home `folder` for as long as the block runs."""
+    server = start_server(folder, *arguments)
+    try:
+        yield server
+    finally:
+        stop_server(server)
