@@ -131,7 +131,7 @@ class HostFolder:
         empty(grave)
 
     def _alive(self) -> bool:
-        """Whether a shim holds the lock. Asked only once it wrote its state, so that a look never hinders the taking."""
+        """Whether a shim holds the lock. Asked only once it wrote its state, so a look never hinders the taking."""
         try:
             fd = os.open(self._lock, os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:

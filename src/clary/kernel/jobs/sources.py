@@ -24,7 +24,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Line:
-    """One line of an augmented manifest: its attributes in the channel's order, as text or as the object referred to."""
+    """One line of an augmented manifest: its attributes in order, as text or as the object referred to."""
 
     values: tuple[str | Source, ...]
 

@@ -1,0 +1,198 @@
+"""Look after one host from its first input to its last output.
+
+A shim is a process of its own that needs nothing of who started it. It holds the lock of the host's folder for as
+long as it lives, and writes each step to `state.json` before anybody can see it. When it dies, its sandbox dies with
+it, and observers see that the lock is free: the host is lost, never half alive.
+
+The main thread does the work in order: stage, launch, supervise, upload.
+"""
+
+import contextlib
+import os
+import traceback
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from clary.kernel.core.clock import Clock
+from clary.kernel.jobs import uploads
+from clary.kernel.jobs.archives import opened
+from clary.kernel.jobs.console import Console
+from clary.kernel.jobs.contract import (
+    FAILURE_REASON_LIMIT,
+    Failure,
+    HostSpec,
+    InputMode,
+    Kind,
+    Observation,
+    Outcome,
+    Phase,
+)
+from clary.kernel.jobs.feeding import Feeder
+from clary.kernel.jobs.folder import HostFolder, empty
+from clary.kernel.jobs.sandbox import Process, Sandbox, SandboxFault
+from clary.kernel.jobs.services import ClientFault, Services
+from clary.kernel.jobs.staging import Cancelled, Staging
+from clary.kernel.jobs.supervision import Bench, Supervision, Verdict
+
+
+class Shim:
+    """One host. `run` returns when all is done and recorded."""
+
+    def __init__(self, folder: HostFolder, spec: HostSpec, services: Services, sandbox: Sandbox, clock: Clock) -> None:
+        self._folder = folder
+        self._spec = spec
+        self._services = services
+        self._sandbox = sandbox
+        self._clock = clock
+        self._seen = Observation(
+            spec.job,
+            spec.host,
+            Phase.PENDING,
+            {Phase.PENDING: folder.path.stat().st_mtime},
+            shim_pid=os.getpid(),
+            port=spec.port,
+        )
+        self._console = Console(spec, folder.log, services.telemetry, clock, self._complain)
+        self._scratch = folder.path / "scratch"
+        self._feeders: list[Feeder] = []
+        self._syncs: list[tuple[str, uploads.ContinuousSync]] = []
+        self._bench = Bench()
+
+    def run(self) -> None:
+        """Everything, to the end. Raises only when not even the end could be recorded."""
+        end: dict[str, Any]
+        try:
+            end = self._work()
+        except Cancelled:
+            end = _end(Outcome.STOPPED)
+        except ClientFault as fault:
+            end = _end(Outcome.FAILED, Failure.CLIENT, str(fault))
+        except SandboxFault as fault:
+            end = _end(Outcome.FAILED, Failure.INTERNAL, str(fault))
+        except Exception as error:  # noqa: BLE001  # a fault of ours must not leave the host without an end
+            self._complain(f"{type(error).__name__}: {error}", error)
+            end = _end(Outcome.FAILED, Failure.INTERNAL, f"The platform failed to run this host: {error!r}.")
+        self._console.close()
+        self._enter(Phase.ENDED, metrics=self._console.final_metrics, healthy=None, **end)
+        empty(self._folder.box)
+
+    def _work(self) -> dict[str, Any]:
+        self._enter(Phase.DOWNLOADING)
+        self._scratch.mkdir(exist_ok=True)
+        staged = self._stage()
+        process = self._launch()
+        self._enter(
+            Phase.RUNNING, pid=process.pid, bytes_downloaded=staged, socket=str(self._socket) if self._socket else None
+        )
+        try:
+            code = self._supervise(process)
+        finally:
+            process.kill()
+            for feeder in self._feeders:
+                feeder.close()
+        streamed = sum(feeder.bytes for feeder in self._feeders)
+        end = self._judge(code, process)
+        self._console.flush()
+        self._enter(Phase.UPLOADING, bytes_downloaded=staged + streamed, healthy=None)
+        return self._upload(end)
+
+    def _stage(self) -> int:
+        def check() -> None:
+            if self._folder.stop_requested():
+                raise Cancelled
+
+        check()
+        ml = self._folder.ml
+        ml.mkdir(parents=True, exist_ok=True)
+        objects = self._services.objects
+        staging = Staging(objects, ml, read_only_views=self._sandbox.read_only_views, check=check)
+        staging.fill(self._spec)
+        for channel in self._spec.channels:
+            if channel.mode is InputMode.PIPE:
+                self._feeders.append(Feeder(objects, channel, ml, self._feeder_failed))
+        for output in self._spec.outputs:
+            if output.continuous:
+                sync = uploads.TreeSync(objects, output, ml, self._scratch)
+                sync.adopt()
+                self._syncs.append((output.uri, uploads.ContinuousSync(sync, self._clock, self._complain)))
+        check()
+        return staging.bytes
+
+    def _launch(self) -> Process:
+        self._enter(Phase.STARTING)
+        return self._sandbox.launch(self._spec, self._folder)
+
+    def _supervise(self, process: Process) -> int:
+        address = (self._socket or self._spec.port) if self._spec.kind is Kind.SERVICE else None
+
+        def health_changed(well: bool) -> None:
+            self._change(healthy=well)
+
+        return Supervision(
+            self._spec, self._folder, process, self._console, self._bench, self._clock, address, health_changed
+        ).run()
+
+    def _judge(self, code: int, process: Process) -> dict[str, Any]:
+        """How it ended, from what was decided while it ran, its exit code, and what it left behind."""
+        signal = code - 128 if 128 < code <= 128 + 64 else None
+        said = self._message()
+        verdict = self._bench.verdict
+        if verdict is not None:
+            end = _end(verdict.outcome, verdict.failure, verdict.reason or said)
+            return end | {"exit_code": code, "signal": signal}
+        if code == 0:
+            return _end(Outcome.COMPLETED, None, said) | {"exit_code": code}
+        reason = process.remark() or said or self._console.last_words() or f"The process ended with exit code {code}."
+        return _end(Outcome.FAILED, Failure.ALGORITHM, reason) | {"exit_code": code, "signal": signal}
+
+    def _message(self) -> str:
+        with opened(self._folder.ml, "output") as tree:
+            if tree is None:
+                return ""
+            limit = FAILURE_REASON_LIMIT * 4  # in bytes; cut to characters later
+            return tree.read_text("failure", limit) or tree.read_text("message", limit) or ""
+
+    def _upload(self, end: dict[str, Any]) -> dict[str, Any]:
+        stored: list[str] = []
+        failed = end["outcome"] is Outcome.FAILED
+        try:
+            for uri, sync in self._syncs:
+                if sync.close():
+                    stored.append(uri)
+            for output in self._spec.outputs:
+                if not output.continuous and (output.on_failure or not failed):
+                    stored += uploads.upload(self._services.objects, output, self._folder.ml, self._scratch)
+        except ClientFault as fault:
+            end = end | _end(Outcome.FAILED, Failure.CLIENT, f"Output upload failed: {fault}")
+        return end | {"outputs": tuple(stored)}
+
+    @property
+    def _socket(self) -> Path | None:
+        return self._folder.ml / self._spec.socket if self._spec.socket else None
+
+    def _feeder_failed(self, error: Exception) -> None:
+        failure = Failure.CLIENT if isinstance(error, ClientFault) else Failure.INTERNAL
+        self._bench.decide(Verdict(Outcome.FAILED, failure, str(error)))
+        self._folder.poke()
+
+    def _enter(self, phase: Phase, **changes: Any) -> None:
+        self._change(phase=phase, phases=self._seen.phases | {phase: self._clock.now()}, **changes)
+
+    def _change(self, **changes: Any) -> None:
+        """Record something new about the host, durably, then tell."""
+        self._seen = replace(self._seen, **changes)
+        self._folder.save(self._seen)
+        if self._spec.wake is not None:
+            self._services.wake(self._spec.wake.topic, self._spec.wake.key)
+
+    def _complain(self, message: str, error: BaseException | None = None) -> None:
+        """Write to the shim's own log; must work when nothing else does."""
+        with contextlib.suppress(OSError), open(self._folder.shim_log, "a") as file:
+            file.write(message + "\n")
+            if error is not None:
+                traceback.print_exception(error, file=file)
+
+
+def _end(outcome: Outcome, failure: Failure | None = None, reason: str = "") -> dict[str, Any]:
+    return {"outcome": outcome, "failure": failure, "reason": reason[:FAILURE_REASON_LIMIT]}

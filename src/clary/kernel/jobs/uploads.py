@@ -1,0 +1,117 @@
+"""Bring a host's outputs to S3: archives and trees at the end, checkpoints while it runs."""
+
+import contextlib
+import os
+import shutil
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from clary.kernel.core.clock import Clock
+from clary.kernel.core.ids import new_id
+from clary.kernel.jobs.archives import opened, pack
+from clary.kernel.jobs.contract import Output
+from clary.kernel.jobs.services import ObjectStore, split_uri
+
+_SYNC_SECONDS = 1.0
+
+Signature = tuple[int, int, int]
+
+
+def upload(objects: ObjectStore, output: Output, ml: Path, scratch: Path) -> list[str]:
+    """Store one output; return the URIs stored. The host's processes must have ended."""
+    with opened(ml, output.path) as tree:
+        if tree is None:
+            return []
+        if output.archive:
+            archive = scratch / f"{new_id()}.tar.gz"
+            try:
+                if pack(tree, archive) or output.even_empty:
+                    objects.put(*split_uri(output.uri), archive)
+                    return [output.uri]
+                return []
+            finally:
+                archive.unlink(missing_ok=True)
+    stored = TreeSync(objects, output, ml, scratch).sync(settled=True)
+    return [output.uri] if stored else []
+
+
+class TreeSync:
+    """Brings a tree's files to a prefix, each when its content changed. Files that disappear stay in S3."""
+
+    def __init__(self, objects: ObjectStore, output: Output, ml: Path, scratch: Path) -> None:
+        self._objects = objects
+        self._bucket, prefix = split_uri(output.uri)
+        self._prefix = prefix.rstrip("/") + "/" if prefix else ""
+        self._path = output.path
+        self._ml = ml
+        self._scratch = scratch
+        self._stored: dict[str, Signature] = {}
+        self._seen: dict[str, Signature] = {}
+
+    def adopt(self) -> None:
+        """Take the tree as it is for stored: it was just downloaded."""
+        with opened(self._ml, self._path) as tree:
+            if tree is not None:
+                self._stored = {path: _signature(status) for path, status, _ in tree.files()}
+
+    def sync(self, *, settled: bool) -> int:
+        """Store what changed; return how many files are stored now.
+
+        While the process runs (`settled` False) a file is taken only once it stayed as it was for a whole round,
+        and only when it did not change while it was copied: a checkpoint that is being written is left for later.
+        """
+        seen: dict[str, Signature] = {}
+        with opened(self._ml, self._path) as tree:
+            for path, status, folder in tree.files() if tree is not None else ():
+                signature = _signature(status)
+                seen[path] = signature
+                if self._stored.get(path) == signature or not (settled or self._seen.get(path) == signature):
+                    continue
+                with contextlib.suppress(FileNotFoundError):
+                    if self._store(path, signature, folder):
+                        self._stored[path] = signature
+        self._seen = seen
+        return len(self._stored)
+
+    def _store(self, path: str, signature: Signature, folder: int) -> bool:
+        copy = self._scratch / new_id()
+        fd = os.open(os.path.basename(path), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
+        try:
+            with os.fdopen(fd, "rb") as source, open(copy, "wb") as target:
+                shutil.copyfileobj(source, target, 1024 * 1024)
+                unchanged = _signature(os.fstat(fd)) == signature
+            if unchanged:
+                self._objects.put(self._bucket, self._prefix + path, copy)
+            return unchanged
+        finally:
+            copy.unlink(missing_ok=True)
+
+
+class ContinuousSync:
+    """Runs a `TreeSync` from a thread until closed."""
+
+    def __init__(self, sync: TreeSync, clock: Clock, complain: Callable[[str], None]) -> None:
+        self._sync = sync
+        self._clock = clock
+        self._complain = complain
+        self._closed = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="checkpoints", daemon=True)
+        self._thread.start()
+
+    def close(self) -> int:
+        """Stop, then store the rest; return how many files are stored. The host's processes must have ended."""
+        self._closed.set()
+        self._thread.join()
+        return self._sync.sync(settled=True)
+
+    def _run(self) -> None:
+        while not self._clock.wait(self._closed, _SYNC_SECONDS):
+            try:
+                self._sync.sync(settled=False)
+            except Exception as error:  # noqa: BLE001  # tried again in a second, and at the end
+                self._complain(f"checkpoints could not be synchronised: {error!r}")
+
+
+def _signature(status: os.stat_result) -> Signature:
+    return status.st_ino, status.st_size, status.st_mtime_ns
