@@ -67,6 +67,12 @@ class Alarm:
         except (TimeoutError, BlockingIOError):
             return list(dict.fromkeys(found))
 
+    def interrupt(self) -> None:
+        """Make a `wait` under way return, from any thread or signal handler."""
+        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+            sender.setblocking(False)
+            sender.sendto(b"", str(self._path))
+
     def close(self) -> None:
         self._socket.close()
         self._path.unlink(missing_ok=True)

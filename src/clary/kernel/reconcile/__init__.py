@@ -55,7 +55,9 @@ class Loop:
                     self._start(pool, work)
 
     def stop(self) -> None:
+        """Make `run` return; safe in a signal handler."""
         self._stopping.set()
+        self._alarm.interrupt()
 
     def _until_next(self) -> float:
         with self._lock:
