@@ -1,0 +1,74 @@
+"""Read a built-in algorithm's channel: which files, in which format, File or Pipe mode."""
+
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from clary.runtime.errors import CustomerError
+from clary.runtime.formats import content_types
+from clary.runtime.formats.decode import TABULAR, decode_table
+from clary.runtime.formats.table import Table, concatenate
+from clary.runtime.paths import MlPaths
+from clary.runtime.toolkit.description import JobDescription
+
+
+@dataclass(frozen=True)
+class Channel:
+    """One input channel, with its canonical content type."""
+
+    name: str
+    directory: Path
+    content_type: str
+    pipe: bool
+
+    def files(self) -> Iterator[Path]:
+        """The data files below the channel's directory in a fixed order; nested directories too.
+
+        Hidden files, `_SUCCESS` and the like, and manifests are not data. Links to files count, since staging may link.
+        """
+        if self.pipe:
+            yield self.directory.parent / f"{self.name}_0"
+            return
+        for path in sorted(self.directory.rglob("*")):
+            relative = path.relative_to(self.directory)
+            if any(part.startswith((".", "_")) for part in relative.parts) or path.suffix == ".manifest":
+                continue
+            if path.is_file() or (path.exists() and stat.S_ISFIFO(path.stat().st_mode)):
+                yield path
+
+    def read(self, weighted: bool = False) -> Table | None:
+        """All rows, or None when this host's share of the channel is empty. Raises CustomerError for what is malformed."""
+        tables: list[Table] = []
+        first = ""
+        for path in self.files():
+            name = f"channel {self.name!r}, file {path.relative_to(self.directory.parent)}"
+            data = path.read_bytes()
+            if not data.strip():
+                continue
+            table = decode_table(self.content_type, data, name=name, labelled=True, weighted=weighted)
+            if table.labels is None:
+                raise CustomerError(f"Customer Error: {name}: the records have no label, which training needs")
+            if tables and not table.is_sparse and table.columns != tables[0].columns:
+                raise CustomerError(
+                    f"Customer Error: {name}: has {table.columns} features where {first} has {tables[0].columns}"
+                )
+            first = first or name
+            if table.rows:
+                tables.append(table)
+        return concatenate(tables) if tables else None
+
+
+def open_channel(paths: MlPaths, job: JobDescription, name: str, default_content_type: str) -> Channel | None:
+    """The channel `name`, or None when the job has none. Raises CustomerError for a content type that is not tabular."""
+    config: dict[str, Any] | None = job.channels.get(name)
+    if config is None:
+        return None
+    given = config.get("ContentType") or default_content_type
+    content_type = content_types.canonical(given)
+    if content_type not in TABULAR:
+        raise CustomerError(
+            f"Customer Error: channel {name!r} has the content type {given!r}; valid are {', '.join(TABULAR)}"
+        )
+    return Channel(name, paths.channel(name), content_type, pipe=config.get("TrainingInputMode") == "Pipe")

@@ -1,0 +1,24 @@
+"""Choose the command. Each is imported only when asked for, so that every start is fast."""
+
+import sys
+
+USAGE = "usage: python -m clary.runtime train | serve | warm [--preload MODULE,...] [FIFO]"
+
+
+def main(argv: list[str]) -> int:
+    """Run the command and return its exit code."""
+    command = argv[0] if argv else ""
+    if command == "train":
+        from clary.runtime.toolkit.train import train
+
+        return train()
+    if command == "serve":
+        from clary.runtime.inference.server import serve
+
+        return serve()
+    if command == "warm":
+        from clary.runtime.warm import warm
+
+        return warm(argv[1:])
+    print(USAGE, file=sys.stderr)
+    return 2

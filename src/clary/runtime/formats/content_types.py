@@ -1,0 +1,43 @@
+"""Names of content types, and the spellings that clients use for them."""
+
+CSV = "text/csv"
+LIBSVM = "text/libsvm"
+PARQUET = "application/x-parquet"
+RECORDIO = "application/x-recordio-protobuf"
+JSON = "application/json"
+JSONLINES = "application/jsonlines"
+NPY = "application/x-npy"
+
+ALIASES = {
+    "csv": CSV,
+    "text/csv": CSV,
+    "application/csv": CSV,
+    "libsvm": LIBSVM,
+    "text/libsvm": LIBSVM,
+    "text/x-libsvm": LIBSVM,
+    "application/x-libsvm": LIBSVM,
+    "parquet": PARQUET,
+    "application/x-parquet": PARQUET,
+    "application/vnd.apache.parquet": PARQUET,
+    "recordio-protobuf": RECORDIO,
+    "application/x-recordio-protobuf": RECORDIO,
+    "json": JSON,
+    "application/json": JSON,
+    "jsonlines": JSONLINES,
+    "application/jsonlines": JSONLINES,
+    "application/x-jsonlines": JSONLINES,
+    "application/json-lines": JSONLINES,
+    "npy": NPY,
+    "application/x-npy": NPY,
+}
+
+
+def canonical(content_type: str) -> str | None:
+    """The one name for a content type given with any spelling and parameters (`text/csv; charset=utf8`); None if unknown."""
+    return ALIASES.get(content_type.partition(";")[0].strip().lower())
+
+
+def parameters(content_type: str) -> dict[str, str]:
+    """The parameters after the type: `text/csv;label_size=1` gives {"label_size": "1"}."""
+    pairs = (part.partition("=") for part in content_type.split(";")[1:])
+    return {name.strip().lower(): value.strip().strip('"') for name, separator, value in pairs if separator}

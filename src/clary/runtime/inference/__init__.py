@@ -1,0 +1,1 @@
+"""Answer /ping and /invocations for a model: our own ASGI application on uvicorn."""
