@@ -65,7 +65,7 @@ class Alarm:
             while True:
                 found.append(_read(self._socket.recv(_LARGEST_DATAGRAM)))
         except (TimeoutError, BlockingIOError):
-            return list(dict.fromkeys(found))
+            return [wake for wake in dict.fromkeys(found) if wake[0]]
 
     def interrupt(self) -> None:
         """Make a `wait` under way return, from any thread or signal handler."""

@@ -102,4 +102,6 @@ class Loop:
                 if again_seconds is not None:
                     at = self._clock.monotonic() + again_seconds
                     heapq.heappush(self._due, (at, next(self._tie), work))
+                    if self._due[0][2] == work:
+                        self._alarm.interrupt()
                 return
