@@ -256,44 +256,55 @@ class Logs:
         return Slice(found, found[0].position, found[-1].position + 1)
 
     def merged(
-        self, streams: Sequence[LogStream], *, start: int = 0, end: int | None = None, after: int | None = None
+        self,
+        streams: Sequence[LogStream],
+        *,
+        start: int = 0,
+        end: int | None = None,
+        beyond: int | None = None,
+        backward: bool = False,
     ) -> Iterator[tuple[LogStream, Event]]:
-        """Events of several streams with start <= timestamp < end, oldest first, behind the event whose id is `after`.
+        """Events of several streams with start <= timestamp < end, oldest first, or newest first with `backward`.
 
-        Streams are opened as their time comes, and read by the page: the cost is that of the events taken.
+        `beyond` goes on behind the event of that id, in whichever direction. Streams are opened as their time comes
+        and read by the page: the cost is that of the events taken.
         """
-        low = 0 if after is None else after + 1
-        high = keys.LAST if end is None else end
-        heap: list[tuple[int, int, LogStream, Event | None, Iterator[Event] | None]] = []
+        low, high = start << 128, (keys.LAST if end is None else end) << 128
+        if beyond is not None:
+            low, high = (low, min(high, beyond)) if backward else (max(low, beyond + 1), high)
+        sign = -1 if backward else 1
+        heap: list[tuple[int, int, LogStream, Event | None, Iterator[Event]]] = []
         for stream in streams:
             if stream.first_event is None or stream.last_event is None:
                 continue
-            first = max(start, stream.first_event, low >> 128)
-            if first <= stream.last_event and first < high:
-                heap.append((max(first << 128 | stream.id << 64, low), stream.id, stream, None, None))
+            first, last = max(low, stream.first_event << 128), min(high, stream.last_event + 1 << 128)
+            if first < last:
+                gaps = _gap(first, stream.id), _gap(last, stream.id)
+                place = sign * (last if backward else first)
+                heap.append((place, stream.id, stream, None, self._pages(stream, *gaps, backward)))
         heapq.heapify(heap)
         while heap:
-            at, _, stream, event, rest = heapq.heappop(heap)
+            _, _, stream, event, rest = heapq.heappop(heap)
             if event is not None:
                 yield stream, event
-            if rest is None:
-                rest = self._pages(stream, _behind(at, stream.id, start), high)
             event = next(rest, None)
             if event is not None:
-                heapq.heappush(heap, (event.id, stream.id, stream, event, rest))
+                heapq.heappush(heap, (sign * event.id, stream.id, stream, event, rest))
 
-    def _pages(self, stream: LogStream, low: int, high: int) -> Iterator[Event]:
-        """Events of a stream from the gap `low` to the timestamp `high`, in pages that grow from small to large."""
+    def _pages(self, stream: LogStream, low: int, high: int, backward: bool) -> Iterator[Event]:
+        """Events of a stream between two gaps, read in pages that grow from small to large."""
         limit = 32
-        end = keys.position_key(stream.id, high << 64)
-        start = keys.position_key(stream.id, low)
+        start, end = keys.position_key(stream.id, low), keys.position_key(stream.id, high)
         while True:
-            page = list(self._kv.scan(start, end, limit=limit))
+            page = list(self._kv.scan(start, end, limit=limit, reverse=backward))
             for key, value in page:
                 yield keys.read_event(key, value)
             if len(page) < limit:
                 return
-            start = page[-1][0] + b"\0"
+            if backward:
+                end = page[-1][0]
+            else:
+                start = page[-1][0] + b"\0"
             limit = min(limit * 4, 2_048)
 
     # Arrivals
@@ -429,11 +440,9 @@ def _next_id(transaction: Transaction) -> int:
     return number
 
 
-def _behind(merged_position: int, stream_id: int, start: int) -> int:
-    """The gap in one stream that corresponds to a place in the merged order of all."""
-    timestamp, other, sequence = merged_position >> 128, merged_position >> 64 & keys.LAST, merged_position & keys.LAST
+def _gap(event_id: int, stream_id: int) -> int:
+    """The gap in one stream before the first of its events whose id is at least `event_id`."""
+    timestamp, other, sequence = event_id >> 128, event_id >> 64 & keys.LAST, event_id & keys.LAST
     if other > stream_id:
-        timestamp, sequence = timestamp + 1, 0
-    elif other < stream_id:
-        sequence = 0
-    return max(timestamp << 64 | sequence, start << 64)
+        return timestamp + 1 << 64
+    return timestamp << 64 | (sequence if other == stream_id else 0)

@@ -112,8 +112,10 @@ def test_merged_streams_read_in_time_order_from_any_place(logs):
     assert len(everything) == 200
     assert [event.id for event in everything] == sorted(event.id for event in everything)
     for place in (0, 1, 57, 198):
-        rest = [event for _, event in logs.merged(streams, after=everything[place].id)]
+        rest = [event for _, event in logs.merged(streams, beyond=everything[place].id)]
         assert rest == everything[place + 1 :]
+        back = [event for _, event in logs.merged(streams, beyond=everything[place].id, backward=True)]
+        assert back == everything[:place][::-1]
     part = [event for _, event in logs.merged(streams, start=10, end=20)]
     assert part == [event for event in everything if 10 <= event.timestamp < 20]
     assert {stream.name for stream, _ in logs.merged(streams[:2])} == {"s0", "s1"}
