@@ -30,7 +30,7 @@ class AccessLog:
         self, exchange: "Exchange", response: Response, client: tuple[str, int] | None, elapsed_seconds: float
     ) -> None:
         match, scope, request = exchange.match, exchange.scope, exchange.request
-        operation = f"{match.operation.service}:{match.operation.name}" if match is not None else "-"
+        operation = f"{match.operation.service.name}:{match.operation.name}" if match is not None else "-"
         if not self._lines:
             asyncio.get_running_loop().call_later(_FLUSH_SECONDS, self._flush)
         self._lines.append(

@@ -103,10 +103,10 @@ class Gateway:
         if scope is None:
             raise refusals.refuse(
                 refusals.Fault.UNSIGNED,
-                refusals.style_of(match.operation.service),
+                refusals.style_of(match.operation.service.name),
                 "The request is not signed: set the AWS credentials that `clary env` prints.",
             )
-        streams_body = match.operation.service == "s3"
+        streams_body = match.operation.service.name == "s3"
         if not streams_body and not exchange.body_is_read:
             request.body = await self._read_document(exchange)
         identity = signatures.verify(
@@ -196,5 +196,5 @@ def _internal(request_id: str) -> AwsError:
 
 def _named(exchange: Exchange) -> tuple[str, str]:
     if exchange.match is not None:
-        return exchange.match.operation.service, exchange.match.operation.name
+        return exchange.match.operation.service.name, exchange.match.operation.name
     return exchange.request.method, exchange.request.path

@@ -35,7 +35,7 @@ class Context:
 
     def arn(self, resource: str, *, service: str | None = None, region: str | None = None) -> str:
         """The ARN of a resource of this account and region; `region=""` for services that have none."""
-        prefix = service or self.operation.service_model.signing_name
+        prefix = service or self.operation.service.signing_name
         where = self.region if region is None else region
         return f"arn:{self.partition}:{prefix}:{where}:{self.account}:{resource}"
 

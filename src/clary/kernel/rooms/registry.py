@@ -136,11 +136,11 @@ class Registry:
 
     def _admit(self, ctx: Context, params: Mapping[str, Any]) -> Handler:
         operation = ctx.operation
-        handler = self.handlers.get((operation.service, operation.name))
+        handler = self.handlers.get((operation.service.name, operation.name))
         if handler is None:
             raise AwsError(
-                "NotImplemented" if operation.service == "s3" else "NotImplementedException",
-                f"Clary does not implement {operation.service}:{operation.name} yet. "
+                "NotImplemented" if operation.service.name == "s3" else "NotImplementedException",
+                f"Clary does not implement {operation.service.name}:{operation.name} yet. "
                 "`clary coverage` lists what works.",
                 status=501,
             )
