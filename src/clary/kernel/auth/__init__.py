@@ -22,8 +22,15 @@ query), `query: str` (raw), `headers: Mapping[str, str]` (lower-case names; repe
         checksum, and raises AwsError at the end of a body that fails: commit nothing before the iterator ends.
         `payload.decoded_length(request) -> int | None` is the length without framing.
 
-    policies.authorize(principal, action, resource, context) -> Decision      free for the account root
-        `decision.allowed`; `policies.denied(principal, action, resource, decision) -> AwsError` is what to raise.
+    policies.require(principal, operation, resource: Callable[[], str], context={}) -> None
+        Raises AccessDenied; free for whoever has no `permissions` (the root, the default pair).
+    policies.authorize(principal, action, resource, context={}) -> Decision; `decision.allowed`, .outcome, .matched
+    policies.trusts(document, principal, "sts:AssumeRole") -> Decision
+    policies.trusts_service(document, "sagemaker.amazonaws.com") -> bool
 
-    keys.Keys(platform...).find(access_key) -> Credential | None              see keys.py
+    keys.Keys(store, clock, settings)        which keys are honoured where: see keys.py
+        .find(access_key) -> Credential | None              at most a second old
+        .default() -> Credential | None   .ensure_default()   .any_made()   .all()   .create_root_key(account)
+        .create(account, user=...) -> Entry[AccessKey]      .set_active   .delete
+        .issue(principal, seconds) -> (access_key, AccessKey)        temporary, with session token: STS, jobs
 """

@@ -1,7 +1,10 @@
 """Who a signature stands for: the principal and the credential that proves it."""
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from clary.kernel.auth.policies import Permissions
 
 PrincipalKind = Literal["root", "user", "assumed-role", "anonymous"]
 
@@ -10,8 +13,8 @@ PrincipalKind = Literal["root", "user", "assumed-role", "anonymous"]
 class Principal:
     """An account's root, an IAM user, or a role somebody assumed.
 
-    `name` is the user's or the role's; `session` is the role session's. `session_policies` narrow what a role or a
-    federated session may do; they never widen it.
+    `name` is the user's or the role's; `session` is the role session's. `permissions` are what its policies said
+    when it was looked up, at most a second ago; None means that nothing is forbidden (root, the default key).
     """
 
     kind: PrincipalKind
@@ -21,7 +24,7 @@ class Principal:
     session: str = ""
     path: str = "/"
     unique_id: str = ""
-    session_policies: tuple[dict[str, Any], ...] = ()
+    permissions: "Permissions | None" = None
 
     @property
     def arn(self) -> str:
@@ -35,14 +38,16 @@ class Principal:
         return "anonymous"
 
     @property
+    def role_arn(self) -> str:
+        """The role behind a role session."""
+        return f"arn:{self.partition}:iam::{self.account}:role{self.path}{self.name}"
+
+    @property
     def user_id(self) -> str:
         """`aws:userid`: the account id of a root, `AROA...:session` of a role."""
         if self.kind == "root":
             return self.account
         return f"{self.unique_id}:{self.session}" if self.kind == "assumed-role" else self.unique_id
-
-
-ANONYMOUS = Principal(kind="anonymous", account="")
 
 
 @dataclass(frozen=True, slots=True)

@@ -124,6 +124,9 @@ def verify(
     if credential is None or not credential.active:
         raise refuse(Fault.UNKNOWN_KEY, style, _UNKNOWN_KEY[style])
     if scope.kind in {"v2-header", "v2-query"}:
+        if body is not None:
+            # It covers neither the service nor the body, so that a signed S3 URL could be bent into another call.
+            raise refuse(Fault.ALGORITHM, style, "Signature version 2 is accepted for S3 alone. Sign with version 4.")
         _check_v2(request, scope, credential, now, skew_seconds)
         return Identity(credential, scope, SignedBody(UNSIGNED, style))
     presigned = scope.kind == "query"
