@@ -1,6 +1,6 @@
 """Whatever a client sends, it gets an answer: no 500, no hang, no file outside the home.
 
-Requests are signed with a real key, so that they get past the door: members of the wrong type, missing and surplus ones,
+Requests are signed with a real key, so that they get past the door: members of the wrong type, missing and surplus,
 paths that climb, names that are too long, bodies cut short, headers that lie.
 """
 
