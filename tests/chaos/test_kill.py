@@ -1,0 +1,190 @@
+"""Kill -9 any process at any moment: the next start heals what it left.
+
+Each round runs the main job's steps against one home, kills one process at a random moment, and then demands that every
+acknowledged object is whole, that every job reaches an end, that the job can be done again, and that nothing is orphaned.
+"""
+
+import hashlib
+import os
+import random
+import signal
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from clary.kernel.core.ids import short_id
+from clary.server import home
+from clary.testing import Server, start_server, stop_server
+
+ROUNDS = 20
+PATIENCE_SECONDS = 120.0
+IMAGE = "683313688378.dkr.ecr.us-east-1.amazonaws.com/sagemaker-xgboost:1.7-1"
+TERMINAL = {"Completed", "Failed", "Stopped"}
+VICTIMS = ("supervisor", "gateway", "controller", "shim", "nursery")
+
+
+def wait_until(condition: Callable[[], Any], what: str) -> Any:
+    """Wait for a condition, patiently; errors of a server that is coming back count as not yet."""
+    pause = threading.Event()
+    for _ in range(int(PATIENCE_SECONDS / 0.1)):
+        try:
+            found = condition()
+        except (BotoCoreError, ClientError):
+            found = None
+        if found:
+            return found
+        pause.wait(0.1)
+    raise AssertionError(f"waited {PATIENCE_SECONDS:g} s in vain: {what}")
+
+
+def clients(server: Server) -> tuple[Any, Any, Any]:
+    patient = Config(retries={"max_attempts": 2}, read_timeout=20, inject_host_prefix=False)
+    return tuple(server.client(name, config=patient) for name in ("s3", "sagemaker", "sagemaker-runtime"))  # type: ignore[return-value]
+
+
+def processes_of(folder: Path) -> list[psutil.Process]:
+    """Every process that belongs to this home, by its environment or its command line."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            line = " ".join(process.cmdline())
+            if process.pid != os.getpid() and (
+                str(folder) in line or process.environ().get("CLARY_HOME") == str(folder)
+            ):
+                found.append(process)
+        except (psutil.NoSuchProcess, psutil.AccessDenied):
+            continue
+    return [process for process in found if process.status() != psutil.STATUS_ZOMBIE]
+
+
+def role(process: psutil.Process) -> str:
+    line = " ".join(process.cmdline())
+    for name, sign in (
+        ("gateway", "processes gateway"),
+        ("controller", "processes controller"),
+        ("nursery", "nursery"),
+        ("shim", "shim"),
+        ("supervisor", "clary.cli up"),
+    ):
+        if sign in line:
+            return name
+    return "other"
+
+
+def run_main_job(server: Server, acknowledged: dict[str, str], jobs: list[str]) -> None:
+    """Upload, train, deploy, invoke, delete; note what was acknowledged as it is."""
+    s3, sagemaker, runtime = clients(server)
+    name = f"kill-{short_id(8)}"
+    rows = "".join(f"{i % 2},{i % 2 + random.random() / 3:.4f},{random.random():.4f}\n" for i in range(300))
+    for key in (f"{name}/train/a.csv", f"{name}/small.txt"):
+        s3.put_object(Bucket="kill-bucket", Key=key, Body=rows.encode())
+        acknowledged[key] = hashlib.sha256(rows.encode()).hexdigest()
+    sagemaker.create_training_job(
+        TrainingJobName=name,
+        AlgorithmSpecification={"TrainingImage": IMAGE, "TrainingInputMode": "File"},
+        RoleArn="arn:aws:iam::000000000000:role/clary-execution-role",
+        HyperParameters={"num_round": "20", "objective": "binary:logistic"},
+        InputDataConfig=[
+            {
+                "ChannelName": "train",
+                "ContentType": "text/csv",
+                "DataSource": {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": f"s3://kill-bucket/{name}/train/"}},
+            }
+        ],
+        OutputDataConfig={"S3OutputPath": f"s3://kill-bucket/{name}/out"},
+        ResourceConfig={"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 1},
+        StoppingCondition={"MaxRuntimeInSeconds": 300},
+    )
+    jobs.append(name)
+    done = wait_until(lambda: _ended(sagemaker, name), f"{name} ends")
+    assert done["TrainingJobStatus"] == "Completed", done.get("FailureReason")
+    sagemaker.create_model(
+        ModelName=name,
+        PrimaryContainer={"Image": IMAGE, "ModelDataUrl": done["ModelArtifacts"]["S3ModelArtifacts"]},
+        ExecutionRoleArn="arn:aws:iam::000000000000:role/clary-execution-role",
+    )
+    variant = {"VariantName": "v", "ModelName": name, "InitialInstanceCount": 1, "InstanceType": "ml.m5.large"}
+    sagemaker.create_endpoint_config(EndpointConfigName=name, ProductionVariants=[variant])
+    sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=name)
+    wait_until(
+        lambda: sagemaker.describe_endpoint(EndpointName=name)["EndpointStatus"] == "InService", f"{name} serves"
+    )
+    answer = wait_until(
+        lambda: runtime.invoke_endpoint(EndpointName=name, ContentType="text/csv", Body=b"1.1,0.5")["Body"].read(),
+        f"{name} answers",
+    )
+    assert 0.5 < float(answer) <= 1.0
+    sagemaker.delete_endpoint(EndpointName=name)
+    wait_until(lambda: not _exists(sagemaker, name), f"{name} is deleted")
+
+
+def _ended(sagemaker: Any, name: str) -> dict[str, Any] | None:
+    found = sagemaker.describe_training_job(TrainingJobName=name)
+    return found if found["TrainingJobStatus"] in TERMINAL else None
+
+
+def _exists(sagemaker: Any, name: str) -> bool:
+    return any(found["EndpointName"] == name for found in sagemaker.list_endpoints(MaxResults=100)["Endpoints"])
+
+
+@pytest.mark.slow
+def test_twenty_kills(tmp_path: Path) -> None:
+    chance = random.Random(20261123)
+    folder = tmp_path / "home"
+    server = start_server(folder)
+    clients(server)[0].create_bucket(Bucket="kill-bucket")
+    acknowledged: dict[str, str] = {}
+    jobs: list[str] = []
+    try:
+        for round_ in range(ROUNDS):
+            victim = VICTIMS[round_ % len(VICTIMS)]
+            server = _round(server, folder, victim, chance.uniform(0.0, 4.0), acknowledged, jobs)
+        run_main_job(server, acknowledged, jobs)
+        _check(server, acknowledged, jobs)
+    finally:
+        stop_server(server)
+    assert [process.cmdline() for process in processes_of(folder)] == []
+
+
+def _round(
+    server: Server, folder: Path, victim: str, delay: float, acknowledged: dict[str, str], jobs: list[str]
+) -> Server:
+    """Run the main job in a thread, kill a process meanwhile, bring the server back if it was the supervisor."""
+
+    def attempt() -> None:
+        try:
+            run_main_job(server, acknowledged, jobs)
+        except (BotoCoreError, ClientError):
+            return  # the server went away under the client; the end of the test demands that all is well again
+
+    worker = threading.Thread(target=attempt)
+    worker.start()
+    worker.join(delay)
+    targets = [process for process in processes_of(folder) if role(process) == victim]
+    if targets:
+        os.kill(random.choice(targets).pid, signal.SIGKILL)
+    if victim == "supervisor":
+        server.process.wait(30)
+        worker.join()  # its endpoint is gone: it fails at once
+        server = start_server(folder)
+    worker.join(3 * PATIENCE_SECONDS)
+    assert not worker.is_alive(), f"the main job hung after the {victim} was killed"
+    assert home.running(folder) is not None
+    return server
+
+
+def _check(server: Server, acknowledged: dict[str, str], jobs: list[str]) -> None:
+    s3, sagemaker, _ = clients(server)
+    for key, digest in acknowledged.items():
+        assert hashlib.sha256(s3.get_object(Bucket="kill-bucket", Key=key)["Body"].read()).hexdigest() == digest, key
+    for name in jobs:
+        done = wait_until(lambda name=name: _ended(sagemaker, name), f"{name} ends")
+        assert done["TrainingJobStatus"] == "Completed", (name, done.get("FailureReason"))
+        artifact = done["ModelArtifacts"]["S3ModelArtifacts"].removeprefix("s3://kill-bucket/")
+        assert s3.head_object(Bucket="kill-bucket", Key=artifact)["ContentLength"] > 0
