@@ -1,0 +1,35 @@
+"""What travels between a gateway and the codecs: requests and responses without a socket."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(slots=True)
+class Request:
+    """An HTTP request: `path` and `query` raw, as on the request line; header names lower-case, values latin-1 text.
+
+    `body` is bytes, except for operations with a `streaming_input`: there it is passed on as it is.
+    """
+
+    method: str
+    path: str
+    query: str = ""
+    headers: dict[str, str] = field(default_factory=dict)
+    body: Any = b""
+
+
+@dataclass(slots=True)
+class Response:
+    """An HTTP response: headers are lower-case bytes, ready for ASGI; `body` is bytes or a handler's stream."""
+
+    status: int
+    headers: list[tuple[bytes, bytes]]
+    body: Any = b""
+
+    def header(self, name: str) -> str | None:
+        wanted = name.lower().encode()
+        return next((value.decode("latin-1") for key, value in self.headers if key == wanted), None)
+
+
+class OutputError(Exception):
+    """A handler returned what its operation's model does not allow: a fault of ours, answered with a 500."""
