@@ -117,7 +117,7 @@ def env(folder: HomeOption = None) -> None:
     for name, value in client_environment(
         info.endpoint, key.access_key, key.secret, info.region, settings.home
     ).items():
-        typer.echo(f"export {name}={shlex.quote(value)}")
+        typer.echo(f"unset {name}" if value is None else f"export {name}={shlex.quote(value)}")
 
 
 @app.command()
