@@ -9,7 +9,7 @@ LIMIT = 4096
 
 
 def describe(error: BaseException) -> str:
-    """`Type: message`, then the end of the traceback. AWS cuts the reason at 1,024 characters, so the message is first."""
+    """`Type: message`, then the end of the traceback. AWS keeps 1,024 characters, so the message is first."""
     if isinstance(error, CustomerError):
         return str(error)[:LIMIT]
     head = "".join(traceback.format_exception_only(error)).strip()

@@ -3,6 +3,7 @@
 Two jobs on one machine that each start a thread per core run slower together than in turn.
 """
 
+import importlib
 import os
 import sys
 
@@ -31,7 +32,7 @@ def pin() -> None:
         os.environ.setdefault(variable, cpus)
     if "numpy" in sys.modules or "xgboost" in sys.modules:
         try:
-            import threadpoolctl
+            threadpoolctl = importlib.import_module("threadpoolctl")
         except ImportError:
             return
         threadpoolctl.threadpool_limits(int(os.environ["OMP_NUM_THREADS"].split(",")[0]))

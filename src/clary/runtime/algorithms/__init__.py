@@ -1,7 +1,7 @@
 """Built-in algorithms: each a package here with `train` and, to be served, `load_model`.
 
-    train(paths: MlPaths, job: JobDescription) -> None           raises CustomerError for what the user can mend
-    load_model(directory: Path) -> clary.runtime.inference.contract.Model
+train(paths: MlPaths, job: JobDescription) -> None           raises CustomerError for what the user can mend
+load_model(directory: Path) -> clary.runtime.inference.contract.Model
 """
 
 import importlib

@@ -39,7 +39,7 @@ class Channel:
                 yield path
 
     def read(self, weighted: bool = False) -> Table | None:
-        """All rows, or None when this host's share of the channel is empty. Raises CustomerError for what is malformed."""
+        """All rows, or None when this host's share is empty. Raises CustomerError for what is malformed."""
         tables: list[Table] = []
         first = ""
         for path in self.files():
@@ -61,7 +61,7 @@ class Channel:
 
 
 def open_channel(paths: MlPaths, job: JobDescription, name: str, default_content_type: str) -> Channel | None:
-    """The channel `name`, or None when the job has none. Raises CustomerError for a content type that is not tabular."""
+    """The channel `name`, or None when the job has none. Raises CustomerError for a type that is not tabular."""
     config: dict[str, Any] | None = job.channels.get(name)
     if config is None:
         return None

@@ -1,7 +1,7 @@
 """Hyperparameters of built-in algorithms: declared once, checked once, with messages that name what was wrong.
 
-    SCHEMA = Schema("XGBoost", [Hyperparameter("eta", number(0, 1)), ...])
-    values = SCHEMA.parse({"eta": "0.2"})        # {"eta": 0.2}; only what was given
+SCHEMA = Schema("XGBoost", [Hyperparameter("eta", number(0, 1)), ...])
+values = SCHEMA.parse({"eta": "0.2"})        # {"eta": 0.2}; only what was given
 """
 
 import json

@@ -7,6 +7,7 @@ RECORDIO = "application/x-recordio-protobuf"
 JSON = "application/json"
 JSONLINES = "application/jsonlines"
 NPY = "application/x-npy"
+ALL = (CSV, JSON, JSONLINES, NPY, LIBSVM, PARQUET, RECORDIO)
 
 ALIASES = {
     "csv": CSV,
@@ -33,7 +34,7 @@ ALIASES = {
 
 
 def canonical(content_type: str) -> str | None:
-    """The one name for a content type given with any spelling and parameters (`text/csv; charset=utf8`); None if unknown."""
+    """The one name for a content type in any spelling, with or without parameters; None if unknown."""
     return ALIASES.get(content_type.partition(";")[0].strip().lower())
 
 

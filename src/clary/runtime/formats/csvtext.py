@@ -22,12 +22,16 @@ def decode_csv(data: bytes, name: str = "the request body") -> Floats:
     try:
         table = csv.read_csv(
             BufferReader(py_buffer(data)),
-            read_options=csv.ReadOptions(column_names=names, use_threads=len(data) > 1 << 20, block_size=max(1 << 22, len(first) * 4)),
+            read_options=csv.ReadOptions(
+                column_names=names, use_threads=len(data) > 1 << 20, block_size=max(1 << 22, len(first) * 4)
+            ),
             parse_options=csv.ParseOptions(delimiter=delimiter.decode()),
             convert_options=csv.ConvertOptions(column_types=dict.fromkeys(names, float32()), null_values=MISSING),
         )
     except ArrowInvalid as error:
-        raise _located(data, delimiter, len(names), name) or FormatError(f"{name} is not CSV of numbers: {error}") from None
+        raise _located(data, delimiter, len(names), name) or FormatError(
+            f"{name} is not CSV of numbers: {error}"
+        ) from None
     matrix = np.empty((table.num_rows, len(names)), dtype=np.float32)
     for index, column in enumerate(table.columns):
         matrix[:, index] = column.to_numpy(zero_copy_only=False)
@@ -58,7 +62,7 @@ def _text(value: object) -> str:
 
 
 def _first_line(data: bytes, name: str) -> bytes:
-    for line in data[:1 << 20].splitlines():
+    for line in data[: 1 << 20].splitlines():
         if line.strip():
             return line
     raise FormatError(f"{name} is empty: expected lines of comma-separated numbers")

@@ -16,8 +16,8 @@ def decode_table(
 ) -> Table:
     """Decode `data` of a canonical `content_type`.
 
-    `labelled`: dense text and parquet carry the label in the first column (and, when `weighted`, the weight in the second).
-    libsvm and recordio mark their labels, so they may come with or without. Raises FormatError.
+    `labelled`: dense text and parquet carry the label in the first column, and if `weighted` the weight in the second.
+    libsvm then begins with a label (and perhaps its weight), else may; recordio names its labels. Raises FormatError.
     """
     if content_type == content_types.CSV:
         from clary.runtime.formats.csvtext import decode_csv
@@ -30,7 +30,7 @@ def decode_table(
     if content_type == content_types.LIBSVM:
         from clary.runtime.formats.libsvm import decode_libsvm
 
-        return decode_libsvm(data, name)
+        return decode_libsvm(data, name, labelled=labelled)
     if content_type == content_types.RECORDIO:
         from clary.runtime.formats.recordio import decode_records
 

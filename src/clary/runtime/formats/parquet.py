@@ -19,7 +19,11 @@ def decode_parquet(data: bytes, name: str = "the request body") -> Floats:
         column = table.column(index)
         if pyarrow.types.is_boolean(field.type):
             column = column.cast(pyarrow.int8())
-        elif not (pyarrow.types.is_integer(field.type) or pyarrow.types.is_floating(field.type) or pyarrow.types.is_decimal(field.type)):
+        elif not (
+            pyarrow.types.is_integer(field.type)
+            or pyarrow.types.is_floating(field.type)
+            or pyarrow.types.is_decimal(field.type)
+        ):
             raise FormatError(f"{name}: column {field.name!r} is {field.type}, not a number")
         matrix[:, index] = column.cast(pyarrow.float32(), safe=False).to_numpy(zero_copy_only=False)
     return matrix

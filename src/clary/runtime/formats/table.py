@@ -13,7 +13,7 @@ Floats = npt.NDArray[np.float32]
 
 
 class FormatError(CustomerError):
-    """The bytes are not what their content type says. The message names the place (file, line, column) and the value."""
+    """The bytes are not what their content type says. The message names the place and the value."""
 
 
 @dataclass
@@ -67,6 +67,8 @@ def _joined(parts: Sequence[npt.NDArray[Any] | None]) -> Any:
     present = [part for part in parts if part is not None]
     if len(present) != len(parts):
         if present:
-            raise FormatError("some files carry labels, weights or qid and others do not; all files of a channel must agree")
+            raise FormatError(
+                "some files carry labels, weights or qid and others do not; all files of a channel must agree"
+            )
         return None
     return np.concatenate(present)

@@ -67,14 +67,18 @@ def decode(value: str) -> Any:
 
 
 def read_description(paths: MlPaths) -> JobDescription:
-    """Read the config files. A missing one means a job without hyperparameters, of one host, with the channels on disk."""
+    """Read the config files. A missing one means: no hyperparameters, one host, the channels that are on disk."""
     hyperparameters = _read(paths, "hyperparameters.json")
     resource = _read(paths, "resourceconfig.json")
     channels = _read(paths, "inputdataconfig.json")
     if not channels and paths.data.is_dir():
-        channels = {entry.name: {"TrainingInputMode": "File"} for entry in sorted(paths.data.iterdir()) if entry.is_dir()}
+        channels = {
+            entry.name: {"TrainingInputMode": "File"} for entry in sorted(paths.data.iterdir()) if entry.is_dir()
+        }
     return JobDescription(
-        hyperparameters={name: value if isinstance(value, str) else json.dumps(value) for name, value in hyperparameters.items()},
+        hyperparameters={
+            name: value if isinstance(value, str) else json.dumps(value) for name, value in hyperparameters.items()
+        },
         resource=resource,
         channels=channels,
     )

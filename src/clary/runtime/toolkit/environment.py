@@ -14,7 +14,7 @@ INFO = 20
 
 
 def user_arguments(hyperparameters: dict[str, Any]) -> list[str]:
-    """The script's argv: `--key value` sorted by key, `-k value` for one letter; strings bare, lists and objects as JSON.
+    """The script's argv: `--key value` by key, `-k value` for one letter; strings bare, lists and objects as JSON.
 
     Booleans and null read as Python writes them (True, False, None), which is what scripts for AWS expect.
     """

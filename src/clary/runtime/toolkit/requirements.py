@@ -76,7 +76,9 @@ def _key(requirements: Path) -> str:
     content = requirements.read_bytes()
     digest.update(content)
     lines = [line.strip() for line in content.splitlines()]
-    if any(line.startswith((b"-", b".", b"/")) or b"file:" in line or line.endswith((b".whl", b".gz")) for line in lines):
+    if any(
+        line.startswith((b"-", b".", b"/")) or b"file:" in line or line.endswith((b".whl", b".gz")) for line in lines
+    ):
         for file in sorted(path for path in requirements.parent.rglob("*") if path.is_file()):
             digest.update(str(file.relative_to(requirements.parent)).encode() + b"\0" + file.read_bytes())
     return digest.hexdigest()[:32]
@@ -97,5 +99,7 @@ def _install(requirements: Path, target: Path) -> None:
     )
     print(done.stdout, end="", flush=True)
     if done.returncode != 0:
-        raise CustomerError(f"installing {requirements} failed (exit code {done.returncode}):\n{done.stdout[-TAIL:].strip()}")
+        raise CustomerError(
+            f"installing {requirements} failed (exit code {done.returncode}):\n{done.stdout[-TAIL:].strip()}"
+        )
     target.mkdir(exist_ok=True)

@@ -20,13 +20,14 @@ def training_source(paths: MlPaths, program: str, submit_directory: str | None) 
             return place
     if not submit_directory:
         raise CustomerError(
-            f"sagemaker_program is {program!r}, but there is no such file in {paths.code} and no sagemaker_submit_directory"
+            f"sagemaker_program is {program!r}, but {paths.code} holds no such file "
+            "and there is no sagemaker_submit_directory"
         )
     return fetch_source(program, submit_directory, paths.code)
 
 
 def fetch_source(program: str, location: str, target: Path) -> Path:
-    """The directory that holds `program`, from an S3 or file URI, an archive, or a directory; unpacked into `target`."""
+    """The directory that holds `program`, from a URI, an archive (unpacked into `target`) or a directory."""
     parts = urlsplit(location)
     if parts.scheme == "s3":
         target.mkdir(parents=True, exist_ok=True)

@@ -48,7 +48,9 @@ def train() -> int:
 def _script(paths: MlPaths, job: JobDescription, program: str) -> int:
     for launcher in LAUNCHERS:
         if str(job.framework_parameters.get(launcher, "")).lower() == "true":
-            raise CustomerError(f"{launcher} is true, but this image has no such launcher; start the processes in the script")
+            raise CustomerError(
+                f"{launcher} is true, but this image has no such launcher; start the processes in the script"
+            )
     submit_directory = job.setting("sagemaker_submit_directory")
     source = training_source(paths, program, submit_directory)
     for directory in (paths.model, paths.output_data, paths.output_intermediate):

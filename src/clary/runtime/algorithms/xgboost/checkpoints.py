@@ -11,7 +11,7 @@ KEPT = 5
 
 
 def save(directory: Path, booster: xgboost.Booster, rounds_done: int) -> None:
-    """Write the state after `rounds_done` rounds. A reader, such as the platform's upload, sees it whole or not at all."""
+    """Write the state after `rounds_done` rounds. A reader, such as an upload, sees it whole or not at all."""
     unfinished = directory / f".{PREFIX}.unfinished"
     with unfinished.open("wb") as file:
         file.write(booster.save_raw("ubj"))

@@ -46,7 +46,7 @@ def read_shard(paths: MlPaths, job: JobDescription, weighted_csv: bool) -> Shard
 
 
 def matrix(table: Table | None, columns: int, threads: int, name: str) -> xgboost.DMatrix:
-    """The table with `columns` columns, or no rows when it is None. Raises CustomerError when a dense table has others."""
+    """The table with `columns` columns, or no rows when it is None. Raises CustomerError if a dense one has others."""
     if table is None:
         return xgboost.DMatrix(np.empty((0, columns), dtype=np.float32), label=np.empty(0, dtype=np.float32))
     table.widened(columns)
@@ -57,6 +57,4 @@ def matrix(table: Table | None, columns: int, threads: int, name: str) -> xgboos
     if table.labels is not None and np.isnan(table.labels).any():
         row = int(np.isnan(table.labels).argmax())
         raise CustomerError(f"Customer Error: channel {name!r} has a row without a label (data row {row + 1})")
-    return xgboost.DMatrix(
-        table.features, label=table.labels, weight=table.weights, qid=table.groups, nthread=threads
-    )
+    return xgboost.DMatrix(table.features, label=table.labels, weight=table.weights, qid=table.groups, nthread=threads)

@@ -89,7 +89,9 @@ def is_maximised(name: str) -> bool:
     return name in FROM_CONFUSION or name == "r2" or base in NATIVE_MAXIMISED
 
 
-def evaluator(names: list[str], objective: str) -> Callable[[npt.NDArray[Any], xgboost.DMatrix], list[tuple[str, float]]]:
+def evaluator(
+    names: list[str], objective: str
+) -> Callable[[npt.NDArray[Any], xgboost.DMatrix], list[tuple[str, float]]]:
     """A custom metric for Booster.eval_set that computes `names` over all hosts' rows."""
 
     def evaluate(predictions: npt.NDArray[Any], rows: xgboost.DMatrix) -> list[tuple[str, float]]:
@@ -107,7 +109,7 @@ def evaluator(names: list[str], objective: str) -> Callable[[npt.NDArray[Any], x
 
 def _classes(predictions: npt.NDArray[Any], objective: str) -> npt.NDArray[np.int64]:
     if predictions.ndim == 2 and predictions.shape[1] > 1:
-        return predictions.argmax(axis=1)
+        return np.asarray(predictions.argmax(axis=1), dtype=np.int64)
     flat = predictions.reshape(-1)
     if objective == "multi:softmax":
         return flat.astype(np.int64)

@@ -52,9 +52,13 @@ def plan(values: dict[str, Any], tuning_objective: str | None = None) -> Plan:
         booster["objective"] = "reg:squarederror"
     _check_classes(booster)
     if values.get("process_type") == "update":
-        raise CustomerError("Customer Error: process_type is 'update', which needs a trained model to start from; use 'default'")
+        raise CustomerError(
+            "Customer Error: process_type is 'update', which needs a trained model to start from; use 'default'"
+        )
     if values.get("use_dask_gpu_training"):
-        raise CustomerError("Customer Error: use_dask_gpu_training is set, but distributed GPU training is not available; leave it out")
+        raise CustomerError(
+            "Customer Error: use_dask_gpu_training is set, but distributed GPU training is not available; leave it out"
+        )
     _choose_device(booster)
     _translate_lists(booster)
     if "sketch_eps" in values and "max_bin" not in booster:
@@ -85,7 +89,9 @@ def _check_classes(booster: dict[str, Any]) -> None:
     if objective in MULTICLASS and booster.get("num_class", 0) < 2:
         raise CustomerError(f"Customer Error: objective {objective} needs num_class, the number of classes, at least 2")
     if objective not in MULTICLASS and "num_class" in booster:
-        raise CustomerError(f"Customer Error: num_class is only for {' and '.join(MULTICLASS)}, but objective is {objective}")
+        raise CustomerError(
+            f"Customer Error: num_class is only for {' and '.join(MULTICLASS)}, but objective is {objective}"
+        )
 
 
 def _choose_device(booster: dict[str, Any]) -> None:
@@ -115,5 +121,7 @@ def _metrics(chosen: list[str], tuning_objective: str | None) -> list[str]:
         chosen.insert(0, objective)
     for name in chosen:
         if not metrics.is_known(name):
-            raise CustomerError(f"Customer Error: eval_metric {name!r} is unknown; valid are {', '.join(metrics.NAMES)}")
+            raise CustomerError(
+                f"Customer Error: eval_metric {name!r} is unknown; valid are {', '.join(metrics.NAMES)}"
+            )
     return chosen

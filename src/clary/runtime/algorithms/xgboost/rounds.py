@@ -2,9 +2,9 @@
 
 import signal
 import threading
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import xgboost
@@ -65,7 +65,7 @@ class Rounds:
     def _rounds_done(self, booster: xgboost.Booster) -> int:
         return int(booster.attr("rounds") or booster.num_boosted_rounds())
 
-    def _evaluator(self) -> Callable[..., list[tuple[str, float]]] | None:
+    def _evaluator(self) -> Any:
         own = self.plan.own_metrics
         return metrics.evaluator(own, self.plan.booster["objective"]) if own else None
 
@@ -82,7 +82,7 @@ class Rounds:
         if best is None or sign * score < sign * float(best):
             booster.set_attr(**{BEST_SCORE: repr(score), BEST_ROUND: str(number)})
             return False
-        if number - int(booster.attr(BEST_ROUND)) < self.plan.early_stopping_rounds:
+        if number - int(booster.attr(BEST_ROUND) or 0) < self.plan.early_stopping_rounds:
             return False
         if self.prints:
             print(f"stopping early: {key} was best in round {booster.attr(BEST_ROUND)} with {best}", flush=True)

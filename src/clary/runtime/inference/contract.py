@@ -1,0 +1,49 @@
+"""What the server asks of a model, and what a model answers."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+
+@dataclass(frozen=True)
+class Request:
+    """One invocation. `content_type` and `accept` are as sent, "" when absent; header names are lower case."""
+
+    body: bytes
+    content_type: str = ""
+    accept: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Reply:
+    """The answer; an iterator of bytes is sent piece by piece as it yields."""
+
+    body: bytes | Iterator[bytes]
+    content_type: str
+    status: int = 200
+
+
+class Refused(Exception):
+    """The request cannot be answered; `status` is 400, 406, 413 or 415 and the message says what was wrong."""
+
+    def __init__(self, status: int, message: str):
+        super().__init__(message)
+        self.status = status
+
+
+class Model(Protocol):
+    """A loaded model."""
+
+    @property
+    def threads(self) -> int:
+        """How many `invoke` calls may run at once."""
+
+    def quick(self, body: bytes, content_type: bytes, accept: bytes) -> Reply | None:
+        """Answer at once on the event loop when that takes well under a millisecond; None to be asked by `invoke`.
+
+        Never raises: a request that is wrong is left to `invoke`, which explains.
+        """
+
+    def invoke(self, request: Request) -> Reply:
+        """Answer in a worker thread. Raises Refused or FormatError for a wrong request; anything else is a fault."""
