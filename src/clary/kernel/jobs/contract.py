@@ -355,5 +355,15 @@ class Executor(Protocol):
     def forget(self, job: str, host: str) -> None:
         """Remove what is kept of a host; one that still runs is killed first, and nothing more of it is uploaded."""
 
+    def end_all(self, *, forget: bool = False) -> int:
+        """Kill every host that runs, at once and without uploads; return how many did. They are observed as lost,
+        unless `forget` removes all that is kept of every host."""
+
+    def prepare(self) -> None:
+        """Make ready what lets hosts start fast, while this executor is open. Optional; the controller does."""
+
+    def close(self) -> None:
+        """Let go of what `prepare` made. Hosts that run go on."""
+
     def capabilities(self) -> list[Capability]:
         """What `clary doctor` prints about this executor."""

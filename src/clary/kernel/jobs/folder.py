@@ -119,6 +119,13 @@ class HostFolder:
     def stop_requested(self) -> bool:
         return self._stop.exists()
 
+    def kill(self) -> bool:
+        """Kill the shim, and with it the host; return whether it lived."""
+        found = self.saved()
+        lived = found is not None and not found.ended and self._alive()
+        self._kill_shim()
+        return lived
+
     def remove(self) -> None:
         """Kill the shim if it lives, and remove all that is kept of the host."""
         self._kill_shim()

@@ -56,10 +56,6 @@ class Services(Protocol):
     def wake(self, topic: str, key: str) -> None:
         """Hint that there is something new to see; may be lost."""
 
-    def now(self) -> float: ...
-
-    def close(self) -> None: ...
-
 
 def split_uri(uri: str) -> tuple[str, str]:
     """(bucket, key or prefix) of an s3:// URI."""

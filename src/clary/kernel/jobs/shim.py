@@ -130,7 +130,14 @@ class Shim:
             self._change(healthy=well)
 
         return Supervision(
-            self._spec, self._folder, process, self._console, self._bench, self._clock, address, health_changed
+            spec=self._spec,
+            folder=self._folder,
+            process=process,
+            console=self._console,
+            bench=self._bench,
+            clock=self._clock,
+            address=address,
+            health_changed=health_changed,
         ).run()
 
     def _judge(self, code: int, process: Process) -> dict[str, Any]:

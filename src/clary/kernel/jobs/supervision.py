@@ -54,6 +54,7 @@ class Supervision:
 
     def __init__(
         self,
+        *,
         spec: HostSpec,
         folder: HostFolder,
         process: Process,

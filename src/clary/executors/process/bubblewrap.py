@@ -1,0 +1,209 @@
+"""Confine a host with bubblewrap: it sees a read-only system, its own folder as /opt/ml, and nothing of the platform.
+
+The root is an empty filesystem into which only what is needed is mounted: the system's folders, the interpreter,
+the host's own folders. Home folders, other jobs and the platform's own data are simply not there.
+Process ids, IPC and the host name are the host's own, the network too when it is isolated. All of it dies with the
+shim.
+"""
+
+import contextlib
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+from functools import cache
+from pathlib import Path
+
+from clary.executors.process import layout, python_environment, signals
+from clary.kernel.jobs.contract import ML_ROOT, HostSpec, InputMode
+from clary.kernel.jobs.folder import HostFolder
+from clary.kernel.jobs.sandbox import SandboxFault
+
+ROOTS = {
+    "env": f"{layout.PLATFORM_ROOT}/env",
+    "home": f"{layout.PLATFORM_ROOT}/home",
+    "cache": f"{layout.PLATFORM_ROOT}/cache",
+    "tmp": "/tmp",
+    "ml": ML_ROOT,
+}
+_SYSTEM_FOLDERS = ("usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32", "nix", "etc", "sys")
+_SECRETS = ("shadow", "shadow-", "gshadow", "gshadow-", "sudoers")
+_SECRET_FOLDERS = ("ssh", "ssl/private", "sudoers.d")
+# What a container's root user may do by custom: handle files of any owner, and become another user.
+_CAPABILITIES = ("CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER", "CAP_FSETID", "CAP_SETGID", "CAP_SETUID", "CAP_KILL")
+_GPU_CONTROL = ("nvidiactl", "nvidia-uvm", "nvidia-uvm-tools", "nvidia-modeset")
+_CHECK_SECONDS = 10
+
+
+@cache
+def unavailable() -> str:
+    """Why bubblewrap cannot be used here; empty when it can. Looked up once by really making a sandbox."""
+    program = shutil.which("bwrap")
+    if program is None:
+        return "bubblewrap (bwrap) is not installed"
+    with tempfile.TemporaryDirectory() as name:
+        box = Path(name)
+        layout.make_box(box)
+        made = arguments(box, box / "home", hidden=box / "etc", hostname="check", network=False)
+        python = f"{ROOTS['env']}/bin/python"
+        command = [program, *made, "--", python, "-c", "import os; os.listdir('/opt/ml')"]
+        try:
+            tried = subprocess.run(command, capture_output=True, text=True, timeout=_CHECK_SECONDS, check=False)
+        except (OSError, subprocess.TimeoutExpired) as error:
+            return f"bubblewrap cannot run: {error}"
+    return "" if tried.returncode == 0 else f"bubblewrap cannot make a sandbox here: {tried.stderr.strip()}"
+
+
+class BubblewrapProcess:
+    """One sandbox. Killing the bubblewrap that made it kills all that is inside."""
+
+    def __init__(self, popen: subprocess.Popen[bytes], first: int) -> None:
+        self._popen = popen
+        self._first = first
+        assert popen.stdout is not None
+        assert popen.stderr is not None
+        self.pid = first
+        self.stdout = popen.stdout.fileno()
+        self.stderr = popen.stderr.fileno()
+
+    def wait(self) -> int:
+        code = self._popen.wait()
+        return 128 - code if code < 0 else code
+
+    def terminate(self) -> None:
+        """The sandbox's first process is bubblewrap's own, which reaps; the program is its child."""
+        if self._popen.poll() is None:
+            for program in signals.children(self._first) or [self._first]:
+                signals.terminate(program)
+
+    def kill(self) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            self._popen.kill()
+
+    def remark(self) -> str:
+        return ""
+
+
+class BubblewrapSandbox:
+    """Makes sandboxes for hosts of one home."""
+
+    read_only_views = True
+
+    def launch(self, spec: HostSpec, folder: HostFolder) -> BubblewrapProcess:
+        layout.make_box(folder.box)
+        layout.write_peers(folder.box, spec.peers)
+        layout.working_folder(spec, folder)
+        made = arguments(
+            folder.box,
+            layout.account_cache(folder.home, spec.account),
+            hidden=folder.home,
+            hostname=spec.host,
+            network=spec.network,
+            gpus=spec.resources.gpus,
+            views=[channel.place for channel in spec.channels if channel.mode is InputMode.FAST_FILE],
+        )
+        for name, value in layout.environment(spec, ROOTS).items():
+            made += ["--setenv", name, value]
+        return start([*made, "--chdir", spec.cwd], spec.argv)
+
+
+def start(options: list[str], argv: tuple[str, ...], stdin: int = subprocess.DEVNULL) -> BubblewrapProcess:
+    """Run `argv` in a new sandbox. The options go over a file, so that no secret shows in the process list."""
+    told = os.memfd_create("bubblewrap-arguments")
+    os.write(told, b"".join(option.encode() + b"\0" for option in options))
+    os.lseek(told, 0, os.SEEK_SET)
+    info_read, info_write = os.pipe()
+    try:
+        popen = subprocess.Popen(
+            ["bwrap", "--args", str(told), "--info-fd", str(info_write), "--", *argv],
+            stdin=stdin,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            pass_fds=(told, info_write),
+            env={"PATH": os.environ.get("PATH", os.defpath)},
+            cwd="/",
+        )
+    finally:
+        os.close(told)
+        os.close(info_write)
+    with open(info_read, "rb") as file:
+        info = file.read()
+    if not info:
+        _, complaint = popen.communicate()
+        raise SandboxFault(f"The sandbox could not be made: {complaint.decode(errors='replace').strip()}")
+    return BubblewrapProcess(popen, json.loads(info)["child-pid"])
+
+
+def arguments(
+    box: Path,
+    cache: Path,
+    *,
+    hidden: Path,
+    hostname: str,
+    network: bool,
+    gpus: tuple[int, ...] = (),
+    views: list[str] | None = None,
+) -> list[str]:
+    """Options that show `box` and nothing of `hidden`, the platform's home. `views` below /opt/ml are read-only."""
+    options = ["--unshare-pid", "--unshare-ipc", "--unshare-uts", "--hostname", hostname]
+    options += ["--die-with-parent", "--new-session", "--clearenv"]
+    if not network:
+        options.append("--unshare-net")
+    if os.geteuid() == 0:
+        options += ["--cap-drop", "ALL"]
+        for capability in _CAPABILITIES:
+            options += ["--cap-add", capability]
+    options += _system()
+    options += _platform(hidden)
+    options += ["--proc", "/proc", "--dev", "/dev", "--dir", "/run", "--dir", "/var", "--symlink", "/tmp", "/var/tmp"]
+    for gpu in gpus:
+        options += ["--dev-bind-try", f"/dev/nvidia{gpu}", f"/dev/nvidia{gpu}"]
+    for name in _GPU_CONTROL if gpus else ():
+        options += ["--dev-bind-try", f"/dev/{name}", f"/dev/{name}"]
+    for name in ("env", "home", "tmp", "ml"):
+        options += ["--bind", str(box / name), ROOTS[name]]
+    options += ["--bind", str(cache), ROOTS["cache"]]
+    for view in views or ():
+        options += ["--ro-bind", str(box / "ml" / view), f"{ML_ROOT}/{view}"]
+    return [*options, "--ro-bind", str(box / "etc" / "hosts"), "/etc/hosts"]
+
+
+@cache
+def _system() -> tuple[str, ...]:
+    """The system's folders, read-only, without its secrets; and what hangs below /opt, where /opt/ml shall be."""
+    options: list[str] = []
+    below_opt = [f"opt/{name}" for name in sorted(os.listdir("/opt")) if name != "ml"] if os.path.isdir("/opt") else []
+    for name in (*_SYSTEM_FOLDERS, *below_opt):
+        path = f"/{name}"
+        if os.path.islink(path):
+            options += ["--symlink", os.readlink(path), path]
+        elif os.path.isdir(path):
+            options += ["--ro-bind", path, path]
+    for name in _SECRETS:
+        if os.path.exists(f"/etc/{name}"):
+            options += ["--ro-bind", "/dev/null", f"/etc/{name}"]
+    for name in _SECRET_FOLDERS:
+        if os.path.isdir(f"/etc/{name}"):
+            options += ["--tmpfs", f"/etc/{name}"]
+    resolver = os.path.realpath("/etc/resolv.conf")
+    if not resolver.startswith("/etc/"):
+        options += ["--ro-bind-try", resolver, resolver]
+    return tuple(options)
+
+
+@cache
+def _platform(hidden: Path) -> tuple[str, ...]:
+    """The interpreter and its packages, wherever they lie, while the platform's home stays hidden."""
+    before: list[str] = []
+    after: list[str] = []
+    for folder in python_environment.needed_folders():
+        around = hidden.is_relative_to(folder)
+        if around or hidden in folder.parents or not _is_system(folder):
+            (before if around else after).extend(["--ro-bind", str(folder), str(folder)])
+    visible = before or _is_system(hidden)
+    return (*before, *(["--tmpfs", str(hidden)] if visible else []), *after)
+
+
+def _is_system(path: Path) -> bool:
+    return path.parts[1:2] != () and (path.parts[1] in _SYSTEM_FOLDERS or path.parts[1] == "opt")
