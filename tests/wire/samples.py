@@ -1,4 +1,4 @@
-"""Values that fit a shape, made from it: deterministic, covering every member, within the model's constraints if asked."""
+"""Values that fit a shape, made from it: the same in every run, covering every member."""
 
 import hashlib
 from typing import Any
@@ -63,7 +63,7 @@ class Samples:
             return shape.enum[mark[0] % len(shape.enum)]
         if use.location in ("header", "headers", "uri", "querystring"):
             return f"text-{mark[:3].hex()}"
-        return f'é<&>"\' ü {mark[:3].hex()}'
+        return f"é<&>\"' ü {mark[:3].hex()}"
 
 
 def _holds(shape: Shape, other: Shape) -> bool:

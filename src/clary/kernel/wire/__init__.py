@@ -32,7 +32,7 @@ Names, all importable from this package:
     Codec                                                           codecs.py
     Match, route, routes_by_body, error_codec                       route.py
     check                                                           constraints.py
-    paginate, encode_token, decode_token                            pagination.py
+    paging, page_asked, page_output, paginate, encode_token, decode_token, bad_token        pagination.py
 
 Values. Params and outputs use botocore's member names. Timestamps: `parse` gives epoch seconds as float; `serialize`
 takes epoch seconds or datetimes (naive means UTC). Blobs are bytes (str is taken as UTF-8 on the way out). Members
@@ -44,6 +44,15 @@ from clary.kernel.wire.codecs import Codec
 from clary.kernel.wire.constraints import check
 from clary.kernel.wire.messages import OutputError, Request, Response
 from clary.kernel.wire.models import SERVICES, ErrorShape, Member, Operation, Service, Shape, service
+from clary.kernel.wire.pagination import (
+    bad_token,
+    decode_token,
+    encode_token,
+    page_asked,
+    page_output,
+    paginate,
+    paging,
+)
 from clary.kernel.wire.route import Match, error_codec, route, routes_by_body
 
 __all__ = [
@@ -58,8 +67,15 @@ __all__ = [
     "Response",
     "Service",
     "Shape",
+    "bad_token",
     "check",
+    "decode_token",
+    "encode_token",
     "error_codec",
+    "page_asked",
+    "page_output",
+    "paginate",
+    "paging",
     "route",
     "routes_by_body",
     "service",
