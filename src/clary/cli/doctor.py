@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from clary.executors.process import ProcessExecutor
 from clary.kernel.core.settings import Settings
-from clary.kernel.rooms import Platform
 
 _LOW_DISK_BYTES = 5 * 2**30
 
@@ -35,7 +34,7 @@ class Check:
 def examine(settings: Settings) -> list[Check]:
     """Look at this machine and environment; starts nothing."""
     checks = [_python(), _disk(settings)]
-    checks += [Check(found.name, found.available, found.detail, found.remedy) for found in ProcessExecutor(Platform(settings)).capabilities()]
+    checks += [Check(found.name, found.available, found.detail, found.remedy) for found in ProcessExecutor(settings.home).capabilities()]
     checks += [_modules(*module) for module in _MODULES]
     checks += [_program(*program) for program in _PROGRAMS]
     return checks

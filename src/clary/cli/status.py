@@ -22,7 +22,7 @@ def collect(settings: Settings) -> dict[str, Rows]:
     report: dict[str, Rows] = {"Server": [_server(settings, info)], "Processes": _processes(info)}
     if (settings.home / "records.db").exists():
         platform = Platform(settings)
-        report["Running hosts"] = _hosts(platform)
+        report["Running hosts"] = _hosts(settings)
         report |= _resources(platform, settings)
         platform.close()
     report["Disk"] = [{"folder": name, "size": _size(settings.home / name)} for name in ("objects", "kv", "jobs", "log")]
@@ -57,14 +57,13 @@ def _role(process: psutil.Process) -> str:
     return next((role for role in ("gateway", "controller") if role in line), process.name())
 
 
-def _hosts(platform: Platform) -> Rows:
-    executor = ProcessExecutor(platform)
+def _hosts(settings: Settings) -> Rows:
+    executor = ProcessExecutor(settings.home)
     rows = []
     for job, host in executor.hosts():
         seen = executor.observe(job, host)
         if seen is not None and seen.phase != "Ended":
             rows.append({"job": job, "host": host, "phase": str(seen.phase), "process": seen.pid or "-"})
-    executor.close()
     return rows
 
 

@@ -14,7 +14,6 @@ import psutil
 from clary.executors.process import ProcessExecutor
 from clary.kernel.core.clock import SystemClock
 from clary.kernel.core.settings import Settings
-from clary.kernel.rooms import Platform
 from clary.server import home
 from clary.server.home import ServerInfo
 
@@ -87,13 +86,4 @@ def stop(info: ServerInfo) -> bool:
 
 def end_hosts(settings: Settings) -> int:
     """End every job host and model server of this home at once; return how many there were."""
-    if not settings.home.exists():
-        return 0
-    platform = Platform(settings)
-    try:
-        executor = ProcessExecutor(platform)
-        count = executor.end_all()
-        executor.close()
-        return count
-    finally:
-        platform.close()
+    return ProcessExecutor(settings.home).end_all() if settings.home.exists() else 0

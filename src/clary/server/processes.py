@@ -32,7 +32,7 @@ def run_gateway(settings: Settings, listener: socket.socket, endpoint: str) -> N
     """Answer requests on `listener` until SIGTERM."""
     platform = Platform(settings)
     if settings.ephemeral:
-        platform.executor = ProcessExecutor(platform)  # a reset ends what runs
+        platform.executor = ProcessExecutor(settings.home)  # a reset ends what runs
     gateway = Gateway(platform, endpoint)
     config = uvicorn.Config(
         gateway,
@@ -67,7 +67,9 @@ def run_controller(settings: Settings) -> None:
     """Run the reconcilers of this home until SIGTERM. Waits for its turn when another controller is active."""
     with home.hold(settings.home, "controller"):
         platform = Platform(settings)
-        executor = ProcessExecutor(platform)
+        executor = ProcessExecutor(settings.home)
+        if settings.warm_interpreters:
+            executor.prepare()
         platform.executor = executor
         alarm = Alarm(settings.home)
         reconcilers = [

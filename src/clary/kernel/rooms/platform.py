@@ -6,7 +6,7 @@ The same class serves the gateway, the controller and job shims: each opens only
 import asyncio
 from functools import cached_property
 from threading import Lock
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import orjson
 
@@ -18,12 +18,14 @@ from clary.kernel.core.settings import Settings
 from clary.kernel.events import Waker
 from clary.kernel.jobs import Executor
 from clary.kernel.kv import KeyValue, open_kv
-from clary.kernel.objects import Objects, open_objects
 from clary.kernel.rooms.context import Context
 from clary.kernel.rooms.registry import Registry
 from clary.kernel.store import Store, Table
 from clary.kernel.store.sql import open_sqlite
 from clary.kernel.telemetry import Logs, Metrics
+
+if TYPE_CHECKING:
+    from clary.kernel.objects import Objects
 
 T = TypeVar("T")
 
@@ -44,7 +46,9 @@ class Platform:
         return open_sqlite(self.settings.home / "records.db")
 
     @cached_property
-    def objects(self) -> Objects:
+    def objects(self) -> "Objects":
+        from clary.kernel.objects import open_objects
+
         return open_objects(self.settings.home, self.kv("objects"), self.clock)
 
     @cached_property
@@ -103,7 +107,7 @@ class Platform:
     def reset(self) -> None:
         """Drop all state and running work. Only ephemeral servers do this."""
         if self.executor is not None:
-            self.executor.end_all()
+            self.executor.end_all(forget=True)
         self.store.clear()
         for folder in (self.settings.home / "kv").iterdir():
             self.kv(folder.name).clear()
