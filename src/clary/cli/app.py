@@ -23,7 +23,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     help="Clary: an ML platform on your own machine that speaks the AWS ML APIs.",
 )
-_out = Console(highlight=False)
+_out = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 160)
 _err = Console(stderr=True, highlight=False)
 
 HomeOption = Annotated[
@@ -39,7 +39,7 @@ def _settings(folder: Path | None = None, **overrides: object) -> Settings:
 
 
 def _fail(message: str) -> NoReturn:
-    _err.print(f"clary: {message}", markup=False)
+    _err.print(f"clary: {message}")
     raise typer.Exit(1)
 
 
@@ -74,7 +74,7 @@ def up(
         except DidNotStart as error:
             _fail(f"the server did not start:\n{error}")
         _out.print(f"Clary {info.version} is running at {info.endpoint}")
-        _out.print('Use it from this shell: eval "$(clary env)"     Stop it: clary down', markup=False)
+        _out.print('Use it from this shell: eval "$(clary env)"     Stop it: clary down')
         return
     logging.basicConfig(level=logging.INFO, format="%(asctime)s supervisor %(levelname)s %(message)s")
     try:
