@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 
 _ECR_HOST = re.compile(r"(\d{12})\.dkr\.ecr(?:-fips)?\.([a-z0-9-]+)\.(?:amazonaws\.com(?:\.cn)?|[a-z0-9.-]+)")
+_REGISTRY = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::\d{1,5})?|\[[0-9a-fA-F:]+\](?::\d{1,5})?")
 _REPOSITORY = re.compile(r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*)*")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 _DIGEST = re.compile(r"[a-z0-9]+(?:[.+_-][a-z0-9]+)*:[0-9a-fA-F]{32,}")
@@ -35,6 +36,8 @@ def parse_image(text: str) -> ImageReference:
     first, slash, remainder = rest.partition("/")
     if slash and ("." in first or ":" in first or first == "localhost"):
         registry, rest = first, remainder
+    if registry and not _REGISTRY.fullmatch(registry):
+        raise ValueError(f"image {text!r} has a malformed registry {registry!r}")
     repository, _, tag = rest.partition(":")
     if tag and not _TAG.fullmatch(tag):
         raise ValueError(f"image {text!r} has a malformed tag {tag!r}")
