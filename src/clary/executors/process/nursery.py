@@ -20,6 +20,7 @@ import traceback
 from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
@@ -104,7 +105,7 @@ class Nursery:
             while len(self._waiting) >= _MOST_WARM:
                 self._drop(next(iter(self._waiting)))
             ours, theirs = socket.socketpair()
-            self._fork(lambda key=key, theirs=theirs: wait_for_host(self._home, key, theirs), theirs.fileno())
+            self._fork(partial(wait_for_host, self._home, key, theirs), theirs.fileno())
             theirs.close()
             self._waiting[key] = ours
             self._selector.register(ours, selectors.EVENT_READ, key)

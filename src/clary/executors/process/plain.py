@@ -62,7 +62,9 @@ class PlainSandbox:
         layout.working_folder(spec, folder)
         roots = {name: str(folder.box / name) for name in ("env", "home", "tmp", "ml")}
         roots["cache"] = str(layout.account_cache(folder.home, spec.account))
-        place = str(folder.ml)
+        if spec.socket:  # the server must bind it there, and a longer path would not do as an address
+            roots["ml"] = str(folder.door)
+        place = roots["ml"]
         _translate_files(spec, folder.ml, place)
         environment = {name: _translate(value, place) for name, value in layout.environment(spec, roots).items()}
         gpus = ",".join(map(str, spec.resources.gpus))

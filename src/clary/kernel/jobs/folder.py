@@ -14,6 +14,7 @@
 import contextlib
 import errno
 import fcntl
+import hashlib
 import os
 import shutil
 import signal
@@ -24,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from clary.kernel.core.ids import new_id
+from clary.kernel.events import socket_path
 from clary.kernel.jobs.contract import HostSpec, Observation, Outcome, Phase
 
 _LOST = "The process that looked after this host died, and the host with it. Start a new attempt."
@@ -39,6 +41,7 @@ class HostFolder:
         self.path = home / "jobs" / job / host
         self.box = self.path / "box"
         self.ml = self.box / "ml"
+        self.door = doorway(home, job, host)
         self.log = self.path / "log.txt"
         self.shim_log = self.path / "shim.log"
         self.control = self.path / "control"
@@ -107,6 +110,12 @@ class HostFolder:
             _write_durably(self._stop, "")
             self.poke()
 
+    def open_door(self) -> Path:
+        """Make /opt/ml reachable by a path short enough for a socket's address."""
+        with contextlib.suppress(FileExistsError):
+            self.door.symlink_to(self.ml)
+        return self.door
+
     def poke(self) -> None:
         """Wake the shim, if there is one."""
         with contextlib.suppress(OSError):
@@ -129,6 +138,7 @@ class HostFolder:
     def remove(self) -> None:
         """Kill the shim if it lives, and remove all that is kept of the host."""
         self._kill_shim()
+        self.door.unlink(missing_ok=True)
         grave = self.home / "jobs" / ".trash"
         grave.mkdir(parents=True, exist_ok=True)
         with contextlib.suppress(FileNotFoundError):
@@ -166,6 +176,11 @@ class HostFolder:
                 never.wait(0.005)
         finally:
             os.close(fd)
+
+
+def doorway(home: Path, job: str, host: str) -> Path:
+    """The link that stands for a host's /opt/ml in addresses of sockets, which must be shorter than 100 bytes."""
+    return socket_path(home, f"host-{hashlib.sha256(f'{job}/{host}'.encode()).hexdigest()[:12]}").with_suffix("")
 
 
 def hosts(home: Path) -> Iterator[tuple[str, str]]:

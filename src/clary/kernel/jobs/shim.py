@@ -76,15 +76,15 @@ class Shim:
         self._console.close()
         self._enter(Phase.ENDED, metrics=self._console.final_metrics, healthy=None, **end)
         empty(self._folder.box)
+        self._folder.door.unlink(missing_ok=True)
 
     def _work(self) -> dict[str, Any]:
         self._enter(Phase.DOWNLOADING)
         self._scratch.mkdir(exist_ok=True)
         staged = self._stage()
         process = self._launch()
-        self._enter(
-            Phase.RUNNING, pid=process.pid, bytes_downloaded=staged, socket=str(self._socket) if self._socket else None
-        )
+        socket = self._socket
+        self._enter(Phase.RUNNING, pid=process.pid, bytes_downloaded=staged, socket=str(socket) if socket else None)
         try:
             code = self._supervise(process)
         finally:
@@ -121,6 +121,8 @@ class Shim:
 
     def _launch(self) -> Process:
         self._enter(Phase.STARTING)
+        if self._spec.socket:
+            (self._folder.open_door() / self._spec.socket).parent.mkdir(parents=True, exist_ok=True)
         return self._sandbox.launch(self._spec, self._folder)
 
     def _supervise(self, process: Process) -> int:
@@ -176,7 +178,7 @@ class Shim:
 
     @property
     def _socket(self) -> Path | None:
-        return self._folder.ml / self._spec.socket if self._spec.socket else None
+        return self._folder.door / self._spec.socket if self._spec.socket else None
 
     def _feeder_failed(self, error: Exception) -> None:
         failure = Failure.CLIENT if isinstance(error, ClientFault) else Failure.INTERNAL

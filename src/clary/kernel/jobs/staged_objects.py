@@ -1,7 +1,10 @@
 """dev only"""
-import os, shutil
+
+import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
+
 from clary.kernel.core.clock import Clock
 from clary.kernel.jobs.services import ClientFault, Item
 from clary.kernel.kv import KeyValue
