@@ -36,9 +36,9 @@ class Runtime:
     metrics: tuple[Metric, ...] = ()
 
     @property
-    def warm(self) -> str | None:
+    def warm(self) -> str:
         """The preloaded interpreter to ask an executor for."""
-        return f"python:{','.join(self.preload)}" if self.preload else None
+        return f"python:{','.join(self.preload)}"
 
 
 @dataclass(frozen=True, slots=True)

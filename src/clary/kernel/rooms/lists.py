@@ -4,8 +4,10 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
+from clary.kernel.rooms.context import Context
 from clary.kernel.store import Entry, Page, Table
 from clary.kernel.store.contract import SortColumn
+from clary.kernel.wire import page_asked, page_output
 
 T = TypeVar("T")
 
@@ -32,16 +34,18 @@ def epoch_seconds(moment: float | datetime) -> float:
     return float(moment)
 
 
-def list_page(
-    table: Table[T],
+def list_output(
+    ctx: Context,
+    cls: type[T],
     request: Mapping[str, Any],
+    show: Callable[[Entry[T]], Mapping[str, Any]],
     *,
     sort_by: str = "CreationTime",
     sort_order: str = "Ascending",
     keep: Callable[[Entry[T]], bool] | None = None,
     **filters: Any,
-) -> Page[T]:
-    """One page of a list operation.
+) -> dict[str, Any]:
+    """The output of a list operation: the page of records that the request asks for, each as `show` shows it.
 
     Understands MaxResults, NextToken, SortBy (Name, CreationTime, LastModifiedTime, Status), SortOrder, NameContains,
     StatusEquals and the bounds on CreationTime and LastModifiedTime; `sort_by` and `sort_order` are the defaults, and
@@ -56,13 +60,17 @@ def list_page(
         filters["status"] = request["StatusEquals"]
     sort = _COLUMNS[request.get("SortBy") or sort_by]
     descending = (request.get("SortOrder") or sort_order) == "Descending"
-    limit = request.get("MaxResults") or DEFAULT_RESULTS
-    token = request.get("NextToken")
+    limit, token = page_asked(ctx.operation, request, DEFAULT_RESULTS)
+    page = _page(ctx.records(cls), limit, token, keep, sort=sort, descending=descending, **filters)
+    return page_output(ctx.operation, [show(entry) for entry in page], page.next_token)
+
+
+def _page(
+    table: Table[T], limit: int, token: str | None, keep: Callable[[Entry[T]], bool] | None, **query: Any
+) -> Page[T]:
     while True:
-        page = table.page(limit, token, sort=sort, descending=descending, **filters)
-        if keep is None:
-            return page
-        kept = [entry for entry in page.entries if keep(entry)]
+        page = table.page(limit, token, **query)
+        kept = [entry for entry in page if keep is None or keep(entry)]
         if kept or page.next_token is None:
             return Page(kept, page.next_token)
         token = page.next_token

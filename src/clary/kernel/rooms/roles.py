@@ -7,8 +7,6 @@ is held to policies needs a role that exists, trusts SageMaker, and that `iam:Pa
 
 from typing import TYPE_CHECKING
 
-import orjson
-
 from clary.kernel.auth import policies
 from clary.kernel.auth.directory import DEFAULT_ROLE, DEFAULT_ROLE_PATH
 from clary.kernel.auth.principals import Principal
@@ -61,25 +59,15 @@ def work_environment(platform: "Platform", role_arn: str, region: str, seconds: 
         permissions=keys.directory.role_permissions(account, role.value),
     )
     key_id, key = keys.issue(principal, seconds)
-    endpoint = server_endpoint(platform)
+    endpoint = platform.endpoint
     return {
         "AWS_REGION": region,
         "AWS_DEFAULT_REGION": region,
-        "AWS_ENDPOINT_URL": endpoint,
-        "S3_ENDPOINT_URL": endpoint,
+        **({"AWS_ENDPOINT_URL": endpoint, "S3_ENDPOINT_URL": endpoint} if endpoint else {}),
         "AWS_ACCESS_KEY_ID": key_id,
         "AWS_SECRET_ACCESS_KEY": key.secret,
         "AWS_SESSION_TOKEN": key.session_token or "",
     }
-
-
-def server_endpoint(platform: "Platform") -> str:
-    """The URL of the server that runs over this home; what its settings say while it is not announced."""
-    try:
-        announced = orjson.loads((platform.settings.home / "run" / "server.json").read_bytes())
-    except (FileNotFoundError, orjson.JSONDecodeError):
-        return f"http://{platform.settings.listen}"
-    return str(announced["endpoint"])
 
 
 def _name(role_arn: str) -> str:

@@ -7,7 +7,7 @@ from clary.kernel.core.errors import AwsError, not_supported, validation
 from clary.kernel.core.ids import short_id
 from clary.kernel.images import ImageUnavailable, Metric
 from clary.kernel.rooms import Context, Resource, operation
-from clary.kernel.rooms.lists import list_page
+from clary.kernel.rooms.lists import list_output
 from clary.kernel.rooms.roles import acting_role
 from clary.kernel.rooms.tags import read_tags, tag_list, tags_of
 from clary.kernel.store import Entry
@@ -80,8 +80,8 @@ def list_training_jobs(
         pool = warm_pool(entry.value, now)
         return pool is not None and pool["Status"] == WarmPoolStatusEquals
 
-    page = list_page(ctx.records(TrainingJob), request, keep=keeps_warm if WarmPoolStatusEquals else None)
-    return {"TrainingJobSummaries": [summary(entry, now) for entry in page], "NextToken": page.next_token}
+    keep = keeps_warm if WarmPoolStatusEquals else None
+    return list_output(ctx, TrainingJob, request, lambda entry: summary(entry, now), keep=keep)
 
 
 @operation("sagemaker", "StopTrainingJob", resource="training-job/{TrainingJobName}")

@@ -142,7 +142,7 @@ def host_specs(
             argv=_argv(request, runtime),
             account=account,
             region=region,
-            environment=_environment(job, name, runtime, attempt, host, environment),
+            environment=_environment(job, name, runtime, attempt, environment),
             files=_files(request, hosts, host),
             channels=_channels(request, hosts, host),
             outputs=_outputs(request, name, host),
@@ -196,16 +196,12 @@ def _environment(
     name: str,
     runtime: Runtime,
     attempt: Attempt,
-    host: Host,
     given: Mapping[str, str],
 ) -> dict[str, str]:
     """Later entries win: the user's Environment stands above the image's and the platform's."""
     return {
         **given,
         **runtime.environment,
-        "SM_NUM_CPUS": str(host.cpus),
-        "SM_NUM_GPUS": str(len(host.gpus)),
-        "CLARY_HOST_ADDRESSES": json.dumps({one.name: one.address for one in attempt.host_list()}),
         "CLARY_RENDEZVOUS_PORT": str(_rendezvous_port(attempt)),
         "TRAINING_JOB_NAME": name,
         "TRAINING_JOB_ARN": job.arn,

@@ -46,7 +46,7 @@ def test_the_repository_alone_decides() -> None:
     for uri in ("python:3", "base-python-310:1", "public.ecr.aws/docker/library/python:3", "team/exact"):
         assert catalogue.resolve(uri).family == "python"
     assert catalogue.resolve("sagemaker-trees").warm == "python:trees"
-    assert catalogue.resolve("python").warm is None
+    assert catalogue.resolve("python").warm == "python:"
 
 
 def test_what_is_missing_is_named() -> None:

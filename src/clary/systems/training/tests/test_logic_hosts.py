@@ -98,7 +98,6 @@ def test_the_users_environment_stands_above_the_images_and_that_above_the_platfo
     assert {name: spec.environment[name] for name in "ABC"} == {"A": "image", "B": "user", "C": "user"}
     assert spec.environment["TRAINING_JOB_NAME"] == "job"
     assert spec.environment["TRAINING_JOB_ARN"] == "arn:job"
-    assert (spec.environment["SM_NUM_CPUS"], spec.environment["SM_NUM_GPUS"]) == ("2", "1")
 
 
 def test_sharded_channels_are_shared_out_and_replicated_ones_are_not() -> None:
