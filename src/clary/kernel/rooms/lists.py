@@ -34,18 +34,16 @@ def epoch_seconds(moment: float | datetime) -> float:
     return float(moment)
 
 
-def list_output(
-    ctx: Context,
-    cls: type[T],
+def list_page(
+    table: Table[T],
     request: Mapping[str, Any],
-    show: Callable[[Entry[T]], Mapping[str, Any]],
     *,
     sort_by: str = "CreationTime",
     sort_order: str = "Ascending",
     keep: Callable[[Entry[T]], bool] | None = None,
     **filters: Any,
-) -> dict[str, Any]:
-    """The output of a list operation: the page of records that the request asks for, each as `show` shows it.
+) -> Page[T]:
+    """The page of records that a list request asks for.
 
     Understands MaxResults, NextToken, SortBy (Name, CreationTime, LastModifiedTime, Status), SortOrder, NameContains,
     StatusEquals and the bounds on CreationTime and LastModifiedTime; `sort_by` and `sort_order` are the defaults, and
@@ -60,17 +58,23 @@ def list_output(
         filters["status"] = request["StatusEquals"]
     sort = _COLUMNS[request.get("SortBy") or sort_by]
     descending = (request.get("SortOrder") or sort_order) == "Descending"
-    limit, token = page_asked(ctx.operation, request, DEFAULT_RESULTS)
-    page = _page(ctx.records(cls), limit, token, keep, sort=sort, descending=descending, **filters)
-    return page_output(ctx.operation, [show(entry) for entry in page], page.next_token)
-
-
-def _page(
-    table: Table[T], limit: int, token: str | None, keep: Callable[[Entry[T]], bool] | None, **query: Any
-) -> Page[T]:
+    limit = request.get("MaxResults") or DEFAULT_RESULTS
+    token = request.get("NextToken")
     while True:
-        page = table.page(limit, token, **query)
+        page = table.page(limit, token, sort=sort, descending=descending, **filters)
         kept = [entry for entry in page if keep is None or keep(entry)]
         if kept or page.next_token is None:
             return Page(kept, page.next_token)
         token = page.next_token
+
+
+def list_output(
+    ctx: Context, cls: type[T], request: Mapping[str, Any], show: Callable[[Entry[T]], Mapping[str, Any]], **how: Any
+) -> dict[str, Any]:
+    """The output of a list operation: its page of records, each as `show` shows it, with a token bound to it.
+
+    `how` is what `list_page` takes.
+    """
+    limit, position = page_asked(ctx.operation, request, DEFAULT_RESULTS)
+    page = list_page(ctx.records(cls), {**request, "MaxResults": limit, "NextToken": position}, **how)
+    return page_output(ctx.operation, [show(entry) for entry in page], page.next_token)

@@ -30,6 +30,7 @@ from clary.kernel.wire import service as wire_service
 
 _ENTRY_POINT_GROUP = "clary.rooms"
 _HANDLER_THREADS = 32
+_WITHOUT_REGIONS = frozenset({"iam", "sts"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,15 +147,17 @@ class Registry:
             )
         check(operation, params)
         handler.refuse_unknown(params)
-        policies.require(ctx.principal, operation, partial(_resource, ctx, handler.claim.resource, params))
+        resource = partial(_resource, ctx, handler.claim.resource, params)
+        policies.require(ctx.principal, operation, resource, {"aws:requestedregion": ctx.region})
         return handler
 
 
 def _resource(ctx: Context, template: str, params: Mapping[str, Any]) -> str:
     if template == "*":
         return template
+    service = ctx.operation.service.name
     name = template.format_map(_Members(params))
-    return name if name.startswith("arn:") else ctx.arn(name)
+    return name if name.startswith("arn:") else ctx.arn(name, region="" if service in _WITHOUT_REGIONS else None)
 
 
 class _Members(dict[str, Any]):
