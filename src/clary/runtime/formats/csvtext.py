@@ -1,24 +1,21 @@
 """text/csv as SageMaker means it: no header, numbers only, an empty field is a missing value."""
 
-import numpy as np
-
 from clary.runtime.formats.table import Floats, FormatError
 
-DELIMITERS = b",;\t|"
-MISSING = ["", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "?"]
+MISSING = ["", "NA", "N/A", "NaN", "nan", "null", "NULL"]
 MISSING_BYTES = frozenset(value.encode() for value in MISSING)
 
 
 def decode_csv(data: bytes, name: str = "the request body") -> Floats:
     """A matrix of the lines in `data`. Raises FormatError naming `name`, the line and the column of what is wrong."""
-    from pyarrow import ArrowInvalid, csv, float32, py_buffer
+    from pyarrow import ArrowInvalid, BufferReader, csv, float32, py_buffer
+
+    from clary.runtime.formats.arrow import to_matrix
 
     data = data.removeprefix(b"\xef\xbb\xbf")
     first = _first_line(data, name)
     delimiter = find_delimiter(first)
     names = [str(index) for index in range(first.count(delimiter) + 1)]
-    from pyarrow import BufferReader
-
     try:
         table = csv.read_csv(
             BufferReader(py_buffer(data)),
@@ -32,10 +29,7 @@ def decode_csv(data: bytes, name: str = "the request body") -> Floats:
         raise _located(data, delimiter, len(names), name) or FormatError(
             f"{name} is not CSV of numbers: {error}"
         ) from None
-    matrix = np.empty((table.num_rows, len(names)), dtype=np.float32)
-    for index, column in enumerate(table.columns):
-        matrix[:, index] = column.to_numpy(zero_copy_only=False)
-    return matrix
+    return to_matrix(table)
 
 
 def find_delimiter(line: bytes) -> bytes:
@@ -44,21 +38,6 @@ def find_delimiter(line: bytes) -> bytes:
         if delimiter in line:
             return delimiter
     return b","
-
-
-def encode_csv(matrix: object) -> bytes:
-    """Lines of comma-separated values, each number in the shortest form that reads back as the same float."""
-    rows = np.asarray(matrix)
-    if rows.ndim == 0:
-        rows = rows.reshape(1)
-    if rows.ndim == 1:
-        return "\n".join(map(_text, rows.tolist() if rows.dtype != np.float32 else rows)).encode()
-    rows = rows.reshape(len(rows), -1)
-    return "\n".join(",".join(map(_text, row.tolist() if rows.dtype != np.float32 else row)) for row in rows).encode()
-
-
-def _text(value: object) -> str:
-    return str(value)
 
 
 def _first_line(data: bytes, name: str) -> bytes:

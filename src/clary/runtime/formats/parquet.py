@@ -1,7 +1,5 @@
 """application/x-parquet: every column a number, in file order."""
 
-import numpy as np
-
 from clary.runtime.formats.table import Floats, FormatError
 
 
@@ -10,20 +8,19 @@ def decode_parquet(data: bytes, name: str = "the request body") -> Floats:
     import pyarrow
     from pyarrow import parquet
 
+    from clary.runtime.formats.arrow import to_matrix
+
     try:
         table = parquet.ParquetFile(pyarrow.BufferReader(data)).read()
     except (pyarrow.ArrowInvalid, OSError) as error:
         raise FormatError(f"{name} is not a parquet file: {error}") from None
-    matrix = np.empty((table.num_rows, table.num_columns), dtype=np.float32)
     for index, field in enumerate(table.schema):
-        column = table.column(index)
         if pyarrow.types.is_boolean(field.type):
-            column = column.cast(pyarrow.int8())
+            table = table.set_column(index, field.name, table.column(index).cast(pyarrow.int8()))
         elif not (
             pyarrow.types.is_integer(field.type)
             or pyarrow.types.is_floating(field.type)
             or pyarrow.types.is_decimal(field.type)
         ):
             raise FormatError(f"{name}: column {field.name!r} is {field.type}, not a number")
-        matrix[:, index] = column.cast(pyarrow.float32(), safe=False).to_numpy(zero_copy_only=False)
-    return matrix
+    return to_matrix(table)

@@ -12,6 +12,10 @@ from pathlib import Path
 from clary.runtime.errors import CustomerError
 
 TAIL = 2000
+# How a line begins that points to another file.
+LOCAL = (b"-", b".", b"/")
+# What installing leaves behind in a source directory.
+BUILT = {"__pycache__", ".requirements", "build"}
 
 
 def use_requirements(source: Path) -> None:
@@ -76,11 +80,11 @@ def _key(requirements: Path) -> str:
     content = requirements.read_bytes()
     digest.update(content)
     lines = [line.strip() for line in content.splitlines()]
-    if any(
-        line.startswith((b"-", b".", b"/")) or b"file:" in line or line.endswith((b".whl", b".gz")) for line in lines
-    ):
-        for file in sorted(path for path in requirements.parent.rglob("*") if path.is_file()):
-            digest.update(str(file.relative_to(requirements.parent)).encode() + b"\0" + file.read_bytes())
+    if any(line.startswith(LOCAL) or b"file:" in line or line.endswith((b".whl", b".gz")) for line in lines):
+        for file in sorted(requirements.parent.rglob("*")):
+            relative = file.relative_to(requirements.parent)
+            if file.is_file() and not any(part in BUILT or part.endswith(".egg-info") for part in relative.parts):
+                digest.update(str(relative).encode() + b"\0" + file.read_bytes())
     return digest.hexdigest()[:32]
 
 
