@@ -1,0 +1,78 @@
+"""Endpoint configurations: which models an endpoint serves, on how many instances, with which share of the traffic."""
+
+from typing import Any
+
+from clary.kernel.rooms import Context, operation
+from clary.kernel.rooms.lists import list_output
+from clary.kernel.rooms.roles import acting_role
+from clary.kernel.rooms.tags import read_tags
+from clary.kernel.store import Entry
+from clary.systems.endpoints.records import EndpointConfig
+from clary.systems.endpoints.refusals import check_config
+from clary.systems.endpoints.resources import CONFIGS, MODELS
+
+
+@operation("sagemaker", "CreateEndpointConfig", resource="endpoint-config/{EndpointConfigName}")
+def create_endpoint_config(
+    ctx: Context,
+    *,
+    EndpointConfigName: str,
+    ProductionVariants: list[dict[str, Any]],
+    DataCaptureConfig: dict[str, Any] | None = None,
+    Tags: list[dict[str, str]] | None = None,
+    KmsKeyId: str | None = None,
+    ExecutionRoleArn: str | None = None,
+    VpcConfig: dict[str, Any] | None = None,
+    EnableNetworkIsolation: bool | None = None,
+) -> dict[str, Any]:
+    """Record a configuration. Every model it names must exist."""
+    check_config(ProductionVariants, DataCaptureConfig)
+    for variant in ProductionVariants:
+        MODELS.get(ctx, variant["ModelName"])
+    members = {
+        "ProductionVariants": [_with_defaults(variant) for variant in ProductionVariants],
+        "DataCaptureConfig": DataCaptureConfig,
+        "KmsKeyId": KmsKeyId,
+        "ExecutionRoleArn": ExecutionRoleArn,
+        "VpcConfig": VpcConfig,
+        "EnableNetworkIsolation": EnableNetworkIsolation,
+    }
+    definition = {name: value for name, value in members.items() if value is not None}
+    role = acting_role(ctx, ExecutionRoleArn) if ExecutionRoleArn else ""
+    CONFIGS.create(ctx, EndpointConfigName, EndpointConfig(definition, role), tags=read_tags(Tags))
+    return {"EndpointConfigArn": CONFIGS.arn(ctx, EndpointConfigName)}
+
+
+@operation("sagemaker", "DescribeEndpointConfig", resource="endpoint-config/{EndpointConfigName}")
+def describe_endpoint_config(ctx: Context, EndpointConfigName: str) -> dict[str, Any]:
+    entry = CONFIGS.get(ctx, EndpointConfigName)
+    return {
+        **entry.value.definition,
+        "EnableNetworkIsolation": entry.value.definition.get("EnableNetworkIsolation", False),
+        "EndpointConfigName": EndpointConfigName,
+        "EndpointConfigArn": CONFIGS.arn(ctx, EndpointConfigName),
+        "CreationTime": entry.created_at,
+    }
+
+
+@operation("sagemaker", "ListEndpointConfigs")
+def list_endpoint_configs(ctx: Context, **request: Any) -> dict[str, Any]:
+    def show(entry: Entry[EndpointConfig]) -> dict[str, Any]:
+        return {
+            "EndpointConfigName": entry.name,
+            "EndpointConfigArn": CONFIGS.arn(ctx, entry.name),
+            "CreationTime": entry.created_at,
+        }
+
+    return list_output(ctx, EndpointConfig, request, show, sort_order="Descending")
+
+
+@operation("sagemaker", "DeleteEndpointConfig", resource="endpoint-config/{EndpointConfigName}")
+def delete_endpoint_config(ctx: Context, EndpointConfigName: str) -> None:
+    """Forget a configuration; endpoints deployed from it stay as they are."""
+    CONFIGS.delete(ctx, EndpointConfigName)
+
+
+def _with_defaults(variant: dict[str, Any]) -> dict[str, Any]:
+    """A variant as DescribeEndpointConfig shows it: with the count and weight it has when none were given."""
+    return {"InitialInstanceCount": 1, "InitialVariantWeight": 1.0, **variant}

@@ -1,0 +1,171 @@
+"""Endpoints: record what is asked, and wake the reconciler that makes it so."""
+
+from dataclasses import replace
+from typing import Any
+
+from clary.kernel.core.errors import validation
+from clary.kernel.core.ids import new_id
+from clary.kernel.rooms import Context, operation
+from clary.kernel.rooms.lists import list_output
+from clary.kernel.rooms.tags import read_tags
+from clary.kernel.store import Entry
+from clary.systems.endpoints import deploy
+from clary.systems.endpoints.fleets import build_fleet, pending, retain, summaries
+from clary.systems.endpoints.records import Endpoint, Fleet, Variant
+from clary.systems.endpoints.refusals import check_deployment
+from clary.systems.endpoints.resources import CONFIGS, ENDPOINTS, MODELS
+
+_TOPIC = "endpoints"
+
+
+@operation("sagemaker", "CreateEndpoint", resource="endpoint/{EndpointName}")
+def create_endpoint(
+    ctx: Context,
+    *,
+    EndpointName: str,
+    EndpointConfigName: str,
+    DeploymentConfig: dict[str, Any] | None = None,
+    Tags: list[dict[str, str]] | None = None,
+) -> dict[str, Any]:
+    """Ask for an endpoint that serves a configuration."""
+    check_deployment(DeploymentConfig)
+    endpoint = Endpoint(
+        config=EndpointConfigName,
+        status=deploy.CREATING,
+        revision=new_id(),
+        deploying=_fleet(ctx, EndpointConfigName),
+        deployment=DeploymentConfig,
+    )
+    ENDPOINTS.create(ctx, EndpointName, endpoint, tags=read_tags(Tags), status=endpoint.status)
+    return _accepted(ctx, EndpointName)
+
+
+@operation("sagemaker", "UpdateEndpoint", resource="endpoint/{EndpointName}")
+def update_endpoint(
+    ctx: Context,
+    *,
+    EndpointName: str,
+    EndpointConfigName: str,
+    RetainAllVariantProperties: bool | None = None,
+    ExcludeRetainedVariantProperties: list[dict[str, str]] | None = None,
+    DeploymentConfig: dict[str, Any] | None = None,
+    RetainDeploymentConfig: bool | None = None,
+) -> dict[str, Any]:
+    """Ask for another configuration. What serves now serves until all of the new fleet is healthy."""
+    check_deployment(DeploymentConfig)
+    if DeploymentConfig and RetainDeploymentConfig:
+        raise validation("Give either DeploymentConfig or RetainDeploymentConfig, not both.")
+    if ExcludeRetainedVariantProperties and not RetainAllVariantProperties:
+        raise validation("ExcludeRetainedVariantProperties needs RetainAllVariantProperties to be true.")
+    fleet = _fleet(ctx, EndpointConfigName)
+    excluded = {item["VariantPropertyType"] for item in ExcludeRetainedVariantProperties or ()}
+
+    def change(endpoint: Endpoint) -> Endpoint:
+        serving = _require_in_service(ctx, EndpointName, endpoint)
+        return replace(
+            endpoint,
+            status=deploy.UPDATING,
+            failure_reason="",
+            deploying=retain(fleet, serving, excluded) if RetainAllVariantProperties else fleet,
+            deployment=endpoint.last_deployment if RetainDeploymentConfig else DeploymentConfig,
+        )
+
+    return _change(ctx, EndpointName, change)
+
+
+@operation("sagemaker", "UpdateEndpointWeightsAndCapacities", resource="endpoint/{EndpointName}")
+def update_endpoint_weights_and_capacities(
+    ctx: Context, EndpointName: str, DesiredWeightsAndCapacities: list[dict[str, Any]]
+) -> dict[str, Any]:
+    """Ask for other weights and instance counts of the variants that serve."""
+    wanted = {item["VariantName"]: item for item in DesiredWeightsAndCapacities}
+    for name, item in wanted.items():
+        if "ServerlessUpdateConfig" in item:
+            raise validation(f"Variant {name} is not serverless: leave out ServerlessUpdateConfig.")
+        if item.get("DesiredInstanceCount") == 0:
+            raise validation(f"DesiredInstanceCount of variant {name} must be at least 1.")
+
+    def ask(variant: Variant) -> Variant:
+        item = wanted.get(variant.name, {})
+        return replace(
+            variant,
+            desired_weight=item.get("DesiredWeight", variant.desired_weight),
+            desired_count=item.get("DesiredInstanceCount", variant.desired_count),
+        )
+
+    def change(endpoint: Endpoint) -> Endpoint:
+        serving = _require_in_service(ctx, EndpointName, endpoint)
+        unknown = sorted(wanted.keys() - {variant.name for variant in serving.variants})
+        if unknown:
+            raise validation(f'Variant "{unknown[0]}" was not found on endpoint "{EndpointName}".')
+        serving = replace(serving, variants=[ask(variant) for variant in serving.variants])
+        return replace(endpoint, status=deploy.UPDATING, failure_reason="", serving=serving)
+
+    return _change(ctx, EndpointName, change)
+
+
+@operation("sagemaker", "DescribeEndpoint", resource="endpoint/{EndpointName}")
+def describe_endpoint(ctx: Context, EndpointName: str) -> dict[str, Any]:
+    entry = ENDPOINTS.get(ctx, EndpointName)
+    endpoint = entry.value
+    updating = endpoint.serving is not None and endpoint.deploying is not None
+    return {
+        "EndpointName": EndpointName,
+        "EndpointArn": ENDPOINTS.arn(ctx, EndpointName),
+        "EndpointConfigName": endpoint.config,
+        "ProductionVariants": summaries(endpoint.serving) if endpoint.serving else None,
+        "EndpointStatus": endpoint.status,
+        "FailureReason": endpoint.failure_reason or None,
+        "CreationTime": entry.created_at,
+        "LastModifiedTime": entry.updated_at,
+        "LastDeploymentConfig": endpoint.last_deployment,
+        "PendingDeploymentSummary": pending(endpoint.deploying) if updating and endpoint.deploying else None,
+    }
+
+
+@operation("sagemaker", "ListEndpoints")
+def list_endpoints(ctx: Context, **request: Any) -> dict[str, Any]:
+    def show(entry: Entry[Endpoint]) -> dict[str, Any]:
+        return {
+            "EndpointName": entry.name,
+            "EndpointArn": ENDPOINTS.arn(ctx, entry.name),
+            "CreationTime": entry.created_at,
+            "LastModifiedTime": entry.updated_at,
+            "EndpointStatus": entry.status,
+        }
+
+    return list_output(ctx, Endpoint, request, show, sort_order="Descending")
+
+
+@operation("sagemaker", "DeleteEndpoint", resource="endpoint/{EndpointName}")
+def delete_endpoint(ctx: Context, EndpointName: str) -> None:
+    """Ask for the endpoint's end: it takes no more requests, and is gone when its servers are."""
+    _change(ctx, EndpointName, lambda endpoint: replace(endpoint, status=deploy.DELETING, failure_reason=""))
+
+
+def _fleet(ctx: Context, config_name: str) -> Fleet:
+    config = CONFIGS.get(ctx, config_name).value
+    names = {variant["ModelName"] for variant in config.definition["ProductionVariants"]}
+    models = {name: MODELS.get(ctx, name).value for name in names}
+    return build_fleet(config_name, config, models, ctx.platform.clock.now())
+
+
+def _change(ctx: Context, name: str, change: Any) -> dict[str, Any]:
+    changed = ctx.records(Endpoint).update(name, change, status=lambda endpoint: endpoint.status)
+    if changed is None:
+        raise ENDPOINTS.not_found(ctx, name)
+    return _accepted(ctx, name)
+
+
+def _accepted(ctx: Context, name: str) -> dict[str, Any]:
+    ctx.platform.wake(_TOPIC, f"{ctx.account}/{ctx.region}/{name}")
+    return {"EndpointArn": ENDPOINTS.arn(ctx, name)}
+
+
+def _require_in_service(ctx: Context, name: str, endpoint: Endpoint) -> Fleet:
+    arn = ENDPOINTS.arn(ctx, name)
+    if endpoint.status == deploy.FAILED:
+        raise validation(f'Cannot update endpoint "{arn}": it has failed. Delete it and create it anew.')
+    if endpoint.status != deploy.IN_SERVICE or endpoint.serving is None:
+        raise validation(f'Cannot update in-progress endpoint "{arn}".')
+    return endpoint.serving

@@ -1,0 +1,217 @@
+"""Invocations: a request goes to a model server, and its answer back, with as little as possible in between."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Any
+
+from clary.kernel.core.errors import AwsError
+from clary.kernel.rooms import Context, operation
+from clary.systems.endpoints.connections import Answer, Broken, ServerError, TimedOut
+from clary.systems.endpoints.records import Endpoint
+from clary.systems.endpoints.refusals import check_invocation
+from clary.systems.endpoints.router import LARGEST_PAYLOAD, Address, Chosen, NoRoute, NotAnswered, Wish, router_of
+from clary.systems.endpoints.routes import route_key
+from clary.systems.endpoints.servers import log_group
+
+_NEW_SESSION = "NEW_SESSION"
+_LARGEST_MESSAGE = 16 * 1024
+
+
+@operation("sagemaker-runtime", "InvokeEndpoint", resource="endpoint/{EndpointName}")
+async def invoke_endpoint(
+    ctx: Context,
+    *,
+    EndpointName: str,
+    Body: bytes,
+    ContentType: str | None = None,
+    Accept: str | None = None,
+    CustomAttributes: str | None = None,
+    TargetModel: str | None = None,
+    TargetVariant: str | None = None,
+    TargetContainerHostname: str | None = None,
+    InferenceId: str | None = None,
+    EnableExplanations: str | None = None,
+    InferenceComponentName: str | None = None,
+    SessionId: str | None = None,
+) -> dict[str, Any]:
+    """Send a request to the endpoint and wait for the answer, for at most 60 s."""
+    check_invocation(
+        TargetModel=TargetModel,
+        TargetContainerHostname=TargetContainerHostname,
+        EnableExplanations=EnableExplanations,
+        InferenceComponentName=InferenceComponentName,
+    )
+    _check_size(Body)
+    router = router_of(ctx.platform)
+    address = Address(ctx.account, ctx.region, EndpointName)
+    head = _head(len(Body), ContentType, Accept, CustomAttributes, SessionId, InferenceId)
+    wish = Wish(TargetVariant or "", "" if SessionId in {None, _NEW_SESSION} else SessionId or "")
+    try:
+        chosen, answer = await router.ask(address, wish, head, Body)
+    except NoRoute:
+        raise await asyncio.to_thread(_not_found, ctx, EndpointName) from None
+    except NotAnswered as failure:
+        raise _unanswered(ctx, EndpointName, failure) from None
+    if not 200 <= answer.status < 300:
+        raise _refused(ctx, EndpointName, answer.status, answer.body)
+    output = {
+        "Body": answer.body,
+        "ContentType": answer.header(b"content-type"),
+        "InvokedProductionVariant": chosen.target.name,
+        "CustomAttributes": answer.header(b"x-amzn-sagemaker-custom-attributes"),
+    }
+    if SessionId is not None:
+        output |= await _follow_session(ctx, address, chosen, answer)
+    return output
+
+
+@operation("sagemaker-runtime", "InvokeEndpointWithResponseStream", resource="endpoint/{EndpointName}")
+async def invoke_endpoint_with_response_stream(
+    ctx: Context,
+    *,
+    EndpointName: str,
+    Body: bytes,
+    ContentType: str | None = None,
+    Accept: str | None = None,
+    CustomAttributes: str | None = None,
+    TargetVariant: str | None = None,
+    TargetContainerHostname: str | None = None,
+    InferenceId: str | None = None,
+    InferenceComponentName: str | None = None,
+    SessionId: str | None = None,
+) -> dict[str, Any]:
+    """Send a request to the endpoint and pass on the answer as it comes, for at most 60 s."""
+    check_invocation(TargetContainerHostname=TargetContainerHostname, InferenceComponentName=InferenceComponentName)
+    _check_size(Body)
+    router = router_of(ctx.platform)
+    address = Address(ctx.account, ctx.region, EndpointName)
+    head = _head(len(Body), ContentType, Accept, CustomAttributes, SessionId, InferenceId)
+    wish = Wish(TargetVariant or "", SessionId or "")
+    try:
+        chosen, answer, chunks = await router.ask_streamed(address, wish, head, Body)
+    except NoRoute:
+        raise await asyncio.to_thread(_not_found, ctx, EndpointName) from None
+    except NotAnswered as failure:
+        raise _unanswered(ctx, EndpointName, failure) from None
+    if not 200 <= answer.status < 300:
+        raise _refused(ctx, EndpointName, answer.status, await _whole(chunks))
+    return {
+        "Body": _events(chunks),
+        "ContentType": answer.header(b"content-type"),
+        "InvokedProductionVariant": chosen.target.name,
+        "CustomAttributes": answer.header(b"x-amzn-sagemaker-custom-attributes"),
+    }
+
+
+def _check_size(body: bytes) -> None:
+    if len(body) > LARGEST_PAYLOAD:
+        raise AwsError("ValidationError", f"The body has {len(body)} bytes; at most {LARGEST_PAYLOAD} are allowed.")
+
+
+def _head(
+    size: int,
+    content_type: str | None,
+    accept: str | None,
+    custom_attributes: str | None,
+    session: str | None,
+    inference: str | None,
+) -> bytes:
+    """The head of the request to the model server."""
+    text = f"POST /invocations HTTP/1.1\r\nHost: model\r\nContent-Length: {size}\r\n"
+    lines = 4
+    if content_type is not None:
+        text += f"Content-Type: {content_type}\r\n"
+        lines += 1
+    if accept is not None:
+        text += f"Accept: {accept}\r\n"
+        lines += 1
+    if custom_attributes is not None:
+        text += f"X-Amzn-SageMaker-Custom-Attributes: {custom_attributes}\r\n"
+        lines += 1
+    if session is not None:
+        text += f"X-Amzn-SageMaker-Session-Id: {session}\r\n"
+        lines += 1
+    if inference is not None:
+        text += f"X-Amzn-SageMaker-Inference-Id: {inference}\r\n"
+        lines += 1
+    text += "\r\n"
+    if text.count("\n") != lines or text.count("\r") != lines:
+        raise AwsError("ValidationError", "A header value contains a line break.")
+    return text.encode("latin-1", "replace")
+
+
+async def _follow_session(ctx: Context, address: Address, chosen: Chosen, answer: Answer) -> dict[str, str]:
+    """Remember the session that the model opened, forget the one it closed, and say so to the client."""
+    sessions, endpoint = router_of(ctx.platform).sessions, route_key(*address)
+    said: dict[str, str] = {}
+    opened = answer.header(b"x-amzn-sagemaker-new-session-id")
+    if opened:
+        await sessions.open(endpoint, opened, chosen.instance, ctx.platform.clock.now())
+        said["NewSessionId"] = opened
+    closed = answer.header(b"x-amzn-sagemaker-closed-session-id")
+    if closed:
+        await sessions.close(endpoint, closed)
+        said["ClosedSessionId"] = closed
+    return said
+
+
+async def _events(chunks: AsyncGenerator[bytes, None]) -> AsyncGenerator[dict[str, Any], None]:
+    async with aclosing(chunks):
+        try:
+            async for chunk in chunks:
+                yield {"PayloadPart": {"Bytes": chunk}}
+        except ServerError as error:
+            code = "ModelInvocationTimeExceeded" if isinstance(error, TimedOut) else "StreamBroken"
+            yield {"ModelStreamError": {"Message": str(error), "ErrorCode": code}}
+
+
+async def _whole(chunks: AsyncGenerator[bytes, None]) -> bytes:
+    """What can be read of an error's body."""
+    found = b""
+    async with aclosing(chunks):
+        try:
+            async for chunk in chunks:
+                found += chunk
+                if len(found) > _LARGEST_MESSAGE:
+                    break
+        except ServerError:
+            return found
+    return found
+
+
+def _not_found(ctx: Context, name: str) -> AwsError:
+    message = f"Endpoint {name} of account {ctx.account} not found."
+    entry = ctx.records(Endpoint).get(name)
+    if entry is not None:
+        message += f" It exists, but takes no requests while it is {entry.value.status}."
+    return AwsError("ValidationError", message)
+
+
+def _unanswered(ctx: Context, name: str, failure: NotAnswered) -> AwsError:
+    if isinstance(failure.error, TimedOut):
+        text = "Your invocation timed out while waiting for a response from container primary."
+    elif isinstance(failure.error, Broken):
+        text = f"The model server gave no answer: {failure.error}."
+    else:
+        text = f"The model server cannot be reached: {failure.error}."
+    return _model_error(ctx, name, 0, "server error", text)
+
+
+def _refused(ctx: Context, name: str, status: int, body: bytes) -> AwsError:
+    text = body[:_LARGEST_MESSAGE].decode("utf-8", "replace")
+    return _model_error(ctx, name, status, "client error" if 400 <= status < 500 else "server error", text)
+
+
+def _model_error(ctx: Context, name: str, status: int, kind: str, text: str) -> AwsError:
+    group = log_group(name)
+    return AwsError(
+        "ModelError",
+        f'Received {kind} ({status}) from primary with message "{text}". '
+        f"See the log group {group} in account {ctx.account} for more information.",
+        members={
+            "OriginalStatusCode": status,
+            "OriginalMessage": text,
+            "LogStreamArn": ctx.arn(f"log-group:{group}", service="logs"),
+        },
+    )

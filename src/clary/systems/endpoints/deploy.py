@@ -1,0 +1,267 @@
+"""Where an endpoint goes next, from what is asked of it and what is seen of its servers.
+
+    Creating ──all healthy──> InService <──> Updating        Deleting ──servers gone──> no record
+        └────a server fails──> Failed
+
+Nothing here acts: `advance` says what the record should be, and whoever calls it makes it so. An update builds a whole
+second fleet beside the one that serves; traffic moves in one step when all of it is healthy, so that an update that
+fails costs nothing but an explanation. What no longer serves leaves when its last requests have been answered.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from clary.kernel.core.ids import new_id
+from clary.kernel.jobs.contract import Failure, Observation, Outcome, Phase
+from clary.systems.endpoints.records import Endpoint, Fleet, Instance, Leaving, Variant
+
+CREATING = "Creating"
+UPDATING = "Updating"
+IN_SERVICE = "InService"
+DELETING = "Deleting"
+FAILED = "Failed"
+
+JOB_PREFIX = "endpoint-"
+HOST = "model"
+REQUEST_SECONDS = 60.0  # the longest that one request may take, so that a server is drained after this
+
+_ATTEMPTS_TO_START = 2
+_ATTEMPTS_WHEN_NOT_ITS_FAULT = 5
+_STEADY_SECONDS = 60.0
+_LONGEST_UNHEALTHY_SECONDS = 60.0
+_LONGEST_BACK_OFF_SECONDS = 60.0
+_LONGEST_REASON = 1024
+
+Seen = Mapping[str, Observation | None]
+
+
+def new_instance() -> Instance:
+    """A server yet to be started, named as AWS names machines."""
+    identity = f"i-{new_id()[:17]}"
+    return Instance(id=identity, job=_job(identity, 1))
+
+
+def advance(endpoint: Endpoint, seen: Seen, faults: Mapping[str, str], now: float) -> Endpoint | None:
+    """The record as it should be; None when the endpoint is gone and its record can be removed.
+
+    `seen` holds an observation, or None when there is none, for every job of the endpoint; `faults` says why a job
+    cannot even be started. The same record is returned when there is nothing to do.
+    """
+    endpoint = _forget_gone(endpoint, seen)
+    if endpoint.status == DELETING:
+        if not endpoint.fleets and not endpoint.leaving:
+            return None
+        return _dismiss(replace(endpoint, serving=None, deploying=None), endpoint.fleets, now)
+    reason = _first_failure(endpoint, seen, faults, now)
+    if reason and endpoint.deploying is not None:
+        return _abandon(endpoint, endpoint.deploying, reason, now)
+    endpoint = _look_at_all(endpoint, seen, now)
+    if endpoint.deploying is not None:
+        return _switch(endpoint, endpoint.deploying, now) if _all_healthy(endpoint.deploying) else endpoint
+    if endpoint.serving is None:
+        return endpoint
+    if reason:
+        endpoint = _keep_what_serves(endpoint, endpoint.serving, reason, now)
+    return _scale(endpoint, now)
+
+
+def next_look(endpoint: Endpoint, now: float) -> float | None:
+    """Seconds until something happens by time alone; None when only a change of the world can."""
+    times = [leaving.leave_at for leaving in endpoint.leaving]
+    times += [instance.start_after for fleet in endpoint.fleets for instance in fleet.instances]
+    waits = [at - now for at in times if at > now]
+    return min(waits) if waits else None
+
+
+def _forget_gone(endpoint: Endpoint, seen: Seen) -> Endpoint:
+    left = [leaving for leaving in endpoint.leaving if seen.get(leaving.job) is not None]
+    return endpoint if len(left) == len(endpoint.leaving) else replace(endpoint, leaving=left)
+
+
+def _dismiss(endpoint: Endpoint, fleets: list[Fleet], at: float) -> Endpoint:
+    """Let the servers of `fleets` leave at the time `at`, and whoever was to leave later then too."""
+    leaving = [Leaving(one.job, min(one.leave_at, at)) for one in endpoint.leaving]
+    leaving += [Leaving(instance.job, at) for fleet in fleets for instance in fleet.instances]
+    return endpoint if leaving == endpoint.leaving and not fleets else replace(endpoint, leaving=leaving)
+
+
+def _abandon(endpoint: Endpoint, fleet: Fleet, reason: str, now: float) -> Endpoint:
+    """Give up what was being deployed: the endpoint serves on as before, or has failed when nothing served."""
+    status = FAILED if endpoint.serving is None else IN_SERVICE
+    leaving = [*endpoint.leaving, *(Leaving(instance.job, now) for instance in fleet.instances)]
+    return replace(
+        endpoint,
+        status=status,
+        failure_reason=reason[:_LONGEST_REASON],
+        deploying=None,
+        deployment=None,
+        leaving=leaving,
+    )
+
+
+def _switch(endpoint: Endpoint, fleet: Fleet, now: float) -> Endpoint:
+    """Give all traffic to the fleet that was being deployed; the one before leaves when it has answered."""
+    policy = (endpoint.deployment or {}).get("BlueGreenUpdatePolicy", {})
+    leave_at = now + REQUEST_SECONDS + policy.get("TerminationWaitInSeconds", 0)
+    before = endpoint.serving.instances if endpoint.serving else []
+    return replace(
+        endpoint,
+        config=fleet.config,
+        status=IN_SERVICE,
+        failure_reason="",
+        serving=fleet,
+        deploying=None,
+        deployment=None,
+        last_deployment=endpoint.deployment,
+        leaving=[*endpoint.leaving, *(Leaving(instance.job, leave_at) for instance in before)],
+    )
+
+
+def _scale(endpoint: Endpoint, now: float) -> Endpoint:
+    """Give every serving variant its desired weight and count; done updating when all of it is healthy."""
+    assert endpoint.serving is not None
+    variants = []
+    leaving = list(endpoint.leaving)
+    for variant in endpoint.serving.variants:
+        kept = sorted(variant.instances, key=lambda instance: instance.healthy_since is None)[: variant.desired_count]
+        if len(kept) == len(variant.instances):
+            kept = variant.instances
+        leaving += [Leaving(gone.job, now + REQUEST_SECONDS) for gone in variant.instances if gone not in kept]
+        added = [new_instance() for _ in range(variant.desired_count - len(kept))]
+        variants.append(replace(variant, current_weight=variant.desired_weight, instances=[*kept, *added]))
+    serving = replace(endpoint.serving, variants=variants)
+    done = endpoint.status == UPDATING and _all_healthy(serving)
+    status = IN_SERVICE if done else endpoint.status
+    if serving == endpoint.serving and status == endpoint.status:
+        return endpoint
+    return replace(endpoint, serving=serving, leaving=leaving, status=status)
+
+
+def _keep_what_serves(endpoint: Endpoint, serving: Fleet, reason: str, now: float) -> Endpoint:
+    """Take back a scaling whose new servers do not start: keep those that ever served."""
+    variants = [
+        replace(variant, desired_count=kept, instances=[one for one in variant.instances if one.served])
+        for variant in serving.variants
+        for kept in [sum(one.served for one in variant.instances)]
+    ]
+    gone = [Leaving(one.job, now) for one in serving.instances if not one.served]
+    return replace(
+        endpoint,
+        status=IN_SERVICE,
+        failure_reason=reason[:_LONGEST_REASON],
+        serving=replace(serving, variants=variants),
+        leaving=[*endpoint.leaving, *gone],
+    )
+
+
+def _all_healthy(fleet: Fleet) -> bool:
+    return all(instance.healthy_since is not None for instance in fleet.instances)
+
+
+def _look_at_all(endpoint: Endpoint, seen: Seen, now: float) -> Endpoint:
+    """Take in what is seen of every server; attempts that are over are followed by others."""
+    replaced: list[Leaving] = []
+
+    def look(instance: Instance) -> Instance:
+        after = _look(instance, seen.get(instance.job), now)
+        if after.job != instance.job:
+            replaced.append(Leaving(instance.job, now))
+        return after
+
+    def look_at_fleet(fleet: Fleet | None) -> Fleet | None:
+        if fleet is None:
+            return None
+        variants = [replace(v, instances=[look(instance) for instance in v.instances]) for v in fleet.variants]
+        return fleet if variants == fleet.variants else replace(fleet, variants=variants)
+
+    serving, deploying = look_at_fleet(endpoint.serving), look_at_fleet(endpoint.deploying)
+    if serving is endpoint.serving and deploying is endpoint.deploying:
+        return endpoint
+    return replace(endpoint, serving=serving, deploying=deploying, leaving=[*endpoint.leaving, *replaced])
+
+
+def _look(instance: Instance, observation: Observation | None, now: float) -> Instance:
+    if observation is None:
+        return instance
+    if observation.ended:
+        return _again(instance, observation.reason, now)
+    if observation.healthy:
+        since = now if instance.healthy_since is None else instance.healthy_since
+        failures = 0 if now - since >= _STEADY_SECONDS else instance.failures
+        return replace(instance, healthy_since=since, unhealthy_since=None, served=True, failures=failures)
+    if instance.healthy_since is None:
+        return instance
+    since = now if instance.unhealthy_since is None else instance.unhealthy_since
+    if now - since >= _LONGEST_UNHEALTHY_SECONDS:
+        return _again(instance, f"It did not answer its ping for {_LONGEST_UNHEALTHY_SECONDS:g} s.", now)
+    return replace(instance, unhealthy_since=since)
+
+
+def _again(instance: Instance, reason: str, now: float) -> Instance:
+    """The next attempt: at once the first time, later and later when it keeps failing."""
+    back_off = min(2.0 ** (instance.failures - 1), _LONGEST_BACK_OFF_SECONDS) if instance.failures else 0.0
+    return replace(
+        instance,
+        job=_job(instance.id, instance.attempt + 1),
+        attempt=instance.attempt + 1,
+        start_after=now + back_off,
+        failures=instance.failures + 1,
+        reason=reason,
+        healthy_since=None,
+        unhealthy_since=None,
+    )
+
+
+def _first_failure(endpoint: Endpoint, seen: Seen, faults: Mapping[str, str], now: float) -> str:
+    """Why what is being started will never serve; empty while there is hope."""
+    fleet = endpoint.deploying or (endpoint.serving if endpoint.status == UPDATING else None)
+    for variant in fleet.variants if fleet else ():
+        for instance in variant.instances:
+            if instance.served:
+                continue
+            reason = faults.get(instance.job) or _failure(variant, instance, seen.get(instance.job), now)
+            if reason:
+                return reason
+    return ""
+
+
+def _failure(variant: Variant, instance: Instance, observation: Observation | None, now: float) -> str:
+    if observation is None or observation.healthy:
+        return ""
+    if observation.ended:
+        if observation.failure is Failure.CLIENT:
+            return _no_model_data(variant, observation.reason)
+        forgiven = observation.outcome in {Outcome.LOST, Outcome.STOPPED} or observation.failure is Failure.INTERNAL
+        attempts = _ATTEMPTS_WHEN_NOT_ITS_FAULT if forgiven else _ATTEMPTS_TO_START
+        return _no_ping(variant, observation.reason) if instance.failures + 1 >= attempts else ""
+    began = observation.phases.get(observation.phase, now)
+    if observation.phase is Phase.DOWNLOADING and now - began > variant.download_timeout_seconds:
+        return _no_model_data(variant, f"The download took more than {variant.download_timeout_seconds:g} s.")
+    if observation.phase is Phase.RUNNING and now - began > variant.startup_timeout_seconds:
+        return _no_ping(variant, f"It did not answer within {variant.startup_timeout_seconds:g} s.")
+    return ""
+
+
+def _no_ping(variant: Variant, detail: str) -> str:
+    text = (
+        f"The primary container for production variant {variant.name} did not pass the ping health check. "
+        "Please check CloudWatch logs for this endpoint."
+    )
+    last = detail.strip().splitlines()[-1:]
+    return f"{text} The last that is known of it: {last[0]}" if last else text
+
+
+def _no_model_data(variant: Variant, detail: str) -> str:
+    source = variant.container.get("ModelDataUrl") or model_prefix(variant.container)
+    return f'Failed to download model data for production variant {variant.name} from "{source}": {detail.strip()}'
+
+
+def model_prefix(container: Mapping[str, object]) -> str:
+    """The S3 URI of a container's ModelDataSource; empty when it has none."""
+    source = container.get("ModelDataSource")
+    found = source.get("S3DataSource") if isinstance(source, dict) else None
+    return str(found["S3Uri"]) if found else ""
+
+
+def _job(identity: str, attempt: int) -> str:
+    return f"{JOB_PREFIX}{identity}-{attempt}"

@@ -1,0 +1,74 @@
+"""CloudWatch metrics of invocations: counted in memory, written about once a second.
+
+What a gateway counted in its last second is lost when it is killed.
+"""
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from clary.kernel.telemetry.metrics import Datum, Metrics
+
+NAMESPACE = "AWS/SageMaker"
+
+_FLUSH_SECONDS = 1.0
+_log = logging.getLogger("clary.endpoints")
+
+
+class Invocation(NamedTuple):
+    """One request as it ended. `status` is the model's, 0 when it gave none. Times are in seconds."""
+
+    status: int
+    model_seconds: float
+    overhead_seconds: float
+    instances: int
+
+
+class Measures:
+    """The invocations of one gateway that are not written yet. For one event loop."""
+
+    def __init__(self, metrics: Metrics, loop: asyncio.AbstractEventLoop) -> None:
+        self._metrics = metrics
+        self._loop = loop
+        self._counted: dict[tuple[str, str, str, str], list[Invocation]] = {}
+        self._flushing = False
+
+    def count(self, account: str, region: str, endpoint: str, variant: str, invocation: Invocation) -> None:
+        self._counted.setdefault((account, region, endpoint, variant), []).append(invocation)
+        if not self._flushing:
+            self._flushing = True
+            self._loop.call_later(_FLUSH_SECONDS, self._flush)
+
+    def _flush(self) -> None:
+        counted, self._counted = self._counted, {}
+        self._flushing = False
+        self._loop.run_in_executor(None, self._write, counted)
+
+    def _write(self, counted: dict[tuple[str, str, str, str], list[Invocation]]) -> None:
+        for (account, region, endpoint, variant), invocations in counted.items():
+            dimensions = {"EndpointName": endpoint, "VariantName": variant}
+            try:
+                self._metrics.put(account, region, NAMESPACE, summarise(invocations, dimensions))
+            except Exception:  # noqa: BLE001 - metrics that cannot be kept must not end what answers requests
+                _log.exception("metrics of endpoint %s were lost", endpoint)
+
+
+def summarise(invocations: Sequence[Invocation], dimensions: dict[str, str]) -> list[Datum]:
+    """The metrics AWS documents for an endpoint's invocations, each with one sample a request."""
+    samples: dict[str, list[float]] = {
+        "Invocations": [1.0] * len(invocations),
+        "InvocationsPerInstance": [1 / max(one.instances, 1) for one in invocations],
+        "Invocation4XXErrors": [float(400 <= one.status < 500) for one in invocations],
+        "Invocation5XXErrors": [float(one.status >= 500) for one in invocations],
+        "InvocationModelErrors": [float(not 200 <= one.status < 300) for one in invocations],
+        "ModelLatency": [round(one.model_seconds * 1e6) for one in invocations],
+        "OverheadLatency": [round(one.overhead_seconds * 1e6) for one in invocations],
+    }
+    data = []
+    for name, values in samples.items():
+        counts = Counter(values)
+        unit = "Microseconds" if name.endswith("Latency") else "None"
+        data.append(Datum(name, dimensions, values=list(counts), counts=list(counts.values()), unit=unit))
+    return data

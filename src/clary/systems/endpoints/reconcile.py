@@ -1,0 +1,170 @@
+"""Drive endpoints from the state asked for to the state observed.
+
+Safe to run at any time, on any worker, twice: it reads records and the executor, never the request that woke it. Every
+pass is the same four steps, each of which may be the last before a crash: look at the servers; decide what the record
+should be; tell the gateways where requests may go; write the record. Then servers that the record names are started,
+and those it dismisses are stopped and forgotten. A server that no record names is an orphan of a crash, and goes too.
+"""
+
+import logging
+from collections.abc import Mapping
+
+from clary.kernel.core.arns import partition_of
+from clary.kernel.core.errors import AwsError
+from clary.kernel.images import ImageUnavailable, Runtime
+from clary.kernel.jobs import Executor
+from clary.kernel.jobs.contract import HostSpec, InvalidSpec, Resources, Wake
+from clary.kernel.rooms import Platform, reconciler
+from clary.kernel.rooms.roles import work_environment
+from clary.kernel.rooms.tags import tags_without
+from clary.kernel.store import Conflict, Entry, Table
+from clary.systems.endpoints.deploy import HOST, JOB_PREFIX, Seen, advance, next_look
+from clary.systems.endpoints.records import Endpoint, Instance, Variant
+from clary.systems.endpoints.routes import DOMAIN, build_route, route_key
+from clary.systems.endpoints.servers import server_spec
+from clary.systems.endpoints.sessions import Sessions
+
+TOPIC = "endpoints"
+
+_EVERY_SECONDS = 5.0
+_CREDENTIAL_SECONDS = 365 * 24 * 3600.0  # a server is given its credentials once, and lives long
+
+_log = logging.getLogger("clary.endpoints")
+
+
+@reconciler(TOPIC, every_seconds=_EVERY_SECONDS)
+def reconcile(platform: Platform, key: str | None) -> float | None:
+    """Drive the endpoint of a key `account/region/name`, or wake the drive of each, and sweep."""
+    if key is not None:
+        account, region, name = key.split("/")
+        return _drive(platform, platform.records(Endpoint).within(account, region), account, region, name)
+    started = _executor(platform).hosts()  # before the records are read: whatever runs by then has its record
+    entries = platform.records(Endpoint).all()
+    for entry in entries:
+        platform.wake(TOPIC, f"{entry.account}/{entry.region}/{entry.name}")
+    _sweep(platform, started, entries)
+    return None
+
+
+def _drive(platform: Platform, table: Table[Endpoint], account: str, region: str, name: str) -> float | None:
+    """Take one endpoint as far as it will go now; return the seconds until time alone changes something."""
+    while True:
+        entry = table.get(name)
+        if entry is None:
+            _write_route(platform, account, region, name, None)
+            return None
+        try:
+            moved = _step(platform, table, entry)
+        except Conflict:
+            continue
+        if not moved:
+            return next_look(entry.value, platform.clock.now())
+
+
+def _step(platform: Platform, table: Table[Endpoint], entry: Entry[Endpoint]) -> bool:
+    """One pass over one endpoint; whether there may be more to do at once. Raises Conflict."""
+    executor, now = _executor(platform), platform.clock.now()
+    before = entry.value
+    seen = {job: executor.observe(job, HOST) for job in before.jobs}
+    specs, faults = _specs(platform, entry, seen, now)
+    after = advance(before, seen, faults, now)
+    route = None if after is None else build_route(after, seen)
+    _write_route(platform, entry.account, entry.region, entry.name, route)
+    if after is None:
+        arn = f"arn:{partition_of(entry.region)}:sagemaker:{entry.region}:{entry.account}:endpoint/{entry.name}"
+        table.delete(entry.name, version=entry.version, also=tags_without(platform, arn))
+        return True
+    if after != before:
+        table.replace(entry, after, status=after.status)
+    return _act(executor, after, seen, specs, now) or after != before
+
+
+def _act(executor: Executor, endpoint: Endpoint, seen: Seen, specs: Mapping[str, HostSpec], now: float) -> bool:
+    """Start what the record names and nobody has started, and see off what it dismisses; whether any is gone."""
+    gone = False
+    for fleet in endpoint.fleets:
+        for instance in fleet.instances:
+            if instance.job in specs:
+                executor.start(specs[instance.job])
+    for leaving in endpoint.leaving:
+        observation = seen.get(leaving.job)
+        if observation is not None and observation.ended:
+            executor.forget(leaving.job, HOST)
+            gone = True
+        elif leaving.leave_at <= now:
+            executor.stop(leaving.job, HOST)
+    return gone
+
+
+def _specs(
+    platform: Platform, entry: Entry[Endpoint], seen: Seen, now: float
+) -> tuple[dict[str, HostSpec], dict[str, str]]:
+    """What to start now, and why what should be started cannot be, by job."""
+    specs: dict[str, HostSpec] = {}
+    faults: dict[str, str] = {}
+    for fleet in entry.value.fleets:
+        for variant in fleet.variants:
+            for instance in variant.instances:
+                if seen[instance.job] is not None or instance.start_after > now:
+                    continue
+                try:
+                    specs[instance.job] = _spec(platform, entry, variant, instance)
+                except (ImageUnavailable, InvalidSpec) as error:
+                    faults[instance.job] = str(error)
+                except AwsError as error:
+                    faults[instance.job] = error.message
+    return specs, faults
+
+
+def _spec(platform: Platform, entry: Entry[Endpoint], variant: Variant, instance: Instance) -> HostSpec:
+    return server_spec(
+        instance,
+        variant,
+        _runtime(platform, variant.container["Image"]),
+        endpoint=entry.name,
+        account=entry.account,
+        region=entry.region,
+        resources=Resources(),
+        wake=Wake(TOPIC, f"{entry.account}/{entry.region}/{entry.name}"),
+        environment=_environment(platform, variant, entry.region),
+    )
+
+
+def _runtime(platform: Platform, image: str) -> Runtime:
+    runtime = platform.registry.images.resolve(image)
+    if not runtime.serve:
+        raise ImageUnavailable(f"Image {image} only trains: its runtime {runtime.family} cannot serve a model.")
+    return runtime
+
+
+def _environment(platform: Platform, variant: Variant, region: str) -> dict[str, str]:
+    if variant.role:
+        return work_environment(platform, variant.role, region, _CREDENTIAL_SECONDS)
+    return {"AWS_REGION": region, "AWS_DEFAULT_REGION": region, "AWS_ENDPOINT_URL": platform.endpoint}
+
+
+def _write_route(platform: Platform, account: str, region: str, name: str, route: bytes | None) -> None:
+    """Tell the gateways; what they know already is not written again."""
+    kv, key = platform.kv(DOMAIN), route_key(account, region, name)
+    if kv.get(key) == route:
+        return
+    if route is None:
+        kv.write(lambda transaction: transaction.delete(key))
+    else:
+        kv.write(lambda transaction: transaction.put(key, route))
+
+
+def _sweep(platform: Platform, started: list[tuple[str, str]], entries: list[Entry[Endpoint]]) -> None:
+    """Take away what a crash left: servers that no record names, tables of endpoints that are gone, old sessions."""
+    executor = _executor(platform)
+    named = {job for entry in entries for job in entry.value.jobs}
+    for job, host in started:
+        if job.startswith(JOB_PREFIX) and job not in named:
+            executor.forget(job, host)
+    Sessions(platform.kv(DOMAIN)).sweep(platform.clock.now())
+
+
+def _executor(platform: Platform) -> Executor:
+    if platform.executor is None:
+        raise RuntimeError("endpoints are driven where there is an executor: in the controller")
+    return platform.executor

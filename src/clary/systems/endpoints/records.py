@@ -1,0 +1,158 @@
+"""What this room stores: models, endpoint configurations, and endpoints with their fleets of model servers.
+
+An endpoint holds a copy of everything its servers are started from, so that a model or configuration deleted later
+changes nothing for endpoints that run.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from clary.kernel.store import record
+
+
+@record("model", version=1)
+@dataclass(frozen=True, slots=True)
+class Model:
+    """`definition` holds CreateModel's members as they were sent, besides the name and the tags.
+
+    `role` is the ARN of the role that servers of the model act as; empty when none was named.
+    """
+
+    definition: dict[str, Any]
+    role: str = ""
+
+    @property
+    def container(self) -> dict[str, Any]:
+        """The one container that serves the model."""
+        found: dict[str, Any] = self.definition.get("PrimaryContainer") or self.definition["Containers"][0]
+        return found
+
+
+@record("endpoint_config", version=1)
+@dataclass(frozen=True, slots=True)
+class EndpointConfig:
+    """`definition` holds CreateEndpointConfig's members as they were sent, besides the name and the tags.
+
+    `role` is the ARN of the role that its servers act as instead of their models'; empty when none was named.
+    """
+
+    definition: dict[str, Any]
+    role: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """One model server of a variant, through all its attempts. Times are epoch seconds.
+
+    `job` names the current attempt to the executor; it is not to be started before `start_after`.
+    `failures` counts attempts that ended since the last long healthy one; `reason` says why the last one ended.
+    `healthy_since` belongs to the current attempt; `served` says that any attempt was ever healthy.
+    """
+
+    id: str
+    job: str
+    attempt: int = 1
+    start_after: float = 0.0
+    failures: int = 0
+    reason: str = ""
+    healthy_since: float | None = None
+    unhealthy_since: float | None = None
+    served: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """A production variant as it was when it was deployed: the model's container and what it runs on.
+
+    `container` is a ContainerDefinition as on the wire; `options` the variant's other recorded members; `role` the ARN
+    of the role its servers act as, empty for none.
+    """
+
+    name: str
+    model: str
+    container: dict[str, Any]
+    role: str
+    isolated: bool
+    instance_type: str
+    desired_count: int
+    desired_weight: float
+    current_weight: float
+    routing: str
+    startup_timeout_seconds: float
+    download_timeout_seconds: float
+    options: dict[str, Any] = field(default_factory=dict)
+    instances: list[Instance] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        _revive(self, "instances", Instance)
+
+
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """All servers of one deployment of an endpoint configuration."""
+
+    id: str
+    config: str
+    created_at: float
+    variants: list[Variant]
+
+    def __post_init__(self) -> None:
+        _revive(self, "variants", Variant)
+
+    @property
+    def instances(self) -> list[Instance]:
+        return [instance for variant in self.variants for instance in variant.instances]
+
+
+@dataclass(frozen=True, slots=True)
+class Leaving:
+    """A server that is no longer wanted: asked to stop at `leave_at`, when its last requests are answered."""
+
+    job: str
+    leave_at: float
+
+
+@record("endpoint", version=1)
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """What is asked (`status`, `deploying`) and what is. `serving` gets the traffic; `deploying` will, once healthy.
+
+    `config` is the configuration last deployed with success, or asked for when none was yet. `revision` names this life
+    of the endpoint: one deleted and created anew has another.
+    """
+
+    config: str
+    status: str
+    revision: str
+    failure_reason: str = ""
+    serving: Fleet | None = None
+    deploying: Fleet | None = None
+    leaving: list[Leaving] = field(default_factory=list)
+    deployment: dict[str, Any] | None = None
+    last_deployment: dict[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("serving", "deploying"):
+            value: Any = getattr(self, name)
+            if isinstance(value, dict):
+                object.__setattr__(self, name, Fleet(**value))
+        _revive(self, "leaving", Leaving)
+
+    @property
+    def fleets(self) -> list[Fleet]:
+        return [fleet for fleet in (self.serving, self.deploying) if fleet is not None]
+
+    @property
+    def jobs(self) -> list[str]:
+        """Every attempt that this endpoint may have running."""
+        return [
+            *(instance.job for fleet in self.fleets for instance in fleet.instances),
+            *(leaving.job for leaving in self.leaving),
+        ]
+
+
+def _revive(owner: Any, name: str, cls: type) -> None:
+    """Turn the documents in a list back into what they were before they were stored."""
+    items = getattr(owner, name)
+    if any(isinstance(item, dict) for item in items):
+        object.__setattr__(owner, name, [cls(**item) if isinstance(item, dict) else item for item in items])

@@ -1,0 +1,126 @@
+"""What AWS documents and this room does not do yet: refused with a reason, never ignored."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from clary.kernel.core.errors import AwsError, not_supported, validation
+
+_VARIANT_MEMBERS = frozenset(
+    {
+        "VariantName",
+        "ModelName",
+        "InitialInstanceCount",
+        "InstanceType",
+        "InitialVariantWeight",
+        "VolumeSizeInGB",
+        "ModelDataDownloadTimeoutInSeconds",
+        "ContainerStartupHealthCheckTimeoutInSeconds",
+        "RoutingConfig",
+        "InferenceAmiVersion",
+        "EnableSSMAccess",
+        "ManagedInstanceScaling",
+    }
+)
+_CONTAINER_MEMBERS = frozenset(
+    {"ContainerHostname", "Image", "ImageConfig", "Mode", "ModelDataUrl", "ModelDataSource", "Environment"}
+)
+_DATA_SOURCE_MEMBERS = frozenset({"S3Uri", "S3DataType", "CompressionType", "ModelAccessConfig"})
+_ROUTING = frozenset({"LEAST_OUTSTANDING_REQUESTS", "RANDOM"})
+
+
+def check_model(request: Mapping[str, Any]) -> dict[str, Any]:
+    """The one container of a CreateModel request. Raises ValidationException for what cannot be served."""
+    primary, containers = request.get("PrimaryContainer"), request.get("Containers") or []
+    if primary and containers:
+        raise validation("Give either PrimaryContainer or Containers, not both.")
+    if len(containers) > 1:
+        raise not_supported(f"Containers with {len(containers)} elements", "give one container.")
+    container: dict[str, Any] | None = primary or (containers[0] if containers else None)
+    if container is None:
+        raise validation("A model needs a container: give PrimaryContainer.")
+    _only(container, _CONTAINER_MEMBERS, "a container's")
+    if not container.get("Image"):
+        raise validation("Image is missing: the container must name the image that serves the model.")
+    if container.get("Mode") == "MultiModel":
+        raise not_supported("Mode MultiModel", "deploy each model to a variant of its own.")
+    if container.get("ImageConfig", {}).get("RepositoryAccessMode") == "Vpc":
+        raise not_supported("RepositoryAccessMode Vpc", "images are resolved on this machine; use Platform.")
+    _check_model_data(container)
+    return container
+
+
+def _check_model_data(container: Mapping[str, Any]) -> None:
+    url, source = container.get("ModelDataUrl"), container.get("ModelDataSource")
+    if url and source:
+        raise validation("Give either ModelDataUrl or ModelDataSource, not both.")
+    if url and not url.startswith("s3://"):
+        raise not_supported(f"ModelDataUrl {url}", "it must be an S3 URI, as in s3://bucket/model.tar.gz.")
+    if not source:
+        return
+    described = source.get("S3DataSource")
+    if not described:
+        raise validation("ModelDataSource needs S3DataSource.")
+    _only(described, _DATA_SOURCE_MEMBERS, "S3DataSource's")
+    kind, compression, uri = described["S3DataType"], described["CompressionType"], described["S3Uri"]
+    if not uri.startswith("s3://"):
+        raise not_supported(f"S3Uri {uri}", "it must be an S3 URI, as in s3://bucket/prefix/.")
+    if compression == "Gzip" and kind != "S3Object":
+        raise validation("CompressionType Gzip needs S3DataType S3Object: one tar.gz archive.")
+    if compression == "None" and kind == "S3Prefix" and not uri.endswith("/"):
+        raise validation(f"S3Uri {uri} must end with a slash: with S3DataType S3Prefix it names a prefix.")
+
+
+def check_config(variants: Iterable[Mapping[str, Any]], capture: Mapping[str, Any] | None) -> None:
+    """Raise ValidationException for variants, or data capture, that no endpoint of ours can have."""
+    names: set[str] = set()
+    for variant in variants:
+        name = variant["VariantName"]
+        if name in names:
+            raise validation(f"ProductionVariants name {name} more than once: each needs a name of its own.")
+        names.add(name)
+        _check_variant(variant, name)
+    if capture and capture.get("EnableCapture", True):
+        raise not_supported("DataCaptureConfig with EnableCapture", "leave it out, or set EnableCapture to false.")
+
+
+def _check_variant(variant: Mapping[str, Any], name: str) -> None:
+    if "ServerlessConfig" in variant:
+        raise not_supported(f"ServerlessConfig of variant {name}", "give InstanceType and InitialInstanceCount.")
+    if not variant.get("ModelName"):
+        raise not_supported(f"Variant {name} without ModelName", "inference components cannot be deployed yet.")
+    _only(variant, _VARIANT_MEMBERS, f"variant {name}'s")
+    if not variant.get("InstanceType"):
+        raise validation(f"InstanceType of variant {name} is missing.")
+    if variant.get("EnableSSMAccess"):
+        raise not_supported(f"EnableSSMAccess of variant {name}", "model servers are processes of this machine.")
+    if variant.get("ManagedInstanceScaling", {}).get("Status") == "ENABLED":
+        raise not_supported(f"ManagedInstanceScaling of variant {name}", "set the count yourself.")
+    routing = variant.get("RoutingConfig", {})
+    if routing and routing["RoutingStrategy"] not in _ROUTING:
+        raise not_supported(f"RoutingStrategy {routing['RoutingStrategy']}", f"use {' or '.join(sorted(_ROUTING))}.")
+
+
+def check_deployment(config: Mapping[str, Any] | None) -> None:
+    """Raise ValidationException for a way of shifting traffic other than all at once."""
+    if not config:
+        return
+    if "RollingUpdatePolicy" in config:
+        raise not_supported("RollingUpdatePolicy", "use BlueGreenUpdatePolicy with ALL_AT_ONCE.")
+    if config.get("AutoRollbackConfiguration", {}).get("Alarms"):
+        raise not_supported("AutoRollbackConfiguration", "an update that fails its health check is taken back anyway.")
+    policy = config.get("BlueGreenUpdatePolicy")
+    if policy and policy["TrafficRoutingConfiguration"]["Type"] != "ALL_AT_ONCE":
+        raise not_supported(f"Traffic routing {policy['TrafficRoutingConfiguration']['Type']}", "use ALL_AT_ONCE.")
+
+
+def check_invocation(**members: str | None) -> None:
+    """Raise ValidationError for what an invocation asks of an endpoint and this room does not do."""
+    given = [name for name, value in members.items() if value is not None]
+    if given:
+        raise AwsError("ValidationError", f"{given[0]} is not supported by Clary: leave it out.")
+
+
+def _only(given: Mapping[str, Any], known: frozenset[str], whose: str) -> None:
+    unknown = sorted(given.keys() - known)
+    if unknown:
+        raise not_supported(f"{whose[0].upper()}{whose[1:]} {', '.join(unknown)}", "leave it out.")

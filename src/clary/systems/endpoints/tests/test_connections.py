@@ -1,0 +1,229 @@
+"""The HTTP client against servers on real sockets, well-behaved and otherwise."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from clary.systems.endpoints.connections import Answer, Broken, ModelServer, TimedOut, Unreachable
+
+Script = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+HEAD = b"POST /invocations HTTP/1.1\r\nHost: model\r\nContent-Length: %d\r\n\r\n"
+
+
+class Counter:
+    """How many connections a server has accepted."""
+
+    def __init__(self) -> None:
+        self.connections = 0
+
+
+@asynccontextmanager
+async def serving(path: Path, script: Script) -> AsyncIterator[tuple[ModelServer, Counter]]:
+    counter = Counter()
+
+    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        counter.connections += 1
+        try:
+            await script(reader, writer)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
+            writer.close()
+
+    server = await asyncio.start_unix_server(accept, path)
+    client = ModelServer(f"unix:{path}", asyncio.get_running_loop(), 1 << 20)
+    try:
+        yield client, counter
+    finally:
+        client.close()
+        server.close()
+
+
+async def read_request(reader: asyncio.StreamReader) -> bytes:
+    head = await reader.readuntil(b"\r\n\r\n")
+    size = int(head.lower().partition(b"content-length: ")[2].partition(b"\r")[0])
+    return await reader.readexactly(size)
+
+
+async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while True:
+        body = await read_request(reader)
+        writer.write(b"HTTP/1.1 200 OK\r\nX-Model: a\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+
+
+async def ask(client: ModelServer, body: bytes = b"hello", timeout: float = 5.0) -> Answer:
+    return await client.ask(HEAD % len(body), body, timeout)
+
+
+def answering(*replies: bytes) -> Script:
+    """A server that answers each request of a connection with the next reply, then closes it."""
+
+    async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for reply in replies:
+            await read_request(reader)
+            writer.write(reply)
+            await writer.drain()
+
+    return script
+
+
+def test_connections_are_kept_and_shared(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with serving(tmp_path / "s", echo) as (client, counter):
+            for _ in range(20):
+                answer = await ask(client)
+                assert (answer.status, answer.body, answer.header(b"x-model")) == (200, b"hello", "a")
+            assert counter.connections == 1
+            large = b"x" * 300_000
+            answers = await asyncio.gather(*(ask(client, large + b"%d" % i) for i in range(10)))
+            assert [one.body[300_000:] for one in answers] == [b"%d" % i for i in range(10)]
+            assert counter.connections == 10
+            assert client.outstanding == 0
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("reply", "body"),
+    [
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n", b"abcde"),
+        (b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", b"ok"),
+        (b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nuntil the end", b"until the end"),
+        (b"HTTP/1.0 200 OK\r\n\r\nold", b"old"),
+        (b"HTTP/1.1 204 No Content\r\n\r\n", b""),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", b""),
+    ],
+)
+def test_framings_of_an_answer(tmp_path: Path, reply: bytes, body: bytes) -> None:
+    async def scenario() -> None:
+        async with serving(tmp_path / "s", answering(reply)) as (client, _):
+            assert (await ask(client)).body == body
+            assert (await ask(client)).body == body  # on whichever connection is right
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        b"",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nshort",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab",
+        b"\x00\x01garbage\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 3000000\r\n\r\n" + b"x" * 3_000_000,
+    ],
+)
+def test_an_answer_that_is_none_is_broken(tmp_path: Path, reply: bytes) -> None:
+    async def scenario() -> None:
+        async with serving(tmp_path / "s", answering(reply)) as (client, counter):
+            with pytest.raises(Broken):
+                await ask(client)
+            assert counter.connections == 1, "a request on a fresh connection must not be sent again"
+            assert client.outstanding == 0
+
+    asyncio.run(scenario())
+
+
+def test_a_kept_connection_that_the_server_closed_is_replaced(tmp_path: Path) -> None:
+    async def close_silently(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        body = await read_request(reader)
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+        await reader.read(1)  # the next request arrives, and is never answered
+
+    async def scenario() -> None:
+        async with serving(tmp_path / "s", close_silently) as (client, counter):
+            assert (await ask(client)).body == b"hello"
+            assert (await ask(client, b"again")).body == b"again"
+            assert counter.connections == 2
+
+    asyncio.run(scenario())
+
+
+def test_a_slow_answer_times_out_and_its_connection_is_not_used_again(tmp_path: Path) -> None:
+    release = asyncio.Event()
+
+    async def slow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        body = await read_request(reader)
+        if body == b"slow":
+            await release.wait()
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+
+    async def scenario() -> None:
+        async with serving(tmp_path / "s", slow) as (client, _):
+            with pytest.raises(TimedOut):
+                await ask(client, b"slow", 0.05)
+            assert (await ask(client, b"quick")).body == b"quick"
+            task = asyncio.create_task(ask(client, b"slow"))
+            await asyncio.sleep(0.02)
+            assert client.outstanding == 1
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            release.set()
+            assert client.outstanding == 0
+            assert (await ask(client, b"after")).body == b"after"
+
+    asyncio.run(scenario())
+
+
+def test_a_server_that_is_not_there_is_unreachable(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        loop = asyncio.get_running_loop()
+        with pytest.raises(Unreachable):
+            await ask(ModelServer(f"unix:{tmp_path}/none", loop, 1))
+        with pytest.raises(Unreachable):
+            await ask(ModelServer("tcp:1", loop, 1))
+
+    asyncio.run(scenario())
+
+
+def test_a_streamed_answer_comes_in_pieces(tmp_path: Path) -> None:
+    go = asyncio.Event()
+
+    async def tokens(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_request(reader)
+        writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\none\r\n")
+        await go.wait()
+        writer.write(b"3\r\ntwo\r\n0\r\n\r\n")
+
+    async def scenario() -> None:
+        async with serving(tmp_path / "s", tokens) as (client, counter):
+            answer, chunks = await client.ask_streamed(HEAD % 0, b"", 5.0)
+            assert answer.status == 200
+            assert await anext(chunks) == b"one"
+            go.set()
+            assert [chunk async for chunk in chunks] == [b"two"]
+            assert client.outstanding == 0
+            _, chunks = await client.ask_streamed(HEAD % 0, b"", 5.0)
+            await anext(chunks)
+            await chunks.aclose()
+            assert client.outstanding == 0
+            assert counter.connections <= 2
+
+    asyncio.run(scenario())
+
+
+def test_a_stream_that_breaks_off_says_so(tmp_path: Path) -> None:
+    reply = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\none\r\n"
+
+    async def scenario() -> None:
+        async with serving(tmp_path / "s", answering(reply)) as (client, _):
+            _, chunks = await client.ask_streamed(HEAD % 0, b"", 5.0)
+            with pytest.raises(Broken):
+                _ = [chunk async for chunk in chunks]
+
+    asyncio.run(scenario())
+
+
+def test_more_requests_than_connections_wait_their_turn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("clary.systems.endpoints.connections.MOST_CONNECTIONS", 4)
+
+    async def scenario() -> None:
+        async with serving(tmp_path / "s", echo) as (client, counter):
+            answers = await asyncio.gather(*(ask(client, b"%d" % i) for i in range(50)))
+            assert [one.body for one in answers] == [b"%d" % i for i in range(50)]
+            assert counter.connections <= 4
+
+    asyncio.run(scenario())
