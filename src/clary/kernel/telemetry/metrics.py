@@ -18,6 +18,7 @@ Keys, `u64` big-endian:
 """
 
 import hashlib
+import math
 import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -92,9 +93,16 @@ class Metrics:
         self._clock = clock
 
     def put(self, account: str, region: str, namespace: str, data: Iterable[Datum]) -> None:
-        """Add data, all in one durable write. Raises ValueError for an unknown unit or a datum without a number."""
+        """Add data, all in one durable write. Raises ValueError for an unknown unit or a datum without a number.
+
+        A value that is not finite is left out, as CloudWatch knows none: a job whose loss is NaN goes on.
+        """
         now = self._clock.now()
-        points = [(_series_key(account, region, namespace, datum), datum, _pack(datum)) for datum in data]
+        points = [
+            (_series_key(account, region, namespace, datum), datum, _pack(datum))
+            for datum in data
+            if datum.value is None or math.isfinite(datum.value)
+        ]
 
         def write(transaction: Transaction) -> None:
             number = _next_number(transaction)

@@ -93,6 +93,12 @@ def test_last_time_is_that_of_the_newest_datum(metrics):
     assert metrics.last_time(series) == MINUTE + 120
 
 
+def test_a_value_that_is_not_finite_is_left_out(metrics):
+    metrics.put(*HERE, "NS", [Datum("loss", value=float("nan"), timestamp=MINUTE), Datum("loss", value=1.0)])
+    (bucket,) = buckets(metrics, start=0, period=4e9)
+    assert bucket.samples.samples == [(1.0, 1.0)]
+
+
 @pytest.mark.parametrize("datum", [Datum("x"), Datum("x", values=(1.0,), counts=(1.0, 2.0)), Datum("x", unit="Miles")])
 def test_a_datum_without_sense_is_refused_before_anything_is_written(metrics, datum):
     with pytest.raises(ValueError, match=r"x|Miles"):
