@@ -1,0 +1,22 @@
+"""Buckets and objects by S3 URI, as files of this machine with their index beside them.
+
+    <home>/objects/<bucket>/<key>    the current objects as plain files, for DuckDB, Spark and people
+    <home>/objects/.clary/           the bytes themselves, under names of their own
+    <home>/kv/objects/               the index
+
+See docs/decisions/0003 for why.
+"""
+
+from pathlib import Path
+
+from clary.kernel.core.clock import Clock
+from clary.kernel.kv import KeyValue
+from clary.kernel.objects.store import Objects
+from clary.kernel.objects.uri import parse_s3_uri, s3_uri
+
+__all__ = ["Objects", "open_objects", "parse_s3_uri", "s3_uri"]
+
+
+def open_objects(home: Path, kv: KeyValue, clock: Clock) -> Objects:
+    """Open the objects of a home; `kv` is its domain "objects"."""
+    return Objects(home / "objects", kv, clock)

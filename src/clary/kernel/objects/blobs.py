@@ -1,0 +1,303 @@
+"""The files that hold the bytes of objects, each written once under a name of its own and never changed.
+
+    .clary/new/<blob>         being written, or written and not yet moved; locked by its writer as long as that lives
+    .clary/data/<xx>/<blob>   where it stays; <xx> are the first two characters of its name
+    .clary/locks/<nn>         locked to order what threads and processes do to a bucket's folder
+
+All of it is in the file system of the bucket folders, so that a blob can be linked there.
+"""
+
+import ctypes
+import errno
+import fcntl
+import os
+import secrets
+import shutil
+import threading
+import time
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+HIDDEN = ".clary"
+# What a file system says that has no hard links, or no more for this file.
+CANNOT_LINK = frozenset({errno.EPERM, errno.EMLINK, errno.EXDEV, errno.EOPNOTSUPP, errno.ENOSYS})
+_STREAM_BYTES = 1024 * 1024
+_MOST_BUFFERS = 512
+_LOCK_STRIPES = 64
+# Nothing that is on its way through `new` without a lock stays there for so long.
+_STRAY_SECONDS = 600.0
+_SYNC_FILE_RANGE_WRITE = 2
+
+
+def new_blob() -> str:
+    """Return a name that no blob has."""
+    return secrets.token_hex(16)
+
+
+class Blobs:
+    """The blobs below one `objects` folder."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._new = root / HIDDEN / "new"
+        self._data = str(root / HIDDEN / "data")
+        self._new.mkdir(parents=True, exist_ok=True)
+        self._locks = root / HIDDEN / "locks"
+        self._locks.mkdir(exist_ok=True)
+        self._lock_files: dict[tuple[int, int], int] = {}
+        self._stripes = [threading.Lock() for _ in range(_LOCK_STRIPES)]
+
+    def path(self, blob: str) -> str:
+        """Return where a finished blob stays."""
+        return f"{self._data}/{blob[:2]}/{blob}"
+
+    def find(self, blob: str) -> str | None:
+        """Return where the blob is now, None when there is no such file."""
+        place, fresh = self.path(blob), f"{self._new}/{blob}"
+        # It may move from the second to the first between two looks, never back.
+        return next((path for path in (place, fresh, place) if os.path.exists(path)), None)
+
+    def write(self, blob: str, data: bytes) -> None:
+        """Write a small blob to its place unless it is there; not synced."""
+        path = self.path(blob)
+        if os.path.exists(path):
+            return
+        # Under a name of its own first: another process may be doing the same, and readers must see all or nothing.
+        draft = f"{self._new}/{blob}.{secrets.token_hex(4)}"
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o444)
+        try:
+            _write_all(descriptor, [data])
+        finally:
+            os.close(descriptor)
+        self._rename(draft, path)
+
+    def settle(self, blob: str) -> None:
+        """Move a blob that was streamed to its place, if it is not there."""
+        try:
+            self._rename(f"{self._new}/{blob}", self.path(blob))
+        except FileNotFoundError:
+            return
+
+    def remove(self, blob: str) -> None:
+        """Remove the blob, wherever it is."""
+        for path in (f"{self._new}/{blob}", self.path(blob)):
+            try:
+                os.unlink(path)
+            except FileNotFoundError:
+                continue
+
+    def create(self) -> "NewBlob":
+        """Begin to stream a new blob."""
+        return NewBlob(str(self._new))
+
+    def link(self, source: str) -> str:
+        """Make a new blob with the bytes of the file `source`, at no cost where the file system can; return its name.
+
+        Its name is safe on disk once returned; `settle` it when the index knows it.
+        """
+        blob = new_blob()
+        target = f"{self._new}/{blob}"
+        try:
+            os.link(source, target)
+        except OSError as error:
+            if error.errno not in CANNOT_LINK:
+                raise
+            copy = NewBlob(str(self._new), blob)
+            copy.copy(source, 0, os.stat(source).st_size)
+            copy.sync()
+            copy.release()
+            return blob
+        _sync_folder(str(self._new))
+        return blob
+
+    def strays(self) -> Iterator[str]:
+        """Yield the names of files that were left in `new` and that no living process is writing."""
+        for entry in os.scandir(self._new):
+            try:
+                descriptor = os.open(entry.path, os.O_RDONLY | os.O_CLOEXEC)
+            except FileNotFoundError:
+                continue
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if time.time() - os.fstat(descriptor).st_ctime > _STRAY_SECONDS:
+                    yield entry.name
+            except BlockingIOError:
+                continue
+            finally:
+                os.close(descriptor)
+
+    def remove_stray(self, name: str) -> None:
+        """Remove a file of `new` by name."""
+        (self._new / name).unlink(missing_ok=True)
+
+    def clear(self) -> None:
+        """Put everything aside at once, bucket folders included, and remove it in the background."""
+        aside = self.root / HIDDEN / f"old-{secrets.token_hex(8)}"
+        aside.mkdir()
+        for folder in (self._new, Path(self._data), *self.root.iterdir()):
+            if folder.name != HIDDEN and folder.exists():
+                folder.rename(aside / folder.name)
+        self._new.mkdir()
+        # What a killed process left of an earlier time goes along.
+        for old in (self.root / HIDDEN).glob("old-*"):
+            threading.Thread(target=shutil.rmtree, args=(old, True), daemon=True).start()
+
+    def sync(self) -> None:
+        """Make everything written so far safe on disk."""
+        descriptor = os.open(self.root, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            if _syncfs is None:
+                os.sync()
+            elif _syncfs(descriptor) != 0:
+                code = ctypes.get_errno()
+                raise OSError(code, os.strerror(code), str(self.root))
+        finally:
+            os.close(descriptor)
+
+    @contextmanager
+    def bucket_lock(self, bucket: str) -> Iterator[None]:
+        """Keep every other thread and process from changing what the bucket's folder shows."""
+        stripe = zlib.crc32(bucket.encode()) % _LOCK_STRIPES
+        with self._stripes[stripe]:
+            descriptor = self._lock_file(stripe)
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            try:
+                yield
+            finally:
+                fcntl.flock(descriptor, fcntl.LOCK_UN)
+
+    def close(self) -> None:
+        while self._lock_files:
+            os.close(self._lock_files.popitem()[1])
+
+    def _lock_file(self, stripe: int) -> int:
+        # A forked child would share its parent's lock, so each process opens its own.
+        holder = (os.getpid(), stripe)
+        if holder not in self._lock_files:
+            path = self._locks / f"{stripe:02}"
+            self._lock_files[holder] = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        return self._lock_files[holder]
+
+    def _rename(self, source: str, target: str) -> None:
+        try:
+            os.rename(source, target)
+        except FileNotFoundError:
+            os.makedirs(os.path.dirname(target), exist_ok=True)
+            os.rename(source, target)
+
+
+class NewBlob:
+    """A blob being streamed. Its file stays locked until `release`, so that nobody takes it for a stray."""
+
+    def __init__(self, folder: str, name: str | None = None) -> None:
+        self.name = name or new_blob()
+        self.size = 0
+        self._folder = folder
+        self._path = f"{folder}/{self.name}"
+        self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o444)
+        fcntl.flock(self._descriptor, fcntl.LOCK_EX)
+        self._started = 0
+
+    def write(self, buffers: Sequence[bytes]) -> None:
+        """Append; the disk begins to write at once, so that the final sync finds little left."""
+        self.size += _write_all(self._descriptor, buffers)
+        if self.size - self._started >= 8 * _STREAM_BYTES:
+            _start_writing(self._descriptor, self._started, self.size - self._started)
+            self._started = self.size
+
+    def copy(self, source: str, offset: int, length: int) -> None:
+        """Append a range of another file, inside the kernel where it can."""
+        descriptor = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            left = length
+            while left:
+                copied = _copy_range(descriptor, self._descriptor, offset, min(left, 64 * _STREAM_BYTES))
+                if copied == 0:
+                    raise OSError(errno.EIO, f"ended {left} bytes early", source)
+                offset, left = offset + copied, left - copied
+                self.size += copied
+                _start_writing(self._descriptor, self.size - copied, copied)
+        finally:
+            os.close(descriptor)
+
+    def read(self) -> Iterator[bytes]:
+        """Yield what was written, in pieces."""
+        offset = 0
+        while piece := os.pread(self._descriptor, _STREAM_BYTES, offset):
+            yield piece
+            offset += len(piece)
+
+    def sync(self) -> None:
+        """Make the bytes and the name safe on disk."""
+        os.fsync(self._descriptor)
+        _sync_folder(self._folder)
+
+    def discard(self) -> None:
+        """Remove the file."""
+        try:
+            os.unlink(self._path)
+        except FileNotFoundError:
+            pass
+        self.release()
+
+    def release(self) -> None:
+        """Let go of the file; what becomes of it is up to the index."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+
+def read_range(path: str, offset: int, length: int) -> bytes:
+    """Return bytes of a file. Raises FileNotFoundError."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return os.pread(descriptor, length, offset)
+    finally:
+        os.close(descriptor)
+
+
+def _sync_folder(path: str) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _write_all(descriptor: int, buffers: Sequence[bytes]) -> int:
+    total = sum(map(len, buffers))
+    if len(buffers) > _MOST_BUFFERS:
+        buffers = [b"".join(buffers)]
+    written = os.writev(descriptor, buffers) if total else 0
+    if written < total:
+        rest = memoryview(b"".join(buffers))[written:]
+        while rest:
+            rest = rest[os.write(descriptor, rest) :]
+    return total
+
+
+def _copy_range(source: int, target: int, offset: int, length: int) -> int:
+    if hasattr(os, "copy_file_range"):
+        try:
+            return os.copy_file_range(source, target, length, offset)
+        except OSError as error:
+            if error.errno not in {errno.ENOSYS, errno.EXDEV, errno.EOPNOTSUPP, errno.EINVAL}:
+                raise
+    piece = os.pread(source, min(length, _STREAM_BYTES), offset)
+    return _write_all(target, [piece])
+
+
+_libc = ctypes.CDLL(None, use_errno=True)
+# Linux syncs one file system at once; elsewhere `os.sync` has to do.
+_syncfs = getattr(_libc, "syncfs", None)
+_sync_file_range = getattr(_libc, "sync_file_range", None)
+if _sync_file_range is not None:
+    _sync_file_range.argtypes = [ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint]
+
+
+def _start_writing(descriptor: int, offset: int, length: int) -> None:
+    """Ask the kernel to begin writing a range; a hint, so a refusal does not matter."""
+    if _sync_file_range is not None:
+        _sync_file_range(descriptor, offset, length, _SYNC_FILE_RANGE_WRITE)

@@ -1,0 +1,98 @@
+"""What happened to objects, recorded in the same commit for those whom the bucket's notification rules name.
+
+Delivery is another part's work: it reads the events in order and forgets those it delivered.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import orjson
+
+from clary.kernel.kv import KeyValue, Transaction
+from clary.kernel.objects.blobs import new_blob
+from clary.kernel.objects.index import Removal
+from clary.kernel.objects.keys import document_key, event_key, span
+from clary.kernel.objects.records import Bucket, ObjectVersion
+
+NOTIFICATION = "notification"
+
+PUT = "s3:ObjectCreated:Put"
+COPY = "s3:ObjectCreated:Copy"
+COMPLETE = "s3:ObjectCreated:CompleteMultipartUpload"
+DELETE = "s3:ObjectRemoved:Delete"
+DELETE_MARKER = "s3:ObjectRemoved:DeleteMarkerCreated"
+EXPIRE = "s3:LifecycleExpiration:Delete"
+EXPIRE_MARKER = "s3:LifecycleExpiration:DeleteMarkerCreated"
+
+# Lists of rules in the notification document, and the member of each rule that names its target.
+TARGETS = {
+    "TopicConfigurations": "TopicArn",
+    "QueueConfigurations": "QueueArn",
+    "LambdaFunctionConfigurations": "LambdaFunctionArn",
+}
+
+
+def record(tx: Transaction, bucket: Bucket, event: str, key: str, version: ObjectVersion, now: float) -> None:
+    """Record `event` when a rule of the bucket asks for it."""
+    if not bucket.notifies:
+        return
+    document = tx.get(document_key(bucket.name, NOTIFICATION))
+    if document is None:
+        return
+    rules = orjson.loads(document)
+    targets = [
+        {"id": rule.get("Id", ""), "arn": rule[member]}
+        for name, member in TARGETS.items()
+        for rule in rules.get(name, ())
+        if _asks(rule, event, key)
+    ]
+    bridged = "EventBridgeConfiguration" in rules
+    if not targets and not bridged:
+        return
+    happened = {
+        "event": event,
+        "time": now,
+        "account": bucket.account,
+        "region": bucket.region,
+        "bucket": bucket.name,
+        "key": key,
+        "size": version.size,
+        "etag": version.etag,
+        "version_id": version.version_id if version.versioned else "",
+        "targets": targets,
+        "event_bridge": bridged,
+    }
+    tx.put(event_key(int(now * 1000), new_blob()), orjson.dumps(happened))
+
+
+def record_removal(tx: Transaction, bucket: Bucket, key: str, removal: Removal, now: float, *, expired: bool) -> None:
+    """Record what a delete did."""
+    if removal.marker is not None:
+        record(tx, bucket, EXPIRE_MARKER if expired else DELETE_MARKER, key, removal.marker, now)
+    elif removal.gone is not None:
+        record(tx, bucket, EXPIRE if expired else DELETE, key, removal.gone, now)
+
+
+class Events:
+    """The events that wait to be delivered."""
+
+    def __init__(self, kv: KeyValue) -> None:
+        self._kv = kv
+
+    def waiting(self, limit: int | None = None) -> Iterator[tuple[bytes, Mapping[str, Any]]]:
+        """Yield (id, event) in the order of their times."""
+        for key, data in self._kv.scan(*span(b"e"), limit=limit):
+            yield key, orjson.loads(data)
+
+    def forget(self, ids: Sequence[bytes]) -> None:
+        """Drop events that were delivered, or that nobody will deliver."""
+        self._kv.write(lambda tx: [tx.delete(event_id) for event_id in ids])
+
+
+def _asks(rule: Mapping[str, Any], event: str, key: str) -> bool:
+    wanted = any(event == name or (name.endswith("*") and event.startswith(name[:-1])) for name in rule["Events"])
+    filters = rule.get("Filter", {}).get("Key", {}).get("FilterRules", ())
+    return wanted and all(
+        key.startswith(part["Value"]) if part["Name"].lower() == "prefix" else key.endswith(part["Value"])
+        for part in filters
+    )
