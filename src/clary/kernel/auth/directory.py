@@ -43,13 +43,17 @@ class Directory:
 
     def role(self, account: str, name: str) -> Entry[Role] | None:
         """A role; the default execution role is there from the start in every account."""
-        entry = self.roles(account).get(name)
-        if entry is not None or name != DEFAULT_ROLE:
-            return entry
-        try:
-            return self.roles(account).create(name, default_role(account))
-        except AlreadyExists:
-            return self.roles(account).get(name)
+        if name == DEFAULT_ROLE:
+            self.ensure_default_role(account)
+        return self.roles(account).get(name)
+
+    def ensure_default_role(self, account: str) -> None:
+        """Make the default execution role of an account where it is missing."""
+        if self.roles(account).get(DEFAULT_ROLE) is None:
+            try:
+                self.roles(account).create(DEFAULT_ROLE, default_role(account))
+            except AlreadyExists:
+                pass  # another process was first
 
     def user_permissions(self, account: str, user: User) -> Permissions:
         """What a user may do: own policies and those of the user's groups, within the boundary."""

@@ -26,6 +26,7 @@ Outcome = Literal["allowed", "explicitDeny", "implicitDeny"]
 Layer = Literal["identity-based policy", "permissions boundary", "session policy"]
 _ACTION = re.compile(r"\*|[A-Za-z0-9_*?-]+:[A-Za-z0-9_*?-]+")
 _NO_CONTEXT: Context = {}
+_FREE_TO_ALL = frozenset({"sts:GetCallerIdentity", "sts:GetSessionToken"})  # AWS asks no policy about them
 
 
 class Statement(NamedTuple):
@@ -105,7 +106,10 @@ def require(
     """Raise AccessDenied unless `principal` may call `operation`; `resource` is asked only when it matters."""
     if principal.permissions is None and principal.kind != "anonymous":
         return
-    name, action = resource(), action_of(operation)
+    action = action_of(operation)
+    if action in _FREE_TO_ALL and principal.kind != "anonymous":
+        return
+    name = resource()
     decision = authorize(principal, action, name, context)
     if not decision.allowed:
         raise denied(principal, action, name, decision, operation)
