@@ -3,7 +3,7 @@
     eval "$(clary env)" && python examples/main_job.py
 
 How long will a flight be in the air? It uploads a public data set, trains SageMaker's built-in XGBoost on it, follows
-the job's log, deploys the model to a real-time endpoint, asks about flights it has not seen, and compares to a baseline.
+the job's log, deploys the model to a real-time endpoint, and scores flights it has not seen beside a baseline.
 """
 
 import csv
