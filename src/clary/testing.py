@@ -41,7 +41,8 @@ class Server:
             "region_name": region,
             "config": Config(retries={"max_attempts": 0}, inject_host_prefix=False, s3={"addressing_style": "path"}),
         }
-        return boto3.client(service, **(settings | options))
+        connect: Any = boto3.client
+        return connect(service, **(settings | options))
 
     @property
     def settings(self) -> Settings:

@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
@@ -31,7 +31,7 @@ HomeOption = Annotated[
 ]
 
 
-def _settings(folder: Path | None = None, **overrides: object) -> Settings:
+def _settings(folder: Path | None = None, **overrides: Any) -> Settings:
     try:
         return Settings.load(home=str(folder) if folder else None, **overrides)
     except ValueError as error:

@@ -4,6 +4,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import typer
 
@@ -51,20 +52,20 @@ def print_group(server: tuple[Settings, ServerInfo], group: str, stream: str | N
             typer.echo(f"{event['logStreamName']}  {event['message']}")
         if fresh:
             start = int(fresh[-1]["timestamp"])
-            seen = {event["eventId"] for event in fresh if event["timestamp"] == start} | seen
+            seen |= {event["eventId"] for event in fresh}
         if not follow:
             return
         pause.wait(_FOLLOW_SECONDS)
 
 
-def _events(platform: Platform, group: str, stream: str | None, start: int) -> Iterator[dict[str, str]]:
+def _events(platform: Platform, group: str, stream: str | None, start: int) -> Iterator[dict[str, Any]]:
     settings = platform.settings
     request: dict[str, object] = {"logGroupName": group, "startTime": start}
     if stream is not None:
         request["logStreamNamePrefix"] = stream
     while True:
-        page = platform.call(settings.account, settings.region, "logs", "FilterLogEvents", **request)
-        yield from page.get("events", [])  # type: ignore[misc]
+        page: Any = platform.call(settings.account, settings.region, "logs", "FilterLogEvents", **request)
+        yield from page.get("events", [])
         if not page.get("nextToken"):
             return
         request["nextToken"] = page["nextToken"]
