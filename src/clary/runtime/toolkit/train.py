@@ -4,6 +4,7 @@ import io
 import os
 import sys
 import traceback
+import warnings
 
 from clary.runtime import failure, threads
 from clary.runtime.errors import CustomerError
@@ -69,5 +70,7 @@ def _algorithm(paths: MlPaths, job: JobDescription) -> int:
         raise CustomerError(
             "nothing to run: the hyperparameters name no sagemaker_program and this image has no built-in algorithm"
         )
+    # The library says its warnings through Python's; in a job's log the sentence is enough.
+    warnings.formatwarning = lambda message, *_, **__: f"{message}\n"
     algorithms.load(name).train(paths, job)
     return 0

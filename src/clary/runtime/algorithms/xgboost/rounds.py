@@ -36,10 +36,11 @@ class Rounds:
         watched = [(self.train, "train")]
         if self.validation is not None:
             watched.append((self.validation, "validation"))
-        booster = xgboost.Booster(self.plan.booster, [rows for rows, _ in watched])
-        if checkpoint:
-            booster.load_model(bytearray(checkpoint))
-            booster.set_param(self.plan.booster)
+        booster = xgboost.Booster(
+            self.plan.booster,
+            [rows for rows, _ in watched],
+            model_file=bytearray(checkpoint) if checkpoint else None,
+        )
         evaluate = self._evaluator()
         first = self._rounds_done(booster) if checkpoint else 0
         if first and self.prints:
