@@ -18,7 +18,7 @@ from clary.systems.endpoints.measures import Invocation, Measures
 from clary.systems.endpoints.routes import DOMAIN, Target, choose_target, read_route, route_key
 from clary.systems.endpoints.sessions import Sessions
 
-LARGEST_PAYLOAD = 25 * 1024 * 1024
+_LARGEST_ANSWER = 25 * 1024 * 1024
 
 _FRESH_SECONDS = 0.02
 _MOST_TRIES = 3
@@ -164,7 +164,7 @@ class Router:
             for target in route.targets:
                 for place in target.servers.values():
                     known = before.pop(place, None)
-                    route.servers[place] = known or ModelServer(place, self.loop, LARGEST_PAYLOAD)
+                    route.servers[place] = known or ModelServer(place, self.loop, _LARGEST_ANSWER)
             for gone in before.values():
                 gone.close()
         return route

@@ -10,7 +10,7 @@ from clary.kernel.rooms import Context, operation
 from clary.systems.endpoints.connections import Answer, Broken, ServerError, TimedOut
 from clary.systems.endpoints.records import Endpoint
 from clary.systems.endpoints.refusals import check_invocation
-from clary.systems.endpoints.router import LARGEST_PAYLOAD, Address, Chosen, NoRoute, NotAnswered, Wish, router_of
+from clary.systems.endpoints.router import Address, Chosen, NoRoute, NotAnswered, Wish, router_of
 from clary.systems.endpoints.routes import route_key
 from clary.systems.endpoints.servers import log_group
 
@@ -42,7 +42,6 @@ async def invoke_endpoint(
         EnableExplanations=EnableExplanations,
         InferenceComponentName=InferenceComponentName,
     )
-    _check_size(Body)
     router = router_of(ctx.platform)
     address = Address(ctx.account, ctx.region, EndpointName)
     head = _head(len(Body), ContentType, Accept, CustomAttributes, SessionId, InferenceId)
@@ -83,7 +82,6 @@ async def invoke_endpoint_with_response_stream(
 ) -> dict[str, Any]:
     """Send a request to the endpoint and pass on the answer as it comes, for at most 60 s."""
     check_invocation(TargetContainerHostname=TargetContainerHostname, InferenceComponentName=InferenceComponentName)
-    _check_size(Body)
     router = router_of(ctx.platform)
     address = Address(ctx.account, ctx.region, EndpointName)
     head = _head(len(Body), ContentType, Accept, CustomAttributes, SessionId, InferenceId)
@@ -102,11 +100,6 @@ async def invoke_endpoint_with_response_stream(
         "InvokedProductionVariant": chosen.target.name,
         "CustomAttributes": answer.header(b"x-amzn-sagemaker-custom-attributes"),
     }
-
-
-def _check_size(body: bytes) -> None:
-    if len(body) > LARGEST_PAYLOAD:
-        raise AwsError("ValidationError", f"The body has {len(body)} bytes; at most {LARGEST_PAYLOAD} are allowed.")
 
 
 def _head(

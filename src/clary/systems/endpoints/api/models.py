@@ -3,6 +3,7 @@
 from typing import Any
 
 from clary.kernel.core.errors import AwsError, validation
+from clary.kernel.objects import parse_s3_uri
 from clary.kernel.rooms import Context, operation
 from clary.kernel.rooms.lists import list_output
 from clary.kernel.rooms.roles import acting_role
@@ -74,29 +75,19 @@ def delete_model(ctx: Context, ModelName: str) -> None:
 
 
 def _require_model_data(ctx: Context, container: dict[str, Any]) -> None:
-    url = container.get("ModelDataUrl")
+    """Raise ValidationException, as AWS does, when there is no model data where the container says."""
     source = container.get("ModelDataSource", {}).get("S3DataSource", {})
-    if source and source["S3DataType"] == "S3Object":
-        url = source["S3Uri"]
-    if url:
-        bucket, _, key = url.removeprefix("s3://").partition("/")
-        found = _answers(ctx, "HeadObject", Bucket=bucket, Key=key) is not None
-    elif source:
-        url = source["S3Uri"]
-        bucket, _, prefix = url.removeprefix("s3://").partition("/")
-        listed = _answers(ctx, "ListObjectsV2", Bucket=bucket, Prefix=prefix, MaxKeys=1)
-        found = bool(listed and listed.get("KeyCount"))
-    else:
+    uri = container.get("ModelDataUrl") or source.get("S3Uri")
+    if not uri:
         return
-    if not found:
-        raise validation(f"Could not find model data at {url}.")
-
-
-def _answers(ctx: Context, operation_name: str, **params: object) -> dict[str, Any] | None:
-    """What S3 answers about the account's data; None when it is not there."""
+    bucket, key = parse_s3_uri(uri)
+    objects = ctx.platform.objects
     try:
-        return ctx.platform.call(ctx.account, ctx.region, "s3", operation_name, **params)
+        if source and source["S3DataType"] == "S3Prefix":
+            found = next(iter(objects.list(bucket, key, account=ctx.account)), None) is not None
+        else:
+            found = not objects.find(bucket, key, account=ctx.account).marker
     except AwsError as error:
-        if error.status == 404 or error.code in {"NoSuchBucket", "NoSuchKey", "NotFound", "404"}:
-            return None
-        raise
+        raise validation(f"Could not find model data at {uri}. {error.message}") from None
+    if not found:
+        raise validation(f"Could not find model data at {uri}.")
