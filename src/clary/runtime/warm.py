@@ -36,17 +36,17 @@ def _arguments(argv: list[str]) -> tuple[list[str], str | None]:
 
 
 def _read_line(fifo: str | None) -> bytes:
-    """The first line. Read byte-wise from the descriptor, so that nothing beyond the line is swallowed."""
+    """The first line of the FIFO or of fd 0; afterwards fd 0 is /dev/null, as for any job."""
     descriptor = os.open(fifo, os.O_RDONLY) if fifo else 0
-    line = bytearray()
-    while not line.endswith(b"\n") and (chunk := os.read(descriptor, 1 if not fifo else 65536)):
+    line = b""
+    while b"\n" not in line and (chunk := os.read(descriptor, 65536)):
         line += chunk
     if fifo:
         os.close(descriptor)
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
     os.close(null)
-    return bytes(line)
+    return line.partition(b"\n")[0]
 
 
 def _become(order: dict[str, object]) -> None:

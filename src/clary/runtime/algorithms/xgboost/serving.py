@@ -56,7 +56,7 @@ def _unpickled(content: bytes, path: Path, refused: Exception) -> xgboost.Booste
     try:
         loaded = pickle.loads(content)
     except Exception:
-        reason = str(refused).split("\nStack trace", 1)[0]
+        reason = " ".join(str(refused).split("\nStack trace", 1)[0].split())
         raise CustomerError(
             f"{path.name} is neither a model that XGBoost {xgboost.__version__} reads nor a pickle: {reason}"
         ) from None

@@ -1,0 +1,356 @@
+"""The inference server, started as the platform does and asked over real sockets."""
+
+import http.client
+import io
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xgboost
+
+from clary.runtime.algorithms.xgboost.serving import load_model
+from clary.runtime.errors import CustomerError
+from clary.runtime.formats.recordio import decode_records, encode_table, frames, parse_record
+from clary.runtime.inference.contract import Refused, Request
+from clary.runtime.tests.conftest import Job
+
+Rows = tuple[np.ndarray, np.ndarray]
+Answer = tuple[int, str, bytes]
+
+
+def booster_of(rows: Rows, **parameters: object) -> xgboost.Booster:
+    labels, features = rows
+    return xgboost.train(
+        {"objective": "binary:logistic", "nthread": 1, "max_depth": 4} | parameters,
+        xgboost.DMatrix(features, labels),
+        num_boost_round=20,
+    )
+
+
+def put_model(job: Job, booster: xgboost.Booster) -> None:
+    job.put("model/xgboost-model", bytes(booster.save_raw("ubj")))
+
+
+class Server:
+    def __init__(self, process: "subprocess.Popen[str]", place: str) -> None:
+        self.process = process
+        self.place = place
+
+    def ask(self, method: str, path: str, body: bytes | str = b"", **headers: str) -> Answer:
+        connection = http.client.HTTPConnection("127.0.0.1", timeout=30)
+        if "/" in self.place:
+            connection.sock = socket.socket(socket.AF_UNIX)
+            connection.sock.connect(self.place)
+        else:
+            connection.port = int(self.place)
+        try:
+            named = {name.replace("_", "-"): value for name, value in headers.items()}
+            connection.request(method, path, body, named)
+            response = connection.getresponse()
+            return response.status, response.getheader("content-type", ""), response.read()
+        finally:
+            connection.close()
+
+    def invoke(self, body: bytes | str, content_type: str = "text/csv", accept: str = "") -> Answer:
+        headers = {"content_type": content_type} | ({"accept": accept} if accept else {})
+        return self.ask("POST", "/invocations", body, **headers)
+
+
+@contextmanager
+def serving(job: Job, **environment: str) -> Iterator[Server]:
+    ready = job.root / "ready"
+    job.paths.model.mkdir(exist_ok=True)
+    process = job.start("serve", **{"SAGEMAKER_BIND_TO_PORT": "0", "CLARY_READY_FILE": str(ready)} | environment)
+    with process:
+        try:
+            assert process.stderr is not None
+            said = ""
+            while not ready.exists():
+                readable, _, _ = select.select([process.stderr], [], [], 60)
+                line = process.stderr.readline() if readable else ""
+                said += line
+                assert line, f"the server did not come up: {said}"
+                if line.startswith("serving "):
+                    break
+            wait_for(ready)
+            yield Server(process, ready.read_text().strip())
+        finally:
+            process.send_signal(signal.SIGTERM)
+            _, log = process.communicate(timeout=30)
+            process.log = log  # type: ignore[attr-defined]
+
+
+def wait_for(path: Path) -> None:
+    waiting = threading.Event()
+    for _ in range(500):
+        if path.exists():
+            return
+        waiting.wait(0.01)
+    raise AssertionError(f"{path} did not appear")
+
+
+def csv(features: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    np.savetxt(buffer, features, delimiter=",", fmt="%.9g")
+    return buffer.getvalue()
+
+
+def test_the_built_in_model_answers_every_format(job: Job, rows: Rows) -> None:
+    booster = booster_of(rows)
+    put_model(job, booster)
+    features = rows[1][:5]
+    expected = booster.predict(xgboost.DMatrix(features)).tolist()
+    libsvm = "\n".join(" ".join(f"{i}:{value:.9g}" for i, value in enumerate(row)) for row in features)
+
+    with serving(job, CLARY_ALGORITHM="xgboost") as server:
+        assert server.ask("GET", "/ping")[0] == 200
+        parameters = json.loads(server.ask("GET", "/execution-parameters")[2])
+        assert parameters == {"MaxConcurrentTransforms": 1, "BatchStrategy": "MULTI_RECORD", "MaxPayloadInMB": 6}
+
+        for row, value in zip(features, expected, strict=True):
+            assert server.invoke(csv(row[None, :])) == (200, "text/csv; charset=utf-8", f"{value!r}\n".encode())
+        lines = "".join(f"{value!r}\n" for value in expected).encode()
+        assert server.invoke(csv(features)) == (200, "text/csv; charset=utf-8", lines)
+        assert server.invoke(libsvm, "text/libsvm")[2] == lines
+        assert server.invoke(encode_table(features), "application/x-recordio-protobuf")[2] == lines
+
+        rows_of_json = [{"score": value} for value in expected]
+        assert json.loads(server.invoke(csv(features), accept="application/json")[2]) == {"predictions": rows_of_json}
+        by_line = server.invoke(csv(features), accept="application/jsonlines;q=1, text/csv")[2].splitlines()
+        assert [json.loads(line) for line in by_line] == rows_of_json
+        records = server.invoke(csv(features), accept="application/x-recordio-protobuf")[2]
+        scores = [float(parse_record(payload).label["score"].values[0]) for payload in frames(records)]
+        assert scores == expected
+
+        missing = features[:1].copy()
+        missing[0, 2] = np.nan
+        value = booster.predict(xgboost.DMatrix(missing))[0]
+        assert float(server.invoke(csv(missing).replace(b"nan", b""))[2]) == pytest.approx(float(value))
+    assert server.process.returncode == 0
+
+
+def test_what_is_wrong_with_a_request_is_told(job: Job, rows: Rows) -> None:
+    put_model(job, booster_of(rows))
+    with serving(job, CLARY_ALGORITHM="xgboost", MAX_CONTENT_LENGTH="2000") as server:
+        for body, content_type, accept, status, message in [
+            (b"1,2,3", "text/csv", "", 400, b"3 features in a row, but the model was trained on 8"),
+            (b"1,2,x,4,5,6,7,8", "text/csv", "", 400, b"line 1, column 3: 'x' is not a number"),
+            (b"0:1 99:2", "text/libsvm", "", 400, b"100 features"),
+            (b"\xff\xd8", "image/jpeg", "", 415, b"ContentType 'image/jpeg' is not supported"),
+            (b"1,2,3,4,5,6,7,8", "text/csv", "image/png", 406, b"Accept 'image/png' is not supported"),
+            (b"1," * 1500, "text/csv", "", 413, b"over 2000 bytes"),
+            (b"", "text/csv", "", 204, b""),
+        ]:
+            answer = server.invoke(body, content_type, accept)
+            assert answer[0] == status, answer
+            assert message in answer[2]
+        assert server.ask("GET", "/invocations")[0] == 405
+        assert server.ask("GET", "/nothing")[0] == 404
+        # Still in good health, on the same process.
+        assert server.invoke(b"1,2,3,4,5,6,7,8")[0] == 200
+
+
+def test_several_workers_share_a_unix_socket(job: Job, rows: Rows, tmp_path: Path) -> None:
+    put_model(job, booster_of(rows))
+    path = str(tmp_path / "s")
+    with serving(
+        job, CLARY_ALGORITHM="xgboost", CLARY_BIND_UNIX_SOCKET=path, SAGEMAKER_MODEL_SERVER_WORKERS="2"
+    ) as server:
+        assert server.place == path
+        for _ in range(8):
+            assert server.invoke(b"1,2,3,4,5,6,7,8")[0] == 200
+    assert server.process.returncode == 0
+    assert not Path(path).exists()
+
+
+SCRIPT = """
+import json, os, time
+from collections import namedtuple
+
+def model_fn(model_dir):
+    with open(os.path.join(model_dir, "weights.json")) as file:
+        return json.load(file)
+
+def input_fn(body, content_type):
+    if content_type != "application/json":
+        raise ValueError("send json, not " + content_type)
+    return json.loads(body)
+
+def predict_fn(data, model):
+    return [sum(w * x for w, x in zip(model, row)) for row in data]
+
+def output_fn(prediction, accept):
+    return json.dumps({"sums": prediction, "accept": accept}), "application/json"
+"""
+
+
+def test_a_users_script_answers_with_its_own_functions(job: Job) -> None:
+    job.put("model/weights.json", "[1, 2]")
+    job.put("model/code/inference.py", SCRIPT)
+    with serving(job, SAGEMAKER_PROGRAM="inference.py", CLARY_FRAMEWORK="python") as server:
+        status, content_type, body = server.invoke("[[1, 1], [2, 3]]", "application/json", "application/json")
+        assert (status, content_type) == (200, "application/json")
+        assert json.loads(body) == {"sums": [3, 8], "accept": "application/json"}
+
+        status, _, body = server.invoke("1,1", "text/csv")
+        assert (status, body) == (500, b"ValueError: send json, not text/csv")
+    log = server.process.log  # type: ignore[attr-defined]
+    assert "Traceback" in log
+    assert "in input_fn" in log
+
+
+STREAM = """
+def model_fn(model_dir):
+    return model_dir
+
+def transform_fn(model, body, content_type, accept):
+    def pieces():
+        yield "first,"
+        with open(body) as gate:  # a FIFO: waits until the other side opens it
+            yield gate.read().encode()
+    return pieces(), "text/csv"
+"""
+
+
+def test_generators_are_streamed(job: Job) -> None:
+    job.put("model/code/inference.py", STREAM)
+    gate = job.root / "gate"
+    os.mkfifo(gate)
+    with serving(job, SAGEMAKER_PROGRAM="inference.py") as server:
+        connection = http.client.HTTPConnection("127.0.0.1", int(server.place), timeout=30)
+        connection.request("POST", "/invocations", str(gate), {"content-type": "text/plain"})
+        response = connection.getresponse()
+        assert response.read1() == b"first,"
+        gate.write_text("second")
+        assert response.read() == b"second"
+        connection.close()
+
+
+SKLEARN = """
+import joblib, os
+
+def model_fn(model_dir):
+    return joblib.load(os.path.join(model_dir, "model.joblib"))
+"""
+
+
+def test_scikit_learn_defaults(job: Job, rows: Rows) -> None:
+    import joblib
+    from sklearn.linear_model import LogisticRegression
+
+    labels, features = rows
+    model = LogisticRegression().fit(features, labels)
+    job.paths.model.mkdir()
+    joblib.dump(model, job.paths.model / "model.joblib")
+    job.put("elsewhere/inference.py", SKLEARN)
+    expected = model.predict(features[:4]).tolist()
+    buffer = io.BytesIO()
+    np.save(buffer, features[:4])
+
+    environment = {"SAGEMAKER_SUBMIT_DIRECTORY": str(job.root / "elsewhere"), "CLARY_FRAMEWORK": "sklearn"}
+    with serving(job, SAGEMAKER_PROGRAM="inference.py", **environment) as server:
+        answer = server.invoke(buffer.getvalue(), "application/x-npy", "application/x-npy")
+        assert np.load(io.BytesIO(answer[2])).tolist() == expected
+        as_json = json.dumps({"instances": features[:4].tolist()})
+        assert json.loads(server.invoke(as_json, "application/json")[2]) == expected
+        assert server.invoke(csv(features[:4]), "text/csv", "text/csv")[2].split() == [
+            str(value).encode() for value in expected
+        ]
+        assert server.invoke(csv(features[:1]).strip(), "text/csv")[0] == 200
+        assert server.invoke(b"[1, 2", "application/json")[::2] == (
+            400,
+            b"the request body is not JSON: Expecting ',' delimiter: line 1 column 6 (char 5)",
+        )
+        status, _, body = server.invoke(b"1,2,3", "text/csv")
+        assert (status, b"ValueError" in body) == (500, True)
+
+
+@pytest.mark.parametrize(
+    ("environment", "files", "message"),
+    [
+        ({"CLARY_ALGORITHM": "xgboost"}, {}, "holds no XGBoost model"),
+        ({"CLARY_ALGORITHM": "xgboost"}, {"model/xgboost-model": "junk"}, "neither a model that XGBoost"),
+        ({"SAGEMAKER_PROGRAM": "a.py"}, {}, "SAGEMAKER_PROGRAM is 'a.py'"),
+        ({"SAGEMAKER_PROGRAM": "a.py"}, {"model/code/a.py": ""}, "defines no model_fn"),
+        ({"SAGEMAKER_PROGRAM": "a.py"}, {"model/code/a.py": "import nothing_like_it"}, "nothing_like_it"),
+        ({"SAGEMAKER_MODEL_SERVER_WORKERS": "many"}, {}, "SAGEMAKER_MODEL_SERVER_WORKERS is 'many'"),
+        ({}, {}, "there is nothing to serve"),
+    ],
+)
+def test_a_model_that_does_not_load_ends_the_server(
+    job: Job, environment: dict[str, str], files: dict[str, str], message: str
+) -> None:
+    for path, text in files.items():
+        job.put(path, text)
+    job.paths.model.mkdir(exist_ok=True)
+    done = job.run("serve", SAGEMAKER_BIND_TO_PORT="0", **environment)
+    assert done.returncode == 1
+    assert message in done.stderr.splitlines()[-1]
+
+
+def test_a_request_that_takes_too_long_is_answered(job: Job) -> None:
+    job.put(
+        "model/code/inference.py",
+        "import threading\n"
+        "def model_fn(d): return threading.Event()\n"
+        "def transform_fn(model, body, content_type, accept): model.wait(2); return 'late', 'text/plain'\n",
+    )
+    with serving(job, SAGEMAKER_PROGRAM="inference.py", SAGEMAKER_MODEL_SERVER_TIMEOUT="1") as server:
+        assert server.invoke("x") == (504, "text/plain; charset=utf-8", b"the model did not answer within 1 s")
+        assert server.ask("GET", "/ping")[0] == 200
+
+
+@pytest.mark.parametrize("parameters", [
+    {}, {"objective": "multi:softprob", "num_class": 2}, {"objective": "reg:squarederror"}, {"booster": "gblinear"},
+    {"booster": "dart", "rate_drop": 0.3},
+])  # fmt: skip
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_the_quick_row_is_the_very_number_of_predict(job: Job, rows: Rows, parameters: dict[str, object]) -> None:
+    booster = booster_of(rows, **parameters)
+    put_model(job, booster)
+    model = load_model(job.paths.model)
+    for row in rows[1][:50]:
+        expected = booster.predict(xgboost.DMatrix(row[None, :]))[0]
+        line = (",".join(map(repr, np.atleast_1d(expected).tolist())) + "\n").encode()
+        quick = model.quick(csv(row[None, :]).strip(), b"text/csv", b"")
+        assert quick is None or quick.body == line
+        assert model.invoke(Request(csv(row[None, :]), "text/csv")).body == line
+    assert (quick is None) == (parameters.get("booster") == "gblinear")
+
+
+def test_selected_outputs(job: Job, rows: Rows, monkeypatch: pytest.MonkeyPatch) -> None:
+    put_model(job, booster_of(rows))
+    row = Request(csv(rows[1][:1]), "text/csv", "application/json")
+    monkeypatch.setenv("SAGEMAKER_INFERENCE_OUTPUT", "predicted_label,probability,probabilities,raw_score,labels")
+    (answer,) = json.loads(load_model(job.paths.model).invoke(row).body)["predictions"]
+    probability = answer["probability"]
+    assert list(answer) == ["predicted_label", "probability", "probabilities", "raw_score", "labels"]
+    assert answer["predicted_label"] == int(probability > 0.5)
+    assert 1 / (1 + np.exp(-answer["raw_score"])) == pytest.approx(probability, abs=1e-6)
+
+    monkeypatch.setenv("SAGEMAKER_INFERENCE_OUTPUT", "predicted_score")
+    with pytest.raises(Refused, match="binary:logistic does not give"):
+        load_model(job.paths.model).invoke(row)
+    monkeypatch.setenv("SAGEMAKER_INFERENCE_OUTPUT", "colour")
+    with pytest.raises(CustomerError, match="'colour'"):
+        load_model(job.paths.model)
+
+
+def test_a_pickled_booster_is_read_too(job: Job, rows: Rows) -> None:
+    import pickle
+
+    booster = booster_of(rows)
+    job.put("model/xgboost-model", pickle.dumps(booster))
+    table = decode_records(encode_table(rows[1][:3]))
+    np.testing.assert_array_equal(
+        load_model(job.paths.model).predict(table), booster.predict(xgboost.DMatrix(rows[1][:3]))
+    )
