@@ -1,0 +1,82 @@
+"""The AWS CLI, unmodified."""
+
+import json
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from tests.clients.environments import Environment
+
+pytestmark = pytest.mark.client
+Environments = Callable[[str], Environment]
+Unique = Callable[[str], str]
+
+
+@pytest.fixture
+def aws(environment: Environments) -> Callable[..., str]:
+    """Run `aws` with arguments, return what it prints."""
+    found = environment("awscli")
+    return lambda *arguments: found.command(["aws", *arguments])
+
+
+def test_s3_copies_syncs_lists_and_presigns(aws: Callable[..., str], unique: Unique, tmp_path: Path) -> None:
+    bucket = unique("cli")
+    aws("s3", "mb", f"s3://{bucket}")
+    source = tmp_path / "source"
+    (source / "deep").mkdir(parents=True)
+    (source / "a.txt").write_text("a")
+    (source / "deep" / "b c.txt").write_text("b")
+    (source / "large.bin").write_bytes(b"x" * 20_000_000)
+    aws("s3", "cp", str(source / "a.txt"), f"s3://{bucket}/copied.txt")
+    aws("s3", "sync", str(source), f"s3://{bucket}/tree")
+    listed = aws("s3", "ls", "--recursive", f"s3://{bucket}/")
+    for key in ("copied.txt", "tree/a.txt", "tree/deep/b c.txt", "tree/large.bin"):
+        assert key in listed
+    assert aws("s3", "sync", str(source), f"s3://{bucket}/tree") == "", "nothing changed, nothing to copy"
+    back = tmp_path / "back"
+    aws("s3", "sync", f"s3://{bucket}/tree", str(back))
+    assert (back / "deep" / "b c.txt").read_text() == "b"
+    assert (back / "large.bin").stat().st_size == 20_000_000
+    url = aws("s3", "presign", f"s3://{bucket}/copied.txt", "--expires-in", "60").strip()
+    with urllib.request.urlopen(url) as response:
+        assert response.read() == b"a"
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        urllib.request.urlopen(url.replace("copied.txt", "tree/a.txt"))
+    with caught.value as refused:
+        assert refused.code == 403
+    aws("s3", "rb", "--force", f"s3://{bucket}")
+
+
+def test_training_job_and_its_log(aws: Callable[..., str], unique: Unique, flights: Path) -> None:
+    bucket, name = unique("cli"), unique("cli-job")
+    aws("s3", "mb", f"s3://{bucket}")
+    aws("s3", "cp", str(flights / "train.csv"), f"s3://{bucket}/train/train.csv")
+    role = json.loads(aws("iam", "get-role", "--role-name", "AmazonSageMaker-ExecutionRole"))["Role"]["Arn"]
+    source = {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": f"s3://{bucket}/train/"}}
+    request = {
+        "TrainingJobName": name,
+        "RoleArn": role,
+        "AlgorithmSpecification": {
+            "TrainingImage": "683313688378.dkr.ecr.us-east-1.amazonaws.com/sagemaker-xgboost:1.7-1",
+            "TrainingInputMode": "File",
+        },
+        "HyperParameters": {"objective": "reg:squarederror", "num_round": "10"},
+        "InputDataConfig": [{"ChannelName": "train", "ContentType": "text/csv", "DataSource": source}],
+        "OutputDataConfig": {"S3OutputPath": f"s3://{bucket}/output"},
+        "ResourceConfig": {"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 5},
+        "StoppingCondition": {"MaxRuntimeInSeconds": 300},
+    }
+    aws("sagemaker", "create-training-job", "--cli-input-json", json.dumps(request))
+    aws("sagemaker", "wait", "training-job-completed-or-stopped", "--training-job-name", name)
+    job = json.loads(aws("sagemaker", "describe-training-job", "--training-job-name", name))
+    assert job["TrainingJobStatus"] == "Completed", job.get("FailureReason")
+    assert f"{name}/output/model.tar.gz" in aws("s3", "ls", "--recursive", f"s3://{bucket}/output/")
+    log = aws("logs", "tail", "/aws/sagemaker/TrainingJobs", "--log-stream-name-prefix", f"{name}/", "--since", "1h")
+    assert "train-rmse" in log
+
+
+def test_identity(aws: Callable[..., str]) -> None:
+    identity = json.loads(aws("sts", "get-caller-identity"))
+    assert identity["Arn"].endswith(":assumed-role/AmazonSageMaker-ExecutionRole/clary")

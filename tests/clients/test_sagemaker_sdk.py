@@ -1,0 +1,41 @@
+"""The SageMaker Python SDKs, unmodified, after `eval "$(clary env)"` and nothing else."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from tests.clients.environments import Environment
+
+pytestmark = pytest.mark.client
+Environments = Callable[[str], Environment]
+
+ROLE = "arn:aws:iam::000000000000:role/service-role/AmazonSageMaker-ExecutionRole"
+
+
+@pytest.mark.parametrize("version", ["v2", "v3"])
+def test_session_without_arguments(environment: Environments, version: str) -> None:
+    result = environment(f"sagemaker-{version}").run(f"{version}_session.py")
+    assert result["account"] == "000000000000"
+    assert result["bucket"] == "sagemaker-us-east-1-000000000000"
+    assert result["role"] == ROLE
+    assert result["read"] == "hello"
+
+
+@pytest.mark.parametrize("version", ["v2", "v3"])
+def test_built_in_xgboost_trains_deploys_and_answers(environment: Environments, flights: Path, version: str) -> None:
+    result = environment(f"sagemaker-{version}").run(f"{version}_xgboost.py", str(flights))
+    assert result["rows"] == 500
+    assert result["error"] < 0.25 * result["baseline"]
+
+
+def test_v2_script_mode(environment: Environments, flights: Path) -> None:
+    result = environment("sagemaker-v2").run("v2_sklearn.py", str(flights))
+    assert result["rows"] == 200
+    assert result["error"] < 0.25 * result["baseline"]
+    assert result["r2"] > 0.9
+
+
+def test_v3_script_mode(environment: Environments, flights: Path) -> None:
+    result = environment("sagemaker-v3").run("v3_script.py", str(flights))
+    assert result["status"] == "Completed"
+    assert result["model_bytes"] > 1000
