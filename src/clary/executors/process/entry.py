@@ -17,7 +17,7 @@ from clary.kernel.core.clock import SystemClock
 from clary.kernel.jobs.embedded import HomeServices
 from clary.kernel.jobs.folder import HostFolder
 from clary.kernel.jobs.sandbox import Sandbox
-from clary.kernel.jobs.shim import Shim
+from clary.kernel.jobs.shim import look_after
 
 _MANY_DESCRIPTORS = 4096
 
@@ -54,9 +54,8 @@ def run_host(
     os.dup2(errors, 2)
     os.close(errors)
     gc.disable()  # it would copy the memory shared with the nursery; a shim is short of garbage
-    spec = folder.spec()
     clock = SystemClock()
-    Shim(folder, spec, HomeServices(home, spec.account, spec.region, clock), sandbox, clock).run()
+    look_after(folder, lambda spec: HomeServices(home, spec.account, spec.region, clock), sandbox, clock)
 
 
 def main() -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from clary.kernel.core.clock import Clock
-from clary.kernel.jobs.contract import FinalMetric, HostSpec
+from clary.kernel.jobs.contract import FAILURE_REASON_LIMIT, FinalMetric, HostSpec
 from clary.kernel.jobs.metric_matcher import MetricMatcher
 from clary.kernel.jobs.services import Telemetry
 
@@ -79,12 +79,12 @@ class Console:
         self._file = open(log, "a", encoding="utf-8", errors="replace")  # noqa: SIM115  # closed by `close`
         self._cutters = {"stdout": LineCutter(), "stderr": LineCutter()}
         self._tails: dict[str, deque[str]] = {name: deque(maxlen=_TAIL_LINES) for name in self._cutters}
-        self._matcher = MetricMatcher(spec.metrics, self.say)
         self._events: list[tuple[int, str]] = []
         self._bytes = 0
         self._values: list[tuple[str, float, float]] = []
         self.due: float | None = None
         """When `flush` is next due, on the monotonic clock; None while there is nothing to flush."""
+        self._matcher = MetricMatcher(spec.metrics, self.say)
 
     @property
     def final_metrics(self) -> tuple[FinalMetric, ...]:
@@ -100,8 +100,8 @@ class Console:
         self._take("stdout", [f"[clary] {message}"], match=False)
 
     def last_words(self) -> str:
-        """The end of stderr, or of stdout when nothing came on stderr."""
-        return "\n".join(self._tails["stderr"] or self._tails["stdout"])
+        """The end of stderr, or of stdout when nothing came on stderr; what a process says last explains it best."""
+        return "\n".join(self._tails["stderr"] or self._tails["stdout"])[-FAILURE_REASON_LIMIT:]
 
     def flush(self) -> None:
         """Send what was collected; everything fed before is durable afterwards."""

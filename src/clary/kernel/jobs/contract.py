@@ -327,7 +327,7 @@ class Capability:
 class Executor(Protocol):
     """Runs hosts on some kind of compute. Safe to use from any number of threads and processes of one home at once.
 
-    Promises, tested by `tests/conformance/test_executor.py` on every executor:
+    Promises, tested by `tests/conformance/executor` on every executor:
     - a host started once runs exactly once and to its end, whatever happens to its starter;
     - what `observe` returns was durable before it was observed, and only moves forward;
     - when the shim dies, the host's processes die with it, and `observe` says `Outcome.LOST`;

@@ -56,6 +56,9 @@ class Services(Protocol):
     def wake(self, topic: str, key: str) -> None:
         """Hint that there is something new to see; may be lost."""
 
+    def close(self) -> None:
+        """Let go of everything, when nothing more is asked."""
+
 
 def split_uri(uri: str) -> tuple[str, str]:
     """(bucket, key or prefix) of an s3:// URI."""

@@ -10,6 +10,7 @@ The main thread does the work in order: stage, launch, supervise, upload.
 import contextlib
 import os
 import traceback
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -60,7 +61,7 @@ class Shim:
         self._bench = Bench()
 
     def run(self) -> None:
-        """Everything, to the end. Raises only when not even the end could be recorded."""
+        """Everything, to the end, which is recorded unless that itself fails."""
         end: dict[str, Any]
         try:
             end = self._work()
@@ -77,6 +78,7 @@ class Shim:
         self._enter(Phase.ENDED, metrics=self._console.final_metrics, healthy=None, **end)
         empty(self._folder.box)
         self._folder.door.unlink(missing_ok=True)
+        self._services.close()
 
     def _work(self) -> dict[str, Any]:
         self._enter(Phase.DOWNLOADING)
@@ -201,6 +203,17 @@ class Shim:
             file.write(message + "\n")
             if error is not None:
                 traceback.print_exception(error, file=file)
+
+
+def look_after(folder: HostFolder, services_of: Callable[[HostSpec], Services], sandbox: Sandbox, clock: Clock) -> None:
+    """Run the host of a folder that we have taken. Whatever goes wrong, it does not remain without an end."""
+    try:
+        spec = folder.spec()
+        Shim(folder, spec, services_of(spec), sandbox, clock).run()
+    except Exception as error:
+        end = _end(Outcome.FAILED, Failure.INTERNAL, f"The platform failed to run this host: {error!r}.")
+        folder.save(Observation(folder.job, folder.host, Phase.ENDED, {Phase.ENDED: clock.now()}, **end))
+        raise
 
 
 def _end(outcome: Outcome, failure: Failure | None = None, reason: str = "") -> dict[str, Any]:
