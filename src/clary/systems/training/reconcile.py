@@ -12,7 +12,7 @@ from dataclasses import replace
 from clary.kernel.core.errors import AwsError
 from clary.kernel.images import ImageUnavailable
 from clary.kernel.jobs import Executor
-from clary.kernel.jobs.contract import HostSpec, InvalidSpec, Wake
+from clary.kernel.jobs.contract import HostSpec, InvalidSpec, Observation, Phase, Wake
 from clary.kernel.jobs.slots import Slots
 from clary.kernel.rooms import Platform, reconciler
 from clary.kernel.rooms.roles import work_environment
@@ -29,6 +29,7 @@ from clary.systems.training.logic_transitions import (
 from clary.systems.training.records import ACTIVE, COMPLETED, FAILED, STOPPED, TrainingJob
 
 TOPIC = "training"
+START_PATIENCE_SECONDS = 5.0
 _EVERY_SECONDS = 5.0
 _CREDENTIAL_SLACK_SECONDS = 3600.0
 _LONGEST_KEEP_ALIVE_SECONDS = 21_600
@@ -83,7 +84,7 @@ def _step(platform: Platform, table: Table[TrainingJob], entry: Entry[TrainingJo
     executor = _executor(platform)
     observations = [executor.observe(attempt.id, host.name) for host in attempt.host_list()]
     seen = [one for one in observations if one is not None]
-    if len(seen) < len(observations):
+    if len(seen) < len(observations) or _stuck(seen, attempt, platform.clock.now()):
         _start(platform, table, entry, attempt)
         return False
     if gang_must_stop(job, seen):
@@ -146,15 +147,19 @@ def _seconds_left(job: TrainingJob) -> float:
     return float(job.request["StoppingCondition"]["MaxRuntimeInSeconds"]) - job.trained_seconds
 
 
+def _stuck(observations: list[Observation], attempt: Attempt, now: float) -> bool:
+    """Whether a host should have come further long ago: its start was cut short, and is to be repeated."""
+    waiting = any(one.phase is Phase.PENDING for one in observations)
+    return waiting and now - attempt.log_ms / 1000 > START_PATIENCE_SECONDS
+
+
 def _start(platform: Platform, table: Table[TrainingJob], entry: Entry[TrainingJob], attempt: Attempt) -> None:
-    """Start the hosts of an attempt that are not yet started."""
+    """Start the hosts of an attempt; starting one again does nothing, or repairs what was cut short."""
     job = entry.value
     executor = _executor(platform)
-    missing = [host.name for host in attempt.host_list() if executor.observe(attempt.id, host.name) is None]
     try:
         for spec in _specs(platform, entry, attempt):
-            if spec.host in missing:
-                executor.start(spec)
+            executor.start(spec)
     except (InvalidSpec, ImageUnavailable, AwsError) as error:
         reason = error.message if isinstance(error, AwsError) else str(error)
         failed = finish(job, FAILED, "Failed", platform.clock.now(), reason=f"ClientError: {reason}")

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from clary.executors.process import ProcessExecutor
+from clary.kernel.core.errors import AwsError
 from clary.kernel.core.settings import Settings
 from clary.kernel.events import Alarm
 from clary.kernel.reconcile import Loop, Reconciler
@@ -88,10 +89,13 @@ class World:
 
     def lines(self, name: str) -> list[str]:
         """What all hosts of a job printed."""
-        logs = self.platform.call(
-            ACCOUNT, REGION, "logs", "FilterLogEvents",
-            logGroupName="/aws/sagemaker/TrainingJobs", logStreamNamePrefix=f"{name}/",
-        )  # fmt: skip
+        try:
+            logs = self.platform.call(
+                ACCOUNT, REGION, "logs", "FilterLogEvents",
+                logGroupName="/aws/sagemaker/TrainingJobs", logStreamNamePrefix=f"{name}/",
+            )  # fmt: skip
+        except AwsError:
+            return []  # nobody has logged anything yet
         return [event["message"] for event in logs["events"]]  # type: ignore[attr-defined]
 
     def put(self, key: str, data: bytes) -> str:
