@@ -1,0 +1,89 @@
+"""Tags over a bare kernel, on training jobs: any resource that a room declares behaves alike."""
+
+from typing import Any
+
+import pytest
+
+from clary.kernel.core.errors import AwsError
+from clary.kernel.rooms import Platform
+
+ACCOUNT, REGION = "000000000000", "us-east-1"
+ARN = f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:training-job/tagged"
+
+
+def tag(key: str, value: str = "v") -> dict[str, str]:
+    return {"Key": key, "Value": value}
+
+
+@pytest.fixture
+def call(platform: Platform) -> Any:
+    def call(operation: str, **params: Any) -> dict[str, Any]:
+        return platform.call(ACCOUNT, REGION, "sagemaker", operation, **params)
+
+    call(
+        "CreateTrainingJob",
+        TrainingJobName="tagged",
+        RoleArn=f"arn:aws:iam::{ACCOUNT}:role/any-role",
+        AlgorithmSpecification={"TrainingImage": "python", "TrainingInputMode": "File"},
+        OutputDataConfig={"S3OutputPath": "s3://bucket/out"},
+        ResourceConfig={"InstanceType": "ml.m5.large", "InstanceCount": 1},
+        Tags=[tag("b", "first"), tag("a")],
+    )
+    return call
+
+
+def listed(call: Any, **params: Any) -> dict[str, str]:
+    return {one["Key"]: one["Value"] for one in call("ListTags", ResourceArn=ARN, **params)["Tags"]}
+
+
+def test_tags_come_with_the_resource_change_and_go(call: Any) -> None:
+    assert listed(call) == {"a": "v", "b": "first"}
+    added = call("AddTags", ResourceArn=ARN, Tags=[tag("b", "second"), tag("c")])["Tags"]
+    assert {one["Key"]: one["Value"] for one in added} == listed(call) == {"a": "v", "b": "second", "c": "v"}
+    call("DeleteTags", ResourceArn=ARN, TagKeys=["a", "never-there"])
+    assert listed(call) == {"b": "second", "c": "v"}
+
+
+def test_pages_hold_what_is_asked_for(call: Any) -> None:
+    call("AddTags", ResourceArn=ARN, Tags=[tag(f"k{number:02}") for number in range(48)])
+    assert len(listed(call, MaxResults=50)) == 50
+    with pytest.raises(AwsError, match="at most 50 tags"):
+        call("AddTags", ResourceArn=ARN, Tags=[tag("one-more")])
+    call("AddTags", ResourceArn=ARN, Tags=[tag("k00", "changed")])
+    assert listed(call)["k00"] == "changed"
+
+
+@pytest.mark.parametrize(
+    ("arn", "code"),
+    [
+        (ARN.replace("tagged", "absent"), "ResourceNotFound"),
+        (ARN.replace("training-job", "spaceship"), "ValidationException"),
+        (ARN.replace(REGION, "eu-west-1"), "AccessDeniedException"),
+        (ARN.replace(ACCOUNT, "111111111111"), "AccessDeniedException"),
+    ],
+)
+def test_an_arn_must_name_something_of_ones_own(call: Any, arn: str, code: str) -> None:
+    with pytest.raises(AwsError) as caught:
+        call("ListTags", ResourceArn=arn)
+    assert caught.value.code == code
+
+
+@pytest.mark.parametrize("tags", [[tag("aws:mine")], [tag("a"), tag("a")]])
+def test_keys_that_aws_refuses_are_refused(call: Any, tags: list[dict[str, str]]) -> None:
+    with pytest.raises(AwsError, match="key"):
+        call("AddTags", ResourceArn=ARN, Tags=tags)
+    assert listed(call) == {"a": "v", "b": "first"}
+
+
+def test_tags_go_with_the_resource_and_do_not_come_back(call: Any, platform: Platform) -> None:
+    from clary.systems.training.records import TrainingJob
+
+    table = platform.records(TrainingJob).within(ACCOUNT, REGION)
+    table.update("tagged", lambda job: type(job)(**{**_members(job), "status": "Completed"}))
+    call("DeleteTrainingJob", TrainingJobName="tagged")
+    with pytest.raises(AwsError):
+        call("ListTags", ResourceArn=ARN)
+
+
+def _members(job: Any) -> dict[str, Any]:
+    return {name: getattr(job, name) for name in job.__slots__}
