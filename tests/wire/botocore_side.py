@@ -10,12 +10,12 @@ from botocore.parsers import create_parser
 from botocore.serialize import create_serializer
 
 from clary.kernel.wire import Request, Response
-from clary.kernel.wire.models import _load
+from clary.kernel.wire.models import load_model
 
 
 @cache
 def service_model(name: str) -> ServiceModel:
-    return ServiceModel(_load(name, "service-2"), service_name=name)
+    return ServiceModel(load_model(name, "service-2"), service_name=name)
 
 
 @cache

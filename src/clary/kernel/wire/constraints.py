@@ -9,6 +9,7 @@ A wrong type is a SerializationException, as AWS's servers refuse it before they
 operation its own way, so only what is required is checked for it and the room decides the rest.
 """
 
+import sys
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
@@ -261,7 +262,7 @@ def _sizes(shape: Shape) -> Callable[[int, Any, Path, Report], None] | None:
 
 def _string(use: Member) -> Check:
     shape = use.shape
-    size = _sizes(shape)
+    least, most = shape.min or 0, shape.max if shape.max is not None else sys.maxsize
     pattern: Pattern | None = compile_pattern(shape.pattern) if shape.pattern else None
     allowed = frozenset(shape.enum)
     choices = f"Member must satisfy enum value set: [{', '.join(shape.enum)}]"
@@ -274,9 +275,13 @@ def _string(use: Member) -> Check:
             if value not in allowed:
                 report(value, path, choices)
             return
-        if size is not None:
-            size(len(value), value, path, report)
-        if pattern is not None and not pattern(value):
+        size = len(value)
+        if size < least:
+            report(value, path, f"Member must have length greater than or equal to {least}")
+        if size > most:
+            # and the pattern is not tried on what may be megabytes
+            report(value, path, f"Member must have length less than or equal to {most}")
+        elif pattern is not None and not pattern(value):
             report(value, path, wanted)
 
     return run

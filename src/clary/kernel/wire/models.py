@@ -10,10 +10,12 @@ import threading
 from collections.abc import Iterator, Mapping
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
-from botocore.loaders import DataNotFoundError, JSONFileLoader, Loader
+
+if TYPE_CHECKING:
+    from botocore.loaders import Loader
 
 SERVICES = (
     "sagemaker",
@@ -47,17 +49,6 @@ SERVICES = (
 """Every service Clary answers for, by botocore's name."""
 
 
-class _FastJson(JSONFileLoader):
-    """botocore's file loader, with a parser that reads SageMaker's 2.6 MB in 15 ms instead of 70."""
-
-    def load_file(self, file_path: str) -> Any:
-        packed, plain = Path(file_path + ".json.gz"), Path(file_path + ".json")
-        if packed.is_file():
-            return orjson.loads(gzip.decompress(packed.read_bytes()))
-        return orjson.loads(plain.read_bytes()) if plain.is_file() else None
-
-
-_loader = Loader([Loader.BUILTIN_DATA_PATH], file_loader=_FastJson(), include_default_search_paths=False)
 _building = threading.RLock()
 
 
@@ -67,13 +58,31 @@ def service(name: str) -> "Service":
     if name not in SERVICES:
         raise KeyError(name)
     with _building:
-        return Service(name, _load(name, "service-2"))
+        return Service(name, load_model(name, "service-2"))
 
 
-def _load(name: str, kind: str) -> dict[str, Any]:
-    version = _loader.determine_latest_version(name, "service-2")
-    found: dict[str, Any] = _loader.load_data(f"{name}/{version}/{kind}")
+def load_model(name: str, kind: str) -> dict[str, Any]:
+    """botocore's JSON of a service: `service-2`, `paginators-1`, ... Raises DataNotFoundError."""
+    loader = _loader()
+    version = loader.determine_latest_version(name, "service-2")
+    found: dict[str, Any] = loader.load_data(f"{name}/{version}/{kind}")
     return found
+
+
+@cache
+def _loader() -> "Loader":
+    from botocore.loaders import JSONFileLoader, Loader  # here, because it takes 0.3 s and not every command needs it
+
+    class FastJson(JSONFileLoader):
+        """botocore's file loader, with a parser that reads SageMaker's 2.6 MB in 15 ms instead of 70."""
+
+        def load_file(self, file_path: str) -> Any:
+            packed, plain = Path(file_path + ".json.gz"), Path(file_path + ".json")
+            if packed.is_file():
+                return orjson.loads(gzip.decompress(packed.read_bytes()))
+            return orjson.loads(plain.read_bytes()) if plain.is_file() else None
+
+    return Loader([Loader.BUILTIN_DATA_PATH], file_loader=FastJson(), include_default_search_paths=False)
 
 
 class Member:
@@ -339,8 +348,10 @@ class Service:
 
     @cached_property
     def paginators(self) -> Mapping[str, Mapping[str, Any]]:
+        from botocore.exceptions import DataNotFoundError
+
         try:
-            found: Mapping[str, Mapping[str, Any]] = _load(self.name, "paginators-1")["pagination"]
+            found: Mapping[str, Mapping[str, Any]] = load_model(self.name, "paginators-1")["pagination"]
         except DataNotFoundError:
             return {}
         return found

@@ -161,7 +161,7 @@ def paginate(
     if position is not None:
         try:
             known = tuple(position) if isinstance(position, list) else position  # JSON has no tuples
-            start = bisect_right(items, known, key=key) if key else int(known)
+            start = bisect_right(items, known, key=key) if key else int(position)
         except (TypeError, ValueError):
             raise bad_token(operation) from None
         if start < 0:

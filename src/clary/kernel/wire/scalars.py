@@ -51,23 +51,18 @@ def read_timestamp(text: str) -> float:
         raise ValueError(f"{text[:64]!r} is not a timestamp") from None
 
 
-@lru_cache(maxsize=4096)
-def _iso_second(second: int) -> str:
+@lru_cache(maxsize=8192)  # a listing asks for the same ones again and again
+def iso8601_millis(value: Timestamp) -> str:
+    """`2024-05-01T12:00:00.000Z`: S3 always writes the milliseconds."""
+    second, millis = divmod(round(epoch(value) * 1000), 1000)
     year, month, day, hour, minute, sec = time.gmtime(second)[:6]
-    return f"{year:04d}-{month:02d}-{day:02d}T{hour:02d}:{minute:02d}:{sec:02d}"
+    return f"{year:04d}-{month:02d}-{day:02d}T{hour:02d}:{minute:02d}:{sec:02d}.{millis:03d}Z"
 
 
 def iso8601(value: Timestamp) -> str:
     """`2024-05-01T12:00:00Z`, with milliseconds where there are any."""
-    millis = round(epoch(value) * 1000)
-    second, millis = divmod(millis, 1000)
-    return f"{_iso_second(second)}.{millis:03d}Z" if millis else f"{_iso_second(second)}Z"
-
-
-def iso8601_millis(value: Timestamp) -> str:
-    """`2024-05-01T12:00:00.000Z`: S3 always writes the milliseconds."""
-    second, millis = divmod(round(epoch(value) * 1000), 1000)
-    return f"{_iso_second(second)}.{millis:03d}Z"
+    text = iso8601_millis(value)
+    return text.replace(".000Z", "Z")
 
 
 def http_date(value: Timestamp) -> str:
@@ -76,9 +71,8 @@ def http_date(value: Timestamp) -> str:
 
 
 def unix_number(value: Timestamp) -> float:
-    """Epoch seconds as the JSON protocols write them: milliseconds at most."""
-    seconds = epoch(value)
-    return seconds if isinstance(seconds, int) else round(seconds, 3)
+    """Epoch seconds as the JSON protocols write them."""
+    return value if type(value) is float or type(value) is int else epoch(value)
 
 
 def unix_text(value: Timestamp) -> str:

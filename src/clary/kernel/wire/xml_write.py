@@ -11,15 +11,20 @@ from clary.kernel.wire.scalars import TIMESTAMP_WRITERS, Timestamp, text_writer
 Append = Callable[[str], None]
 Write = Callable[[Any, Append], None]
 
-_SPECIAL = re.compile(r"[&<>\"\x00-\x08\x0a-\x1f\x7f\x85\u2028]")
-_NAMED = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;"}
+_SPECIAL = re.compile(r"[&<>\x00-\x08\x0a-\x1f\x7f\x85\u2028]")
+_find_special = _SPECIAL.search
+_NAMED = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 
 
 def escape(text: str) -> str:
-    """Text for content and attributes. Control characters become references, as S3 writes keys that hold them."""
-    if _SPECIAL.search(text) is None:
+    """Text for an element. Control characters become references, as S3 writes keys that hold them."""
+    if _find_special(text) is None:
         return text
     return _SPECIAL.sub(lambda found: _NAMED.get(found[0]) or f"&#x{ord(found[0]):x};", text)
+
+
+def escape_attribute(text: str) -> str:
+    return escape(text).replace('"', "&quot;")
 
 
 class XmlWriter:
@@ -55,21 +60,25 @@ class XmlWriter:
     def _structure(self, shape: Shape, tag: str, attribute: str) -> Write:
         attributes = {name: use.key for name, use in shape.members.items() if use.xml_attribute}
         fields: dict[str, Write] = {}
+        # Scalars are written in place: a listing's entries hold little else, and a call each would double its time
+        scalars: dict[str, tuple[str, Callable[[Any], str], str]] = {}
         where, opening, closing = shape.name, f"<{tag}{attribute}>", f"</{tag}>"
 
         def write(value: Any, append: Append) -> None:
             append(opening)
             for name, item in value.items():
-                if item is not None:
-                    field = fields.get(name)
-                    if field is None:
-                        raise OutputError(f"{where} has no member {name!r}")
-                    field(item, append)
+                if item is None:
+                    continue
+                if name in scalars:
+                    before, convert, after = scalars[name]
+                    append(f"{before}{convert(item)}{after}")
+                else:
+                    _field(where, fields, name)(item, append)
             append(closing)
 
         def write_with_attributes(value: Any, append: Append) -> None:
             extra = "".join(
-                f' {key}="{escape(str(value[name]))}"' for name, key in attributes.items() if value.get(name)
+                f' {key}="{escape_attribute(str(value[name]))}"' for name, key in attributes.items() if value.get(name)
             )
             append(f"<{tag}{attribute}{extra}>")
             for name, item in value.items():
@@ -79,7 +88,10 @@ class XmlWriter:
 
         chosen = write_with_attributes if attributes else write
         self._structures[shape, tag, attribute] = chosen
-        fields.update((name, self.writer(use, use.key)) for name, use in shape.members.items())
+        for name, use in shape.members.items():
+            fields[name] = self.writer(use, use.key)
+            if use.shape.type not in ("structure", "list", "map"):
+                scalars[name] = self._scalar_parts(use, use.key, _namespace(use, None))
         return chosen
 
     def _list(self, use: Member, tag: str, attribute: str) -> Write:
@@ -128,21 +140,24 @@ class XmlWriter:
         return write
 
     def _scalar(self, use: Member, tag: str, attribute: str) -> Write:
-        opening, closing = f"<{tag}{attribute}>", f"</{tag}>"
-        type_ = use.shape.type
-        if type_ == "string":
-
-            def write_text(value: Any, append: Append) -> None:
-                append(f"{opening}{escape(value)}{closing}")
-
-            return write_text
-        iso = type_ == "timestamp" and use.timestamp_format in (None, "iso8601")
-        convert = self._iso8601 if iso else text_writer(type_, use.timestamp_format or "iso8601")
+        opening, convert, closing = self._scalar_parts(use, tag, attribute)
 
         def write(value: Any, append: Append) -> None:
             append(f"{opening}{convert(value)}{closing}")
 
         return write
+
+    def _scalar_parts(self, use: Member, tag: str, attribute: str) -> tuple[str, Callable[[Any], str], str]:
+        """What comes before a scalar, how it becomes text, and what comes after."""
+        type_ = use.shape.type
+        convert: Callable[[Any], str]
+        if type_ == "string":
+            convert = escape
+        elif type_ == "timestamp" and use.timestamp_format in (None, "iso8601"):
+            convert = self._iso8601
+        else:
+            convert = text_writer(type_, use.timestamp_format or "iso8601")
+        return f"<{tag}{attribute}>", convert, f"</{tag}>"
 
 
 def _field(where: str, fields: Mapping[str, Write], name: str) -> Write:
