@@ -23,6 +23,7 @@ from pathlib import Path
 HIDDEN = ".clary"
 # What a file system says that has no hard links, or no more for this file.
 CANNOT_LINK = frozenset({errno.EPERM, errno.EMLINK, errno.EXDEV, errno.EOPNOTSUPP, errno.ENOSYS})
+_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 _STREAM_BYTES = 1024 * 1024
 _MOST_BUFFERS = 512
 _LOCK_STRIPES = 64
@@ -59,19 +60,32 @@ class Blobs:
         # It may move from the second to the first between two looks, never back.
         return next((path for path in (place, fresh, place) if os.path.exists(path)), None)
 
-    def write(self, blob: str, data: bytes) -> None:
-        """Write a small blob to its place unless it is there; not synced."""
+    def write_first(self, blob: str, data: bytes) -> None:
+        """Write a small blob to its place; not synced. Only for whoever made up its name."""
         path = self.path(blob)
-        if os.path.exists(path):
+        try:
+            descriptor = os.open(path, _CREATE, 0o444)
+        except FileNotFoundError:
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            descriptor = os.open(path, _CREATE, 0o444)
+        except FileExistsError:
+            # A reader that wanted a file was faster.
+            self.write_again(blob, data)
             return
-        # Under a name of its own first: another process may be doing the same, and readers must see all or nothing.
-        draft = f"{self._new}/{blob}.{secrets.token_hex(4)}"
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o444)
         try:
             _write_all(descriptor, [data])
         finally:
             os.close(descriptor)
-        self._rename(draft, path)
+
+    def write_again(self, blob: str, data: bytes) -> None:
+        """Write a small blob of which some of the bytes may be in place already, by whoever died or is at it."""
+        draft = f"{self._new}/{blob}.{secrets.token_hex(4)}"
+        descriptor = os.open(draft, _CREATE, 0o444)
+        try:
+            _write_all(descriptor, [data])
+        finally:
+            os.close(descriptor)
+        self._rename(draft, self.path(blob))
 
     def settle(self, blob: str) -> None:
         """Move a blob that was streamed to its place, if it is not there."""

@@ -9,7 +9,6 @@ from typing import Any
 import orjson
 
 from clary.kernel.kv import KeyValue, Transaction
-from clary.kernel.objects.blobs import new_blob
 from clary.kernel.objects.index import Removal
 from clary.kernel.objects.keys import document_key, event_key, span
 from clary.kernel.objects.records import Bucket, ObjectVersion
@@ -62,7 +61,10 @@ def record(tx: Transaction, bucket: Bucket, event: str, key: str, version: Objec
         "targets": targets,
         "event_bridge": bridged,
     }
-    tx.put(event_key(int(now * 1000), new_blob()), orjson.dumps(happened))
+    number = int(now * 1_000_000)
+    for last, _ in tx.scan(*span(b"e"), limit=1, reverse=True):
+        number = max(number, int.from_bytes(last[1:], "big") + 1)
+    tx.put(event_key(number), orjson.dumps(happened))
 
 
 def record_removal(tx: Transaction, bucket: Bucket, key: str, removal: Removal, now: float, *, expired: bool) -> None:

@@ -43,8 +43,11 @@ class Folders:
         """Remove the folder of a bucket that is no more, with whatever others put there."""
         shutil.rmtree(f"{self._root}/{bucket}", ignore_errors=True)
 
-    def agree(self, bucket: str, key: str) -> None:
-        """Make the folder show what the index says of `key`. Hold the bucket's lock."""
+    def agree(self, bucket: str, key: str, written: str | None = None) -> None:
+        """Make the folder show what the index says of `key`. Hold the bucket's lock.
+
+        `written` is a blob known to be in its place.
+        """
         path = plain_path(key)
         if path is None:
             return
@@ -53,7 +56,7 @@ class Folders:
         if blob is None:
             self._hide(bucket, target)
         else:
-            source = self._blobs.find(blob)
+            source = self._blobs.path(blob) if blob == written else self._blobs.find(blob)
             # Without a file yet, whoever stored the object will show it.
             if source is not None:
                 self._show(bucket, source, target)

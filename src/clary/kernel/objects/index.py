@@ -133,7 +133,7 @@ class Edit:
             if newest is None:
                 return Removal(None, None)
             self._tx.delete(current_key(self.bucket.name, key))
-            self._give_up(newest)
+            self._give_up(key, newest)
             return Removal(newest, None)
         marker = ObjectVersion(
             blob=new_blob(), modified=self._now, marker=True, versioned=self.bucket.versioning == "Enabled"
@@ -162,7 +162,7 @@ class Edit:
             return Removal(None, None)
         check(condition, gone, key)
         self._tx.delete(at)
-        self._give_up(gone)
+        self._give_up(key, gone)
         if newest is None or gone is newest:
             self._promote(key)
         return Removal(gone, None)
@@ -182,16 +182,16 @@ class Edit:
             if successor.versioned or newest.versioned:
                 self._tx.put(version_key(self.bucket.name, key, newest.place), newest.to_bytes())
             else:
-                self._give_up(newest)
+                self._give_up(key, newest)
         if self.bucket.versioning and not successor.versioned:
             old_null = _among_others(self._tx, self.bucket.name, key, NULL_VERSION)
             if old_null is not None:
                 self._tx.delete(version_key(self.bucket.name, key, old_null.place))
-                self._give_up(old_null)
+                self._give_up(key, old_null)
 
-    def _give_up(self, version: ObjectVersion) -> None:
+    def _give_up(self, key: str, version: ObjectVersion) -> None:
         if not version.marker:
-            journal.record_unused(self._tx, version.blob, self._now)
+            journal.record_unused(self._tx, version.blob, self.bucket.name, key, self._now)
             self.unused.append(version.blob)
 
     def _place(self, key: str, newest: ObjectVersion | None, blob: str) -> str:

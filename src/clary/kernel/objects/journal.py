@@ -17,14 +17,14 @@ from clary.kernel.objects.keys import work_key
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """`keep` means: make the file safe and show it under its key; otherwise: remove it. `since` in epoch seconds."""
+    """`keep` means: make the file safe, show it under its key; else: remove and hide it. `since` in epoch seconds."""
 
     blob: str
     keep: bool
     since: float
-    bucket: str = ""
-    key: str = ""
-    body: bytes | None = None
+    bucket: str
+    key: str
+    body: bytes | None
 
 
 def record_new(tx: Transaction, blob: str, bucket: str, key: str, *, body: bytes | None, now: float) -> None:
@@ -33,9 +33,9 @@ def record_new(tx: Transaction, blob: str, bucket: str, key: str, *, body: bytes
     tx.put(work_key(blob), orjson.dumps(head) + (b"\n" if body is None else b"\n=" + body))
 
 
-def record_unused(tx: Transaction, blob: str, now: float) -> None:
-    """Record that nothing refers to `blob` any more."""
-    tx.put(work_key(blob), orjson.dumps({"t": now}) + b"\n")
+def record_unused(tx: Transaction, blob: str, bucket: str, key: str, now: float) -> None:
+    """Record that nothing refers to `blob` any more, which was shown under `key`, if that is given."""
+    tx.put(work_key(blob), orjson.dumps({"b": bucket, "k": key, "t": now, "gone": True}) + b"\n")
 
 
 def read_work(blob: str, record: bytes) -> Work:
@@ -43,7 +43,7 @@ def read_work(blob: str, record: bytes) -> Work:
     text, _, rest = record.partition(b"\n")
     head = orjson.loads(text)
     body = rest[1:] if rest.startswith(b"=") else None
-    return Work(blob, "b" in head, head["t"], head.get("b", ""), head.get("k", ""), body)
+    return Work(blob, "gone" not in head, head["t"], head["b"], head["k"], body)
 
 
 def record_shown(tx: Transaction, blob: str, bucket: str, key: str, now: float) -> None:

@@ -7,7 +7,7 @@
     u<bucket> 00 <key, escaped> 00 00 <id>     Upload
     p<upload id><number, 2 bytes>              Part
     w<blob>                                    work that is left to do for a blob (see `journal`)
-    e<time, 8 bytes><id>                       an event, JSON
+    e<number, 8 bytes>                         an event, JSON; numbers grow
 
 A key that may hold the byte 00 and is followed by more is escaped: 00 becomes 00 ff, which keeps the order.
 """
@@ -69,8 +69,8 @@ def work_key(blob: str) -> bytes:
     return b"w" + blob.encode()
 
 
-def event_key(milliseconds: int, event_id: str) -> bytes:
-    return b"e" + milliseconds.to_bytes(8, "big") + event_id.encode()
+def event_key(number: int) -> bytes:
+    return b"e" + number.to_bytes(8, "big")
 
 
 def escaped(key: str) -> bytes:

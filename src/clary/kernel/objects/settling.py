@@ -78,12 +78,13 @@ class Settler:
         ours = set(self._unsynced) | {blob for _, blob in self._unused.copy()}
         for key, record in self._kv.scan(*span(b"w")):
             work = read_work(key[1:].decode(), record)
-            if work.since > limit or work.blob in ours:
+            if (older_than and work.since > limit) or work.blob in ours:
                 continue
             found += 1
             if work.keep:
-                self._present([Committed(work.bucket, work.key, work.blob, work.body)])
+                self._present([Committed(work.bucket, work.key, work.blob, work.body)], again=True)
             else:
+                self._present([Committed(work.bucket, work.key)])
                 self._unused.append((work.since, work.blob))
                 self._wake()
         for name in self._blobs.strays():
@@ -126,12 +127,13 @@ class Settler:
             self._thread.join()
         self.flush()
 
-    def _present(self, batch: Sequence[Committed]) -> list[Outcome]:
+    def _present(self, batch: Sequence[Committed], *, again: bool = False) -> list[Outcome]:
+        write = self._blobs.write_again if again else self._blobs.write_first
         written: dict[str, list[Committed]] = {}
         for item in batch:
             try:
                 if item.blob is not None and item.body is not None:
-                    self._blobs.write(item.blob, item.body)
+                    write(item.blob, item.body)
                 elif item.blob is not None:
                     self._blobs.settle(item.blob)
             except OSError:
@@ -150,7 +152,7 @@ class Settler:
             for item in items:
                 try:
                     if item.key:
-                        self._folders.agree(bucket, item.key)
+                        self._folders.agree(bucket, item.key, item.blob)
                     if item.blob is not None:
                         self._unsynced.append(item.blob)
                 except OSError:

@@ -5,6 +5,7 @@ mixture; a failed write changes nothing. Any number of threads and processes may
 `AwsError`s with S3's codes. `account` None asks nobody's permission; otherwise that account must own the bucket.
 """
 
+import os
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property, partial
@@ -272,8 +273,10 @@ class Objects:
         if found.path is not None:
             return found.path
         assert found.data is not None
-        self._blobs.write(found.version.blob, found.data)
-        return Path(self._blobs.path(found.version.blob))
+        path = self._blobs.path(found.version.blob)
+        if not os.path.exists(path) or os.path.getsize(path) != found.version.size:
+            self._blobs.write_again(found.version.blob, found.data)
+        return Path(path)
 
     def page(
         self,

@@ -62,7 +62,7 @@ def put_part(
     unused = []
     if before is not None:
         unused.append(Part.from_bytes(before).blob)
-        journal.record_unused(tx, unused[0], now)
+        journal.record_unused(tx, unused[0], upload.bucket, "", now)
     tx.put(at, part.to_bytes())
     journal.record_new(tx, part.blob, upload.bucket, "", body=body, now=now)
     return unused
@@ -73,7 +73,7 @@ def end(tx: Transaction, upload: Upload, now: float) -> list[str]:
     unused = []
     for key, data in tx.scan(*keys.span(keys.parts_prefix(upload.id))):
         unused.append(Part.from_bytes(data).blob)
-        journal.record_unused(tx, unused[-1], now)
+        journal.record_unused(tx, unused[-1], upload.bucket, "", now)
         tx.delete(key)
     tx.delete(keys.upload_key(upload.bucket, upload.key, upload.id))
     return unused
