@@ -33,7 +33,8 @@ async def receive_chunks(
     more = True
     while more:
         try:
-            message = await asyncio.wait_for(receive(), silence_seconds)
+            async with asyncio.timeout(silence_seconds):
+                message = await receive()
         except TimeoutError:
             raise AwsError(
                 "RequestTimeout", f"No part of the body arrived within {silence_seconds:g} seconds.", status=400
