@@ -41,11 +41,12 @@ class Range:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What one query gave: several series where an expression gives an array."""
+    """What one query gave: several series, with labels of their own, where an expression gives an array."""
 
     id: str
     label: str
     series: Sequence[Series]
+    is_array: bool
 
 
 def check_queries(queries: Sequence[Query]) -> None:
@@ -104,8 +105,12 @@ class _Run:
         value = self._value(query["Id"])
         if isinstance(value, float):
             raise _error_in(query["Id"], "it gives a single number; use TIME_SERIES to make it a time series")
-        series = value if isinstance(value, list) else [value]
-        return Result(query["Id"], query.get("Label") or "", series)
+        label = query.get("Label") or ""
+        if isinstance(value, list):
+            return Result(query["Id"], label, value, is_array=True)
+        if "MetricStat" in query:
+            label = value.label
+        return Result(query["Id"], label or query["Id"], [value], is_array=False)
 
     def _value(self, id: str) -> Value:
         if id not in self._values:

@@ -52,7 +52,7 @@ def _page(results: Sequence[Result], ascending: bool, skip: int, most: int) -> d
             at += len(points)
             chosen = points[first : max(last, first)]
             if chosen or (not points and skip == 0):
-                described.append(_described(result, series, chosen, complete=last >= len(points)))
+                described.append(_described(result, series, chosen, complete=not points or last >= len(points)))
     return {
         "MetricDataResults": described,
         "Messages": [],
@@ -61,9 +61,7 @@ def _page(results: Sequence[Result], ascending: bool, skip: int, most: int) -> d
 
 
 def _described(result: Result, series: Series, points: Sequence[tuple[float, float]], complete: bool) -> dict[str, Any]:
-    label = result.label or series.label or result.id
-    if result.label and len(result.series) > 1:
-        label = f"{result.label} {series.label}"
+    label = f"{result.label} {series.label}".strip() if result.is_array else result.label
     return {
         "Id": result.id,
         "Label": label,

@@ -1,0 +1,42 @@
+"""The room through the registry, as a client's calls reach it, on a clock that the test moves."""
+
+import pytest
+
+from clary.kernel.core.clock import VirtualClock
+from clary.kernel.core.settings import Settings
+from clary.kernel.rooms import Platform
+
+ACCOUNT, REGION = "111122223333", "eu-west-1"
+
+
+@pytest.fixture
+def clock():
+    """A clock that stands at the beginning of a minute."""
+    return VirtualClock(1_750_000_020.0)
+
+
+@pytest.fixture
+def platform(tmp_path, clock):
+    opened = Platform(Settings.load({}, home=str(tmp_path)), clock)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def call(platform):
+    """`call("ListMetrics")`: validated and authorised as a client's call is."""
+    return lambda operation, **params: platform.call(ACCOUNT, REGION, "cloudwatch", operation, **params)
+
+
+@pytest.fixture
+def put(call, clock):
+    """`put("M", 1.0, ago=60)`: one datum of the namespace NS, so many seconds ago."""
+
+    def put(name, value, ago=0.0, **datum):
+        call(
+            "PutMetricData",
+            Namespace="NS",
+            MetricData=[{"MetricName": name, "Value": value, "Timestamp": clock.now() - ago, **datum}],
+        )
+
+    return put
