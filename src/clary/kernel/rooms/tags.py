@@ -83,7 +83,7 @@ def remove_tags(platform: "Platform", arn: str, keys: Sequence[str]) -> None:
 
 def tags_with(ctx: Context, arn: str, tags: Mapping[str, str]) -> list[Change]:
     """The changes that tag a resource being created, to be applied together with its creation."""
-    return [ctx.records(Tags).insertion(arn, Tags(dict(tags)))] if tags else []
+    return [_table(ctx.platform, arn).insertion(arn, Tags(dict(tags)))] if tags else []
 
 
 def tags_without(platform: "Platform", arn: str) -> list[Change]:
