@@ -62,6 +62,12 @@ def wildcard(pattern: str) -> re.Pattern[str]:
     return re.compile(fnmatch.translate(pattern))
 
 
+@lru_cache(maxsize=8192)
+def plain_wildcard(pattern: str) -> re.Pattern[str]:
+    """A pattern without variables, compiled."""
+    return wildcard(pattern.replace("[", "[[]"))
+
+
 def _literal(pattern: str) -> str:
     """What `substitute` made, for an operator that knows no wildcards."""
     return re.sub(r"\[([*?\[])\]", r"\1", pattern)

@@ -8,7 +8,7 @@ Source: "Policy evaluation logic" and "JSON policy elements" of the IAM user gui
 import re
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
@@ -68,11 +68,26 @@ class Policy(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Permissions:
-    """The policies that apply to a principal. None for boundary or session: there is no such limit."""
+    """The policies that apply to a principal. None for boundary or session: there is no such limit.
+
+    `everything`: nothing is forbidden, which saves evaluating it. `asks_context`: the outcome depends on who asks
+    or when, beyond action and resource.
+    """
 
     identity: tuple[Policy, ...]
     boundary: Policy | None = None
     session: tuple[Policy, ...] | None = None
+    everything: bool = field(init=False)
+    asks_context: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        own = [statement for policy in self.identity for statement in policy.statements]
+        limits = [*((self.boundary,) if self.boundary else ()), *(self.session or ())]
+        every = [*own, *(statement for policy in limits for statement in policy.statements)]
+        unlimited = self.boundary is None and self.session is None
+        everything = unlimited and any(map(_is_everything, own)) and all(statement.allow for statement in own)
+        object.__setattr__(self, "everything", everything)
+        object.__setattr__(self, "asks_context", any(map(_asks_context, every)))
 
 
 class Decision(NamedTuple):
@@ -97,7 +112,10 @@ def authorize(principal: Principal, action: str, resource: str, context: Context
         return Decision("implicitDeny")
     if permissions is None:
         return ALLOWED
-    return decide(permissions, action.lower(), resource, {**_about(principal), **context})
+    if permissions.everything:
+        return ALLOWED
+    about = {**_about(principal), **context} if permissions.asks_context else _NO_CONTEXT
+    return decide(permissions, action.lower(), resource, about)
 
 
 def require(
@@ -199,7 +217,7 @@ def _compile(document: str) -> tuple[Statement, ...]:
     unknown = parsed.keys() - {"Version", "Id", "Statement"}
     if unknown:
         raise ValueError(f"Syntax errors in policy: unknown element {sorted(unknown)[0]}.")
-    if parsed.get("Version", "2008-10-17") not in {"2012-10-17", "2008-10-17"}:
+    if parsed.get("Version", "2008-10-17") not in ("2012-10-17", "2008-10-17"):
         raise ValueError(f"The policy's Version must be 2012-10-17 or 2008-10-17, not {parsed['Version']!r}.")
     statements = _listed(parsed.get("Statement"))
     if not statements:
@@ -226,7 +244,7 @@ def _statement(given: Any) -> Statement:
     unknown = given.keys() - _STATEMENT_ELEMENTS
     if unknown:
         raise ValueError(f"Syntax errors in policy: unknown element {sorted(unknown)[0]} in a statement.")
-    if given.get("Effect") not in {"Allow", "Deny"}:
+    if given.get("Effect") not in ("Allow", "Deny"):
         raise ValueError(f"The statement's Effect must be Allow or Deny, not {given.get('Effect')!r}.")
     if ("Action" in given) == ("NotAction" in given):
         raise ValueError("Policy statement must contain either Action or NotAction.")
@@ -297,11 +315,23 @@ def _matches(patterns: tuple[str, ...], text: str, context: Context) -> bool:
     for pattern in patterns:
         if pattern in {"*", text}:
             return True
-        if "*" in pattern or "?" in pattern or "$" in pattern:
+        if "${" in pattern:
             filled = conditions.substitute(pattern, context)
             if filled is not None and conditions.wildcard(filled).match(text):
                 return True
+        elif ("*" in pattern or "?" in pattern) and conditions.plain_wildcard(pattern).match(text):
+            return True
     return False
+
+
+def _is_everything(statement: Statement) -> bool:
+    return statement.allow and "*" in statement.actions and "*" in statement.resources and not statement.conditions
+
+
+def _asks_context(statement: Statement) -> bool:
+    return bool(statement.conditions) or any(
+        "${" in pattern for pattern in (*statement.resources, *statement.not_resources, *statement.actions)
+    )
 
 
 def _about(principal: Principal) -> dict[str, str]:

@@ -1,12 +1,14 @@
 """Whatever a client sends, the verifier answers with AwsError and nothing else."""
 
 import contextlib
+import json
 
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from clary.kernel.auth.payload import BUILT_IN_CHECKSUMS, Decoder, decoded_length
-from clary.kernel.auth.policies import compile_document
+from clary.kernel.auth.policies import Permissions, compile_document, decide, trusts
+from clary.kernel.auth.principals import Principal
 from clary.kernel.auth.signatures import SignedBody, peek_scope, verify
 from clary.kernel.auth.tests.signing import CREDENTIALS, KEY, Sent
 from clary.kernel.core.errors import AwsError
@@ -103,8 +105,40 @@ JSON = st.recursive(
 
 @given(JSON | LATIN)
 def test_policies(document: object) -> None:
-    import json
-
     text = document if isinstance(document, str) else json.dumps(document)
     with contextlib.suppress(ValueError):
-        compile_document(text, "p")
+        policy = compile_document(text, "p")
+        decide(Permissions((policy,), policy, (policy,)), "s3:get", "arn:aws:s3:::x", {"x": "*", "aws:a": ["b"]})
+        trusts(text, Principal("user", "111122223333", name="x"), "sts:AssumeRole")
+
+
+STATEMENT = st.fixed_dictionaries(
+    {"Effect": st.sampled_from(["Allow", "Deny"])},
+    optional={
+        "Action": st.sampled_from(["*", "s3:*", ["s3:get", "x:?"]]),
+        "NotAction": st.sampled_from(["s3:*"]),
+        "Resource": st.sampled_from(["*", "${x}", "${*}[", "arn:aws:s3:::[x*", "${aws:a, 'b'}", "${"]) | LATIN,
+        "Principal": JSON,
+        "Condition": st.dictionaries(
+            st.sampled_from(
+                [
+                    "StringLike",
+                    "NumericLessThan",
+                    "DateEquals",
+                    "IpAddress",
+                    "ArnLike",
+                    "Null",
+                    "BoolIfExists",
+                    "ForAnyValue:StringEquals",
+                ]
+            ),
+            st.dictionaries(st.sampled_from(["x", "aws:a", "missing"]), JSON | LATIN, max_size=2),
+            max_size=2,
+        ),
+    },
+)
+
+
+@given(st.lists(STATEMENT, max_size=3))
+def test_statements(statements: list[object]) -> None:
+    test_policies.hypothesis.inner_test({"Version": "2012-10-17", "Statement": statements})
