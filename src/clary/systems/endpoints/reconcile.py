@@ -14,6 +14,8 @@ from clary.kernel.core.errors import AwsError
 from clary.kernel.images import ImageUnavailable, Runtime
 from clary.kernel.jobs import Executor
 from clary.kernel.jobs.contract import HostSpec, InvalidSpec, Resources, Wake
+from clary.kernel.jobs.instance_types import size_of
+from clary.kernel.jobs.slots import clamp, this_machine
 from clary.kernel.rooms import Platform, reconciler
 from clary.kernel.rooms.roles import work_environment
 from clary.kernel.rooms.tags import tags_without
@@ -124,10 +126,17 @@ def _spec(platform: Platform, entry: Entry[Endpoint], variant: Variant, instance
         endpoint=entry.name,
         account=entry.account,
         region=entry.region,
-        resources=Resources(),
+        resources=_resources(platform, variant.instance_type),
         wake=Wake(TOPIC, f"{entry.account}/{entry.region}/{entry.name}"),
         environment=_environment(platform, variant, entry.region),
     )
+
+
+def _resources(platform: Platform, instance_type: str) -> Resources:
+    """What the instance type has, as far as the machine does. Servers share it: they hold no slots."""
+    machine = this_machine(platform.settings.slots_cpus)
+    size = clamp(size_of(instance_type), machine)
+    return Resources(size.cpus, size.memory_bytes, machine.gpus[: size.gpus])
 
 
 def _runtime(platform: Platform, image: str) -> Runtime:
