@@ -70,6 +70,7 @@ class Catalogue:
     def __init__(self, families: Iterable[Family], importable: Callable[[str], bool] = _importable) -> None:
         self.families = tuple(families)
         self._importable = importable
+        self._satisfied: set[str] = set()
 
     def resolve(self, uri: str) -> Runtime:
         """The runtime that stands for the image. Raises ImageUnavailable.
@@ -91,9 +92,12 @@ class Catalogue:
         )
 
     def _require(self, family: Family, uri: str) -> None:
+        if family.runtime.family in self._satisfied:
+            return
         missing = [module for module in family.modules if not self._importable(module)]
         if missing:
             raise ImageUnavailable(
                 f"The runtime for image {uri} needs the Python modules {', '.join(missing)}, which are not installed: "
                 f"pip install 'clary[{family.extra}]', then create the job again."
             )
+        self._satisfied.add(family.runtime.family)

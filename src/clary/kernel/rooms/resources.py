@@ -27,7 +27,8 @@ class Resource(Generic[T]):
     """One kind of resource: `arn:...:<service>:<region>:<account>:<type_name>/<name>`, stored as `record`.
 
     `missing` and `taken` are the errors for a name that is not there or is there already: a code and a message that
-    may hold `{name}` and `{arn}`. `search` is the name that Search knows the kind by, and `document` what it answers.
+    may hold `{name}` and `{arn}`. `search` is the name that Search knows the kind by, and `document` what it answers,
+    tags aside.
     """
 
     service: str

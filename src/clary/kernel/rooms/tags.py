@@ -57,6 +57,11 @@ def tags_of(platform: "Platform", arn: str) -> dict[str, str]:
     return {} if found is None else dict(found.value.tags)
 
 
+def tags_below(ctx: Context, prefix: str) -> dict[str, dict[str, str]]:
+    """The tags of all resources in the caller's account and region whose ARN begins with `prefix`, by ARN."""
+    return {entry.name: dict(entry.value.tags) for entry in ctx.records(Tags).all(name_prefix=prefix)}
+
+
 def add_tags(platform: "Platform", arn: str, tags: Mapping[str, str]) -> dict[str, str]:
     """Add tags to a resource, over values of the same key; return all it has now."""
     table = _table(platform, arn)

@@ -1,9 +1,11 @@
 """Search and GetSearchSuggestions over every kind of resource that a room declares as searchable."""
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from clary.kernel.core.errors import not_supported, validation
 from clary.kernel.rooms import Context, Resource, operation
+from clary.kernel.rooms.tags import tag_list, tags_below
 from clary.kernel.store import Entry
 from clary.kernel.wire import bad_token, page_asked, page_output
 from clary.kernel.wire import service as wire_service
@@ -11,6 +13,7 @@ from clary.support.search.logic_expressions import check, matches, sort_key
 
 _DEFAULT_RESULTS = 10
 _MOST_SUGGESTIONS = 50
+_SUGGESTED_FROM = 100
 
 
 @operation("sagemaker", "Search")
@@ -35,9 +38,9 @@ def search(
     limit, position = page_asked(ctx.operation, asked, _DEFAULT_RESULTS)
     by = SortBy or "LastModifiedTime"
     found = [
-        ([*sort_key(document, by), entry.name], document)
-        for entry in ctx.records(kind.record).all()
-        if matches(document := _document(ctx, kind, entry), expression)
+        ([*sort_key(document, by), name], document)
+        for name, document in _documents(ctx, kind, ctx.records(kind.record).all())
+        if matches(document, expression)
     ]
     descending = (SortOrder or "Descending") == "Descending"
     try:
@@ -63,8 +66,9 @@ def get_search_suggestions(
     kind = _kind(ctx, Resource)
     hint = ((SuggestionQuery or {}).get("PropertyNameQuery") or {}).get("PropertyNameHint", "").lower()
     names: set[str] = set()
-    for entry in ctx.records(kind.record).page(100, sort="updated_at", descending=True):
-        names.update(_names(_document(ctx, kind, entry)))
+    newest = ctx.records(kind.record).page(_SUGGESTED_FROM, sort="updated_at", descending=True)
+    for _, document in _documents(ctx, kind, newest.entries):
+        names.update(_names(document))
     fitting = sorted(name for name in names if hint in name.lower())
     return {"PropertyNameSuggestions": [{"PropertyName": name} for name in fitting[:_MOST_SUGGESTIONS]]}
 
@@ -76,12 +80,16 @@ def _kind(ctx: Context, name: str) -> Resource[Any]:
     raise validation(f"Clary cannot search resources of type {name!r} yet.")
 
 
-def _document(ctx: Context, kind: Resource[Any], entry: Entry[Any]) -> dict[str, Any]:
-    """What Search answers for one resource: its description, cut to the members that a search record has."""
+def _documents(
+    ctx: Context, kind: Resource[Any], entries: Sequence[Entry[Any]]
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Name and document of each: its description, cut to the members that a search record has, and its tags."""
     assert kind.document is not None
-    record = wire_service("sagemaker").shape("SearchRecord").members[_record_member(kind.search)].shape
-    described = kind.document(ctx, entry)
-    return {name: value for name, value in described.items() if name in record.members and value is not None}
+    shown = wire_service("sagemaker").shape("SearchRecord").members[_record_member(kind.search)].shape.members
+    tags = tags_below(ctx, kind.arn(ctx, "")) if "Tags" in shown else {}
+    for entry in entries:
+        described = kind.document(ctx, entry) | {"Tags": tag_list(tags.get(kind.arn(ctx, entry.name), {}))}
+        yield entry.name, {name: value for name, value in described.items() if name in shown and value is not None}
 
 
 def _record_member(resource: str) -> str:

@@ -9,7 +9,7 @@ from clary.kernel.images import ImageUnavailable, Metric
 from clary.kernel.rooms import Context, Resource, operation
 from clary.kernel.rooms.lists import list_output
 from clary.kernel.rooms.roles import acting_role
-from clary.kernel.rooms.tags import read_tags, tag_list, tags_of
+from clary.kernel.rooms.tags import read_tags
 from clary.kernel.store import Entry
 from clary.systems.training.logic_documents import describe, summary, warm_pool
 from clary.systems.training.logic_requests import complete
@@ -19,9 +19,8 @@ from clary.systems.training.records import ACTIVE, IN_PROGRESS, TrainingJob
 TOPIC = "training"
 
 
-def _search_document(ctx: Context, entry: Entry[TrainingJob]) -> dict[str, Any]:
-    """What Search shows of a job: its description, and its tags."""
-    return _described(ctx, entry) | {"Tags": tag_list(tags_of(ctx.platform, entry.value.arn))}
+def _described(ctx: Context, entry: Entry[TrainingJob]) -> dict[str, Any]:
+    return describe(entry, ctx.platform.clock.now(), _own_metrics(ctx, entry.value))
 
 
 TRAINING_JOBS = Resource(
@@ -34,7 +33,7 @@ TRAINING_JOBS = Resource(
         "already exists ({arn})",
     ),
     search="TrainingJob",
-    document=_search_document,
+    document=_described,
 )
 
 
@@ -146,10 +145,6 @@ def delete_training_job(ctx: Context, TrainingJobName: str) -> None:
             f"The training job {TrainingJobName} retains a warm pool: set its KeepAlivePeriodInSeconds to 0 first.",
         )
     TRAINING_JOBS.delete(ctx, TrainingJobName)
-
-
-def _described(ctx: Context, entry: Entry[TrainingJob]) -> dict[str, Any]:
-    return describe(entry, ctx.platform.clock.now(), _own_metrics(ctx, entry.value))
 
 
 def _own_metrics(ctx: Context, job: TrainingJob) -> tuple[Metric, ...]:
