@@ -22,7 +22,8 @@ REQUIREMENTS = {
     "sagemaker-v2": ["sagemaker<3"],
     "sagemaker-v3": ["sagemaker>=3"],
     "awscli": ["awscli"],
-    "s3-tools": ["boto3", "s3fs", "pyarrow", "duckdb"],
+    "s3-tools": ["boto3", "pyarrow", "duckdb"],
+    "s3fs": ["s3fs>=2024"],  # its own: aiobotocore holds botocore back
     "awswrangler": ["awswrangler"],
 }
 

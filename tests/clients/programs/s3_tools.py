@@ -1,4 +1,4 @@
-"""S3 as data tools use it: pyarrow's S3FileSystem, s3fs, boto3's transfer manager, DuckDB where its httpfs is there."""
+"""S3 as data tools use it: pyarrow's S3FileSystem, boto3's transfer manager, DuckDB where its httpfs is there."""
 
 import hashlib
 import json
@@ -13,7 +13,6 @@ import pyarrow as pa
 import pyarrow.dataset
 import pyarrow.fs
 import pyarrow.parquet
-import s3fs
 from boto3.s3.transfer import TransferConfig
 
 bucket = sys.argv[1]
@@ -36,17 +35,6 @@ again = pa.dataset.dataset(f"{bucket}/arrow/parts", filesystem=arrow).to_table(c
 result["arrow_rows"] = again.num_rows
 result["arrow_sum"] = sum(again["number"].to_pylist())
 result["arrow_files"] = len(arrow.get_file_info(pa.fs.FileSelector(f"{bucket}/arrow/parts", recursive=True)))
-
-files = s3fs.S3FileSystem()
-with files.open(f"{bucket}/s3fs/a/b.txt", "w") as file:
-    file.write("hello")
-files.pipe(f"{bucket}/s3fs/big.bin", os.urandom(12 * 2**20))
-files.copy(f"{bucket}/s3fs/a/b.txt", f"{bucket}/s3fs/c.txt")
-result["s3fs_found"] = sorted(name.partition("/")[2] for name in files.find(f"{bucket}/s3fs"))
-result["s3fs_read"] = files.cat_file(f"{bucket}/s3fs/c.txt").decode()
-result["s3fs_range"] = files.cat_file(f"{bucket}/s3fs/c.txt", start=1, end=3).decode()
-files.rm(f"{bucket}/s3fs", recursive=True)
-result["s3fs_left"] = len(files.find(f"{bucket}/s3fs"))
 
 size = 200 * 2**20
 with tempfile.TemporaryDirectory() as folder:
