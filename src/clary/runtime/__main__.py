@@ -2,7 +2,8 @@
 
 import sys
 
+from clary.runtime.ending import leave
 from clary.runtime.entry import main
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    leave(main(sys.argv[1:]))

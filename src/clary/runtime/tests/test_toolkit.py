@@ -153,6 +153,27 @@ def test_classes_of_the_script_can_be_pickled_as_main(job: Job) -> None:
     assert done.returncode == 0, done.stderr
 
 
+def test_the_end_of_a_script_is_an_orderly_one(job: Job) -> None:
+    job.put(
+        "code/train.py",
+        "import atexit, concurrent.futures, os, threading\n"
+        "atexit.register(print, 'atexit ran')\n"
+        "left_open = open(os.path.join(os.environ['SM_MODEL_DIR'], 'left-open'), 'w')\n"
+        "left_open.write('written')\n"
+        "pool = concurrent.futures.ThreadPoolExecutor()\n"
+        "pool.submit(lambda: None)\n"
+        "go = threading.Event()\n"
+        "threading.Thread(target=lambda: (go.wait(), print('thread ended'))).start()\n"
+        "threading.Timer(0.1, go.set).start()\n"
+        "print('main ended')\n",
+    )
+    job.configure({"sagemaker_program": "train.py"})
+    done = job.run("train")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "main ended\nthread ended\natexit ran\n"
+    assert (job.paths.model / "left-open").read_text() == "written"
+
+
 @pytest.mark.parametrize(
     ("hyperparameters", "message"),
     [

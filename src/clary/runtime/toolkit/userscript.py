@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from clary.runtime import failure
+from clary.runtime.ending import spare_what_is_loaded
 from clary.runtime.paths import MlPaths
 
 TAIL = 2000
@@ -56,6 +57,7 @@ def _execute_module(name: str, source: Path) -> None:
 
 def _in_process(paths: MlPaths, program: str, arguments: list[str], execute: Callable[[], None]) -> int:
     sys.argv = [program, *arguments]
+    spare_what_is_loaded()
     try:
         execute()
     except SystemExit as stop:
