@@ -26,7 +26,7 @@ from clary.systems.training.logic_transitions import (
     gang_must_stop,
     out_of_time,
 )
-from clary.systems.training.records import ACTIVE, COMPLETED, FAILED, STOPPED, TrainingJob
+from clary.systems.training.records import ACTIVE, COMPLETED, FAILED, IN_PROGRESS, STOPPED, WAITING, TrainingJob
 
 TOPIC = "training"
 START_PATIENCE_SECONDS = 5.0
@@ -110,23 +110,32 @@ def _begin(platform: Platform, table: Table[TrainingJob], entry: Entry[TrainingJ
     if ended is not None:
         _write(table, entry, ended)
         _slots(platform).release(_owner(ended))
+        platform.wake(TOPIC)
         return False
     hosts = hosts_of(job.request)
-    granted = _slots(platform).acquire(_owner(job), [one.instance_type for one in hosts])
+    granted = None
+    if last is not None or not _others_wait(platform, entry):
+        granted = _slots(platform).acquire(_owner(job), [one.instance_type for one in hosts])
     if granted is None:
-        if job.secondary != "Pending":
-            _write(table, entry, enter(job, "Pending", now))
+        if entry.parent != WAITING:
+            table.replace(entry, enter(job, "Pending", now), parent=WAITING)
         return False
     number = job.restarts + job.retries + 1
     attempt = Attempt.of(job, entry.name, hosts, granted, number, now, _seconds_left(job))
     begun = replace(job, attempt=attempt.document())
     if job.secondary != "Starting":
         begun = enter(begun, "Starting", now)
-    written = table.replace(entry, begun)
+    written = table.replace(entry, begun, parent="")
     if number == 1:
         _take_warm_pool(table, written)
     _start(platform, table, written, attempt)
     return False
+
+
+def _others_wait(platform: Platform, entry: Entry[TrainingJob]) -> bool:
+    """Whether another job is first in the queue. Jobs start in the order in which they came, so that none starves."""
+    queue = platform.records(TrainingJob).page(1, sort="created_at", status=IN_PROGRESS, parent=WAITING)
+    return any(first.value.uid != entry.value.uid for first in queue)
 
 
 def _end_before_it_begins(platform: Platform, job: TrainingJob, now: float) -> TrainingJob | None:

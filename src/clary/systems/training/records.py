@@ -11,7 +11,9 @@ COMPLETED = "Completed"
 FAILED = "Failed"
 STOPPED = "Stopped"
 ACTIVE = (IN_PROGRESS, STOPPING)
-TERMINAL = (COMPLETED, FAILED, STOPPED)
+
+WAITING = "waiting"
+"""The parent of a job in the queue for slots."""
 
 
 @record("training_job", version=1)

@@ -27,7 +27,7 @@ class World:
     """One home with data in S3. Jobs run `bash` scripts, so that they are quick and say what they see."""
 
     def __init__(self, home: Path) -> None:
-        self.platform = Platform(Settings.load({}, home=str(home), slots_cpus=2))
+        self.platform = Platform(Settings.load({}, home=str(home), slots_cpus=4))
         self.executor = ProcessExecutor(home)
         self.platform.executor = self.executor
         self.platform.objects.buckets.create(BUCKET, ACCOUNT, REGION)

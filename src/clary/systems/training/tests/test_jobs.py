@@ -171,13 +171,21 @@ def test_one_failing_host_ends_the_gang(world: World) -> None:
     wait_until(lambda: world.executor.hosts() == [])
 
 
-def test_jobs_wait_for_each_other_and_all_run(world: World) -> None:
-    for number in range(3):
-        world.create(f"queue-{number}", "python -c 'import time; print(time.time())'; read -t 0.3 <> <(:) || :")
+def test_jobs_wait_for_each_other_and_start_in_order(world: World) -> None:
+    """Of four CPUs the first has two; the second waits for all four; the third would fit, and does not overtake."""
+    one, two = ({"InstanceType": "ml.t3.medium", "InstanceCount": count, "VolumeSizeInGB": 1} for count in (1, 2))
+    world.create("queue-0", "echo up; read -t 0.5 <> <(:) || :", ResourceConfig=one)
+    wait_until(lambda: world.lines("queue-0") == ["up"])
+    world.create("queue-1", "true", ResourceConfig=two)
+    world.until("queue-1", lambda job: job["SecondaryStatus"] == "Pending")
+    world.create("queue-2", "true", ResourceConfig=one)
     jobs = [world.ended(f"queue-{number}") for number in range(3)]
     assert [job["TrainingJobStatus"] for job in jobs] == ["Completed"] * 3
-    waited = [one["Status"] for job in jobs for one in job["SecondaryStatusTransitions"]]
-    assert "Pending" in waited
+    for job in jobs[1:]:
+        statuses = [one["Status"] for one in job["SecondaryStatusTransitions"]]
+        assert statuses[:4] == ["Starting", "Pending", "Starting", "Downloading"]
+    starts = [job["TrainingStartTime"] for job in jobs]
+    assert starts == sorted(starts)
     wait_until(lambda: Slots(world.platform.store, world.platform.clock, world.platform.settings).owners() == [])
 
 
