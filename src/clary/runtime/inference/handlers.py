@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, SupportsIndex
 
 from clary.runtime.errors import CustomerError
 from clary.runtime.formats import content_types
@@ -37,6 +37,17 @@ def load_user_model(source: Path, program: str, model_directory: Path, framework
     else:
         raise CustomerError(f"{program} defines no model_fn(model_dir), which {framework} models need to be loaded")
     return UserModel(functions, defaults, model)
+
+
+class HeaderValue(str):
+    """A header as a script gets it: text whose item 0 is the whole.
+
+    SageMaker's servers hand over either text or a list of one, and scripts are written for both: the SDK's
+    ModelBuilder generates some that say `content_type[0]`.
+    """
+
+    def __getitem__(self, index: SupportsIndex | slice) -> str:
+        return str(self) if index == 0 else super().__getitem__(index)
 
 
 class Defaults:
@@ -114,8 +125,8 @@ class UserModel:
         return None
 
     def invoke(self, request: Request) -> Reply:
-        content_type = request.content_type or self._defaults.default_content_type
-        accept = request.accept or self._defaults.default_accept
+        content_type = HeaderValue(request.content_type or self._defaults.default_content_type)
+        accept = HeaderValue(request.accept or self._defaults.default_accept)
         if "transform_fn" in self._functions:
             answer = _call(
                 self._functions["transform_fn"], self._model, _content(request.body, content_type), content_type, accept
@@ -143,7 +154,10 @@ def _import(source: Path, program: str) -> ModuleType:
     except ModuleNotFoundError as error:
         if error.name == name:
             raise CustomerError(f"{source} holds no {program}") from None
-        raise
+        raise CustomerError(
+            f"{program} needs the module {error.name!r}, which is not installed here; "
+            "name its package in a requirements.txt beside the script"
+        ) from error
 
 
 def _defaults(framework: str) -> Defaults:

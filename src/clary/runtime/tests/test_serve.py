@@ -183,6 +183,7 @@ def model_fn(model_dir):
 def input_fn(body, content_type):
     if content_type != "application/json":
         raise ValueError("send json, not " + content_type)
+    assert content_type[0] == content_type and content_type.split("/")[0] == "application"
     return json.loads(body)
 
 def predict_fn(data, model):
@@ -281,7 +282,11 @@ def test_scikit_learn_defaults(job: Job, rows: Rows) -> None:
         ({"CLARY_ALGORITHM": "xgboost"}, {"model/xgboost-model": "junk"}, "neither a model that XGBoost"),
         ({"SAGEMAKER_PROGRAM": "a.py"}, {}, "SAGEMAKER_PROGRAM is 'a.py'"),
         ({"SAGEMAKER_PROGRAM": "a.py"}, {"model/code/a.py": ""}, "defines no model_fn"),
-        ({"SAGEMAKER_PROGRAM": "a.py"}, {"model/code/a.py": "import nothing_like_it"}, "nothing_like_it"),
+        (
+            {"SAGEMAKER_PROGRAM": "a.py"},
+            {"model/code/a.py": "import nothing_like_it"},
+            "'nothing_like_it', which is not inst",
+        ),
         ({"SAGEMAKER_MODEL_SERVER_WORKERS": "many"}, {}, "SAGEMAKER_MODEL_SERVER_WORKERS is 'many'"),
         ({}, {}, "there is nothing to serve"),
     ],
