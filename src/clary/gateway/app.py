@@ -60,7 +60,7 @@ class Gateway:
         exchange = Exchange(_request(scope), receive)
         try:
             response = await self._answer(exchange)
-            await send_body(send, response, head=exchange.request.method == "HEAD")
+            await send_body(send, receive, response, head=exchange.request.method == "HEAD")
         except ClientGone:
             response = Response(499, [])
         if self._access_log is not None:

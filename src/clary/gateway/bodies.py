@@ -56,8 +56,11 @@ async def read_whole(chunks: AsyncIterator[bytes]) -> bytes:
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
-async def send_body(send: Send, response: Response, *, head: bool) -> None:
-    """Send a response whose body is bytes, a `FileBody` or an async iterator of bytes."""
+async def send_body(send: Send, receive: Receive, response: Response, *, head: bool) -> None:
+    """Send a response whose body is bytes, a `FileBody` or an async iterator of bytes.
+
+    Raises ClientGone when the client hangs up before an iterator has ended.
+    """
     headers, body = response.headers, response.body
     length = body.length if isinstance(body, FileBody) else len(body) if isinstance(body, bytes) else None
     if length is not None and not any(name == b"content-length" for name, _ in headers):
@@ -70,9 +73,33 @@ async def send_body(send: Send, response: Response, *, head: bool) -> None:
     elif isinstance(body, FileBody):
         await _send_file(send, body)
     else:
-        async for chunk in body:
-            await send({"type": "http.response.body", "body": chunk, "more_body": True})
-        await send({"type": "http.response.body", "body": b""})
+        await _send_stream(send, receive, body)
+
+
+async def _send_stream(send: Send, receive: Receive, chunks: AsyncIterator[bytes]) -> None:
+    """Send chunks as they come. Sending does not notice a client that is gone, so listen for that beside it."""
+    sending = asyncio.create_task(_send_chunks(send, chunks))
+    hangup = asyncio.create_task(_hung_up(receive))
+    try:
+        await asyncio.wait((sending, hangup), return_when=asyncio.FIRST_COMPLETED)
+        if not sending.done():
+            raise ClientGone
+        await sending
+    finally:
+        sending.cancel()
+        hangup.cancel()
+        await asyncio.wait((sending, hangup))
+
+
+async def _send_chunks(send: Send, chunks: AsyncIterator[bytes]) -> None:
+    async for chunk in chunks:
+        await send({"type": "http.response.body", "body": chunk, "more_body": True})
+    await send({"type": "http.response.body", "body": b""})
+
+
+async def _hung_up(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        continue
 
 
 async def _send_file(send: Send, body: FileBody) -> None:

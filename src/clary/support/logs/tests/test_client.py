@@ -55,7 +55,7 @@ def test_errors_are_modelled(logs, group):
         logs.put_log_events(logGroupName=group, logStreamName="s", logEvents=events)
 
 
-def test_a_live_tail_streams_what_comes_in(logs, group):
+def test_a_live_tail_streams_what_comes_in_until_the_client_leaves(logs, group, server):
     put(logs, group, "before")
     arn = logs.describe_log_groups(logGroupNamePrefix=group)["logGroups"][0]["logGroupArn"]
     stream = logs.start_live_tail(logGroupIdentifiers=[arn], logEventFilterPattern="-noise")["responseStream"]
@@ -67,3 +67,8 @@ def test_a_live_tail_streams_what_comes_in(logs, group):
         results = next(events)["sessionUpdate"]["sessionResults"]
     stream.close()
     assert [result["message"] for result in results] == ["signal"]
+    access_log = server.home / "log" / "access.log"
+    deadline = time.monotonic() + 5
+    while "StartLiveTail" not in access_log.read_text():  # Written when the answer has ended.
+        assert time.monotonic() < deadline, "the session goes on without its client"
+        put(logs, group, "a moment")
