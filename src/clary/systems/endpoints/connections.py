@@ -268,6 +268,7 @@ class ModelServer:
         self._largest_body = largest_body
         self._idle: deque[_Connection] = deque()
         self._open = 0
+        self._closed = False
         self._waiting: deque[asyncio.Future[None]] = deque()
 
     async def ask(self, head: bytes, body: bytes, timeout_seconds: float) -> Answer:
@@ -384,7 +385,7 @@ class ModelServer:
 
     def _give_back(self, connection: _Connection) -> None:
         connection.stay()
-        if not connection.reusable or connection.closed:
+        if not connection.reusable or connection.closed or self._closed:
             self._drop(connection)
             return
         connection.idle_since = now = self._loop.time()
@@ -410,6 +411,7 @@ class ModelServer:
                 return
 
     def close(self) -> None:
-        """Close the connections that nobody uses."""
+        """Close every connection, each when the request on it is done."""
+        self._closed = True
         while self._idle:
             self._drop(self._idle.pop())

@@ -18,9 +18,9 @@ from clary.systems.endpoints.measures import Invocation, Measures
 from clary.systems.endpoints.routes import DOMAIN, Target, choose_target, read_route, route_key
 from clary.systems.endpoints.sessions import Sessions
 
-_LARGEST_ANSWER = 25 * 1024 * 1024
+FRESH_SECONDS = 0.02
 
-_FRESH_SECONDS = 0.02
+_LARGEST_ANSWER = 25 * 1024 * 1024
 _MOST_TRIES = 3
 _RANDOM = "RANDOM"
 
@@ -112,7 +112,7 @@ class Router:
 
     def _choose(self, address: Address, wish: Wish, *, instead_of: Chosen | None = None) -> Chosen:
         route = self._routes.get(address)
-        if route is None or instead_of is not None or self.loop.time() - route.read_at > _FRESH_SECONDS:
+        if route is None or instead_of is not None or self.loop.time() - route.read_at > FRESH_SECONDS:
             route = self._read(address)
         if wish.session:
             return self._holder(address, route, wish)
@@ -173,6 +173,11 @@ class Router:
         route = self._routes.pop(address, None)
         for server in route.servers.values() if route else ():
             server.close()
+
+    def close(self) -> None:
+        """Let go of all connections."""
+        for address in list(self._routes):
+            self._forget(address)
 
     def _count(self, address: Address, chosen: Chosen, status: int, started: float, asked: float) -> None:
         now = self.loop.time()
