@@ -1,6 +1,5 @@
 """Read a built-in algorithm's channel: which files, in which format, File or Pipe mode."""
 
-import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,9 +8,13 @@ from typing import Any
 from clary.runtime.errors import CustomerError
 from clary.runtime.formats import content_types
 from clary.runtime.formats.decode import TABULAR, decode_table
+from clary.runtime.formats.protobuf import Malformed
+from clary.runtime.formats.recordio import frames
 from clary.runtime.formats.table import Table, concatenate
 from clary.runtime.paths import MlPaths
 from clary.runtime.toolkit.description import JobDescription
+
+BESIDE_DATA = {"_SUCCESS", "_metadata", "_common_metadata"}
 
 
 @dataclass(frozen=True)
@@ -22,31 +25,26 @@ class Channel:
     directory: Path
     content_type: str
     pipe: bool
+    wrapped: bool = False
 
     def files(self) -> Iterator[Path]:
         """The data files below the channel's directory in a fixed order; nested directories too.
 
-        Hidden files, `_SUCCESS` and the like, and manifests are not data. Links to files count, since staging may link.
+        Hidden files and what Hadoop writes beside the data are none. Links to files count, since staging may link.
         """
         if self.pipe:
             yield self.directory.parent / f"{self.name}_0"
             return
         for path in sorted(self.directory.rglob("*")):
-            relative = path.relative_to(self.directory)
-            if any(part.startswith((".", "_")) for part in relative.parts) or path.suffix == ".manifest":
-                continue
-            if path.is_file() or (path.exists() and stat.S_ISFIFO(path.stat().st_mode)):
+            hidden = any(part.startswith(".") for part in path.relative_to(self.directory).parts)
+            if path.is_file() and not hidden and path.name not in BESIDE_DATA:
                 yield path
 
     def read(self, weighted: bool = False) -> Table | None:
         """All rows, or None when this host's share is empty. Raises CustomerError for what is malformed."""
         tables: list[Table] = []
         first = ""
-        for path in self.files():
-            name = f"channel {self.name!r}, file {path.relative_to(self.directory.parent)}"
-            data = path.read_bytes()
-            if not data.strip():
-                continue
+        for name, data in self._contents():
             table = decode_table(self.content_type, data, name=name, labelled=True, weighted=weighted)
             if table.labels is None:
                 raise CustomerError(f"Customer Error: {name}: the records have no label, which training needs")
@@ -55,9 +53,23 @@ class Channel:
                     f"Customer Error: {name}: has {table.columns} features where {first} has {tables[0].columns}"
                 )
             first = first or name
-            if table.rows:
-                tables.append(table)
+            tables.append(table)
         return concatenate(tables) if tables else None
+
+    def _contents(self) -> Iterator[tuple[str, bytes]]:
+        """(name for messages, content) of each file, or of each object in it when they came wrapped in records."""
+        for path in self.files():
+            name = f"channel {self.name!r}, file {path.relative_to(self.directory.parent)}"
+            content = path.read_bytes()
+            try:
+                objects = [bytes(record) for record in frames(content)] if self.wrapped else [content]
+            except Malformed as error:
+                raise CustomerError(
+                    f"Customer Error: {name}: not RecordIO, as RecordWrapperType says: {error}"
+                ) from None
+            for number, data in enumerate(objects, start=1):
+                if data.strip():
+                    yield (f"{name}, record {number}" if self.wrapped else name), data
 
 
 def open_channel(paths: MlPaths, job: JobDescription, name: str, default_content_type: str) -> Channel | None:
@@ -71,4 +83,10 @@ def open_channel(paths: MlPaths, job: JobDescription, name: str, default_content
         raise CustomerError(
             f"Customer Error: channel {name!r} has the content type {given!r}; valid are {', '.join(TABULAR)}"
         )
-    return Channel(name, paths.channel(name), content_type, pipe=config.get("TrainingInputMode") == "Pipe")
+    return Channel(
+        name,
+        paths.channel(name),
+        content_type,
+        pipe=config.get("TrainingInputMode") == "Pipe",
+        wrapped=config.get("RecordWrapperType") == "RecordIO",
+    )

@@ -17,6 +17,8 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 TEXT = "text/plain; charset=utf-8"
+# More would only wait until their callers give up.
+WAITING_LIMIT = 1024
 END = b""
 
 
@@ -27,6 +29,7 @@ class App:
         self._settings = settings
         self._model: Model | None = None
         self._pool: ThreadPoolExecutor | None = None
+        self._waiting = 0
 
     def serve(self, model: Model) -> None:
         self._pool = ThreadPoolExecutor(max_workers=model.threads, thread_name_prefix="invoke")
@@ -98,9 +101,17 @@ class App:
     async def _in_thread(self, call: Callable[[], Any]) -> Any:
         """Run `call` in the pool, for as long as a request may take. A thread can only be left behind, not stopped."""
         assert self._pool is not None
+        if self._waiting >= WAITING_LIMIT:
+            raise Refused(503, f"{self._waiting} requests are waiting for the model already; try again later")
+        loop = asyncio.get_running_loop()
         future: Future[Any] = self._pool.submit(call)
+        self._waiting += 1
+        future.add_done_callback(lambda _: loop.call_soon_threadsafe(self._one_less))
         async with asyncio.timeout(self._settings.timeout_seconds):
             return await asyncio.wrap_future(future)
+
+    def _one_less(self) -> None:
+        self._waiting -= 1
 
     async def _stream(self, send: Send, reply: Reply, pieces: Iterator[bytes]) -> None:
         """Send each piece as the user's generator yields it. A fault midway breaks the connection, to be noticed."""
@@ -143,7 +154,9 @@ async def _answer(send: Send, reply: Reply) -> None:
 
 
 def _headers(reply: Reply, length: int | None) -> list[tuple[bytes, bytes]]:
-    headers = [(b"content-type", reply.content_type.encode("latin-1", "replace"))]
+    # The type may come from a user's script; a line break in it would begin another header.
+    content_type = "".join(character for character in reply.content_type if character.isprintable())
+    headers = [(b"content-type", content_type.encode("latin-1", "replace"))]
     if length is not None:
         headers.append((b"content-length", b"%d" % length))
     return headers

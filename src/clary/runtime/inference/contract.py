@@ -25,7 +25,7 @@ class Reply:
 
 
 class Refused(Exception):
-    """The request cannot be answered; `status` is 400, 406, 413 or 415 and the message says what was wrong."""
+    """The request cannot be answered; `status` is 400, 406, 413, 415 or 503 and the message says what was wrong."""
 
     def __init__(self, status: int, message: str):
         super().__init__(message)

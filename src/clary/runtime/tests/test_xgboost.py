@@ -20,7 +20,7 @@ from clary.runtime import algorithms
 from clary.runtime.algorithms.xgboost.parameters import plan
 from clary.runtime.algorithms.xgboost.schema import SCHEMA
 from clary.runtime.errors import CustomerError
-from clary.runtime.formats.recordio import encode_table
+from clary.runtime.formats.recordio import encode_table, frame
 from clary.runtime.tests.conftest import Job
 
 Rows = tuple[np.ndarray, np.ndarray]
@@ -99,18 +99,23 @@ def test_every_format_gives_the_same_model(job: Job, rows: Rows, kind: str, caps
     assert re.match(documented, lines[-1].replace("\t", "#011"))
 
 
-def test_pipe_mode_reads_the_first_epochs_fifo(job: Job, rows: Rows) -> None:
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_pipe_mode_reads_the_first_epochs_fifo(job: Job, rows: Rows, wrapped: bool) -> None:
     labels, features = rows
+    if wrapped:
+        objects = csv(labels[:700], features[:700]), csv(labels[700:], features[700:])
+        content = b"".join(frame(text.encode()) for text in objects)
+        config = {"ContentType": "text/csv", "TrainingInputMode": "Pipe", "RecordWrapperType": "RecordIO"}
+    else:
+        content = encode_table(features, labels)
+        config = {"ContentType": "application/x-recordio-protobuf", "TrainingInputMode": "Pipe"}
     data = job.paths.data
     data.mkdir(parents=True)
     fifo = data / "train_0"
     os.mkfifo(fifo)
-    content = encode_table(features, labels)
     writer = threading.Thread(target=fifo.write_bytes, args=(content,))
     writer.start()
-    booster = train(
-        job, BASIC, {"train": {"ContentType": "application/x-recordio-protobuf", "TrainingInputMode": "Pipe"}}
-    )
+    booster = train(job, BASIC, {"train": config})
     writer.join()
     assert auc(booster, rows) > 0.93
 
