@@ -209,9 +209,13 @@ class Keys:
         )
 
     def _forget_expired(self) -> None:
-        before = self._clock.now() - _LONGEST_SESSION_SECONDS
-        for entry in self._table.all(parent="temporary", created_before=before, limit=100):
-            self._table.delete(entry.name)
+        now = self._clock.now()
+        old = self._table.all(
+            parent="temporary", created_before=now - _LONGEST_SESSION_SECONDS, sort="created_at", limit=100
+        )
+        for entry in old:
+            if entry.value.expires_at is None or entry.value.expires_at < now:  # those of long jobs last for weeks
+                self._table.delete(entry.name)
 
 
 def is_loopback(host: str) -> bool:
