@@ -1,5 +1,7 @@
 """The client's side of the wire: botocore's own serializers and parsers, as its clients use them."""
 
+import asyncio
+from collections.abc import AsyncIterator, Iterator
 from functools import cache
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -48,17 +50,28 @@ def output_of(response: Response, model: OperationModel, protocol: str) -> dict[
 def parsed(response: Response, shape: Any, protocol: str, *, stream: bool = False) -> dict[str, Any]:
     """What botocore reads in `response` for `shape`, which may be an error's."""
     headers = _Headers((key.decode(), value.decode("latin-1")) for key, value in response.headers)
-    body = _Stream(response.body) if stream else response.body
-    raw = {"status_code": response.status, "headers": headers, "body": body, "context": {}}
+    body = response.body
+    if hasattr(body, "__aiter__"):
+        body = _Stream(asyncio.run(drained(body)))
+    elif stream:
+        body = _Stream(body)
+    raw = {"status_code": response.status, "headers": headers, "body": body, "context": {"operation_name": "X"}}
     found: dict[str, Any] = _parser(protocol).parse(raw, shape)
     return found
 
 
 class _Stream:
-    """Stands for the open response that botocore hands on when the payload is a blob."""
+    """Stands for the open response that botocore hands on when the payload is a blob or a stream of events."""
 
     def __init__(self, data: bytes) -> None:
         self.data = data
+
+    def stream(self) -> Iterator[bytes]:
+        yield self.data
+
+
+async def drained(body: AsyncIterator[bytes]) -> bytes:
+    return b"".join([chunk async for chunk in body])
 
 
 class _Headers(dict[str, str]):

@@ -66,20 +66,20 @@ class RequestBindings:
             self._read_query(request.query, found)
 
     def _read_query(self, text: str, found: dict[str, Any]) -> None:
-        rest: dict[str, list[str]] = {}
+        everything: dict[str, list[str]] = {}  # a map member takes the named ones too, as Smithy has servers do
         for key, value in parse_form(text):
+            everything.setdefault(key, []).append(value)
             bound = self._query.get(key)
             if bound is None:
-                rest.setdefault(key, []).append(value)
                 continue
             name, convert, many = bound
             if many:
                 found.setdefault(name, []).append(convert(value))
             else:
                 found[name] = convert(value)
-        if self._query_map is not None and rest:
-            lists = self._query_map.shape.value.shape.type == "list"
-            found[self._query_map.name] = rest if lists else {key: values[0] for key, values in rest.items()}
+        if self._query_map is not None and everything:
+            many = self._query_map.shape.value.shape.type == "list"
+            found[self._query_map.name] = everything if many else {key: each[0] for key, each in everything.items()}
 
     def _scalar(self, use: Member) -> Callable[[str], Any]:
         convert = text_reader(use.shape.type)

@@ -10,24 +10,27 @@ import struct
 import zlib
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from clary.kernel.core.errors import AwsError
 from clary.kernel.wire.messages import OutputError, Response
 from clary.kernel.wire.models import Member, Operation, Shape
+from clary.kernel.wire.scalars import as_bytes, epoch
 
 CONTENT_TYPE = b"application/vnd.amazon.eventstream"
 MAX_MESSAGE = 24 * 1024 * 1024
 MAX_HEADERS = 128 * 1024
 
-HeaderValue = bool | int | bytes | str | UUID
+HeaderValue = bool | int | bytes | str | datetime | UUID
 WriteStructure = Callable[[Member], Callable[[Any], bytes]]
 
 _PRELUDE = struct.Struct(">III")
 _CRC = struct.Struct(">I")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NUMBERS = {2: struct.Struct(">b"), 3: struct.Struct(">h"), 4: struct.Struct(">i"), 5: struct.Struct(">q")}
-_NUMBERS[8] = _NUMBERS[5]  # a timestamp, in milliseconds
+_INSTANT = _NUMBERS[5]  # milliseconds
 
 
 @dataclass(slots=True)
@@ -55,6 +58,8 @@ def _encode_header(name: str, value: HeaderValue) -> bytes:
     if isinstance(value, int):
         kind = 4 if -(2**31) <= value < 2**31 else 5
         return start + bytes((kind,)) + _NUMBERS[kind].pack(value)
+    if isinstance(value, datetime):
+        return start + b"\x08" + _INSTANT.pack(round(epoch(value) * 1000))
     if isinstance(value, UUID):
         return start + b"\x09" + value.bytes
     kind, data = (6, value) if isinstance(value, bytes) else (7, value.encode())
@@ -99,7 +104,7 @@ def _decode_headers(data: bytes) -> dict[str, HeaderValue]:
             name = data[position + 1 : position + 1 + length].decode()
             position += 1 + length
             headers[name], position = _decode_value(data, position)
-    except (IndexError, struct.error, UnicodeDecodeError):
+    except (IndexError, struct.error, UnicodeDecodeError, OverflowError):
         raise ValueError("a message's headers are malformed") from None
     return headers
 
@@ -111,6 +116,9 @@ def _decode_value(data: bytes, position: int) -> tuple[HeaderValue, int]:
     if kind in _NUMBERS:
         number = _NUMBERS[kind]
         return number.unpack_from(data, position)[0], position + number.size
+    if kind == 8:
+        (millis,) = _INSTANT.unpack_from(data, position)
+        return _EPOCH + timedelta(milliseconds=millis), position + 8
     length = 16
     if kind in (6, 7):
         (length,) = struct.unpack_from(">H", data, position)
@@ -151,13 +159,13 @@ def _compile_event(
     shape, name = use.shape, use.name
     kind = "exception" if shape.exception else "event"
     fixed: dict[str, HeaderValue] = {":message-type": kind, f":{kind}-type": name}
-    in_headers = {member.name for member in shape.members.values() if member.event_header}
+    in_headers = {member.name: _header(member) for member in shape.members.values() if member.event_header}
     payload = next((member for member in shape.members.values() if member.event_payload), None)
     message_name = next((key for key in shape.members if key.lower() == "message"), None)
     if payload is None:
         write, content = write_structure(use), content_type
     elif payload.shape.type == "blob":
-        write, content = bytes, "application/octet-stream"
+        write, content = as_bytes, "application/octet-stream"
     elif payload.shape.type == "string":
         write, content = str.encode, "text/plain"
     else:
@@ -171,13 +179,22 @@ def _compile_event(
             body = {key: item for key, item in value.items() if key not in in_headers}
             if kind == "exception" and message_name and "message" in body:
                 body[message_name] = body.pop("message")
-        headers.update((key, value[key]) for key in in_headers if value.get(key) is not None)
+        headers.update((key, convert(value[key])) for key, convert in in_headers.items() if value.get(key) is not None)
         if body is None:
             return Message(headers)
         headers[":content-type"] = content
         return Message(headers, write(body))
 
     return build
+
+
+def _header(member: Member) -> Callable[[Any], HeaderValue]:
+    """An event's header in the type its member has."""
+    if member.shape.type == "timestamp":
+        return lambda value: _EPOCH + timedelta(seconds=epoch(value))
+    if member.shape.type == "blob":
+        return as_bytes
+    return {"integer": int, "long": int, "boolean": bool}.get(member.shape.type, str)
 
 
 def respond(

@@ -1,7 +1,12 @@
 """What travels between a gateway and the codecs: requests and responses without a socket."""
 
+import zlib
 from dataclasses import dataclass, field
 from typing import Any
+
+from clary.kernel.core.errors import AwsError
+
+MAX_INFLATED = 64 * 1024 * 1024
 
 
 @dataclass(slots=True)
@@ -29,6 +34,21 @@ class Response:
     def header(self, name: str) -> str | None:
         wanted = name.lower().encode()
         return next((value.decode("latin-1") for key, value in self.headers if key == wanted), None)
+
+
+def document(request: Request) -> bytes:
+    """The body of a request whose body is a document, inflated if the client compressed it (PutMetricData is)."""
+    body: bytes = request.body
+    if not request.headers.get("content-encoding", "").endswith("gzip"):
+        return body
+    inflater = zlib.decompressobj(wbits=31)
+    try:
+        inflated = inflater.decompress(body, MAX_INFLATED)
+    except zlib.error:
+        raise AwsError("SerializationException", "The request body is not valid gzip.", status=400) from None
+    if inflater.unconsumed_tail:
+        raise AwsError("RequestEntityTooLarge", "The request body is too large once inflated.", status=413)
+    return inflated
 
 
 class OutputError(Exception):

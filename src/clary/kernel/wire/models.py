@@ -92,22 +92,22 @@ class Member:
     """
 
     def __init__(self, name: str, shape: "Shape", traits: Mapping[str, Any]) -> None:
-        own = shape.traits
+        both = {**shape.traits, **traits}
         self.name = name
         self.shape = shape
-        self.wire_name: str | None = traits.get("locationName") or own.get("locationName")
-        self.location: str | None = traits.get("location")
-        self.flattened: bool = traits.get("flattened", own.get("flattened", False))
-        self.xml_namespace: Mapping[str, str] | None = traits.get("xmlNamespace") or own.get("xmlNamespace")
-        self.xml_attribute: bool = traits.get("xmlAttribute", False)
-        self.timestamp_format: str | None = traits.get("timestampFormat") or own.get("timestampFormat")
-        self.jsonvalue: bool = traits.get("jsonvalue", False)
-        self.streaming: bool = traits.get("streaming", own.get("streaming", False))
-        self.idempotency_token: bool = traits.get("idempotencyToken", False)
-        self.host_label: bool = traits.get("hostLabel", False)
-        self.event_payload: bool = traits.get("eventpayload", False)
-        self.event_header: bool = traits.get("eventheader", False)
-        self.deprecated: bool = traits.get("deprecated", False)
+        self.wire_name: str | None = both.get("locationName")
+        self.location: str | None = both.get("location")
+        self.flattened: bool = both.get("flattened", False)
+        self.xml_namespace: str | Mapping[str, str] | None = both.get("xmlNamespace")
+        self.xml_attribute: bool = both.get("xmlAttribute", False)
+        self.timestamp_format: str | None = both.get("timestampFormat")
+        self.jsonvalue: bool = both.get("jsonvalue", False)
+        self.streaming: bool = both.get("streaming", False)
+        self.idempotency_token: bool = both.get("idempotencyToken", False)
+        self.host_label: bool = both.get("hostLabel", False)
+        self.event_payload: bool = both.get("eventpayload", False)
+        self.event_header: bool = both.get("eventheader", False)
+        self.deprecated: bool = both.get("deprecated", False)
 
     @property
     def key(self) -> str:
@@ -318,7 +318,7 @@ class Service:
         self.metadata: Mapping[str, Any] = metadata
         self.api_version: str = metadata["apiVersion"]
         self.protocols: tuple[str, ...] = tuple(metadata.get("protocols") or [metadata["protocol"]])
-        self.signing_name: str = metadata.get("signingName") or metadata["endpointPrefix"]
+        self.signing_name: str = metadata.get("signingName") or metadata.get("endpointPrefix", "")
         self.target_prefix: str | None = metadata.get("targetPrefix")
         self.json_version: str = metadata.get("jsonVersion", "1.1")
         self.query_compatible: bool = "awsQueryCompatible" in metadata

@@ -11,10 +11,10 @@ import cbor2
 
 from clary.kernel.wire.errors import resolve
 from clary.kernel.wire.eventstream import EventWriter, respond
-from clary.kernel.wire.messages import OutputError, Request, Response
+from clary.kernel.wire.messages import OutputError, Request, Response, document
 from clary.kernel.wire.models import Member, Operation
 from clary.kernel.wire.protocol_json import guarded, query_error_header
-from clary.kernel.wire.scalars import epoch, in_range
+from clary.kernel.wire.scalars import as_bytes, epoch, in_range
 from clary.kernel.wire.tree import Convert, Tree, kind, malformed
 
 MAX_DEPTH = 200
@@ -74,10 +74,6 @@ def _read_number(value: Any) -> Any:
     return float(value) if type(value) is int and abs(value) < 2**63 else value
 
 
-def _write_blob(value: Any) -> bytes:
-    return value.encode() if isinstance(value, str) else bytes(value)
-
-
 def _write_seconds(value: Any) -> cbor2.CBORTag:
     return cbor2.CBORTag(_TIMESTAMP_TAG, float(round(epoch(value), 3)))
 
@@ -99,7 +95,7 @@ def _leaf_reader(timestamp: Callable[[str], Convert]) -> Callable[[Member], Conv
 
 
 def _leaf_writer(timestamp: Convert) -> Callable[[Member], Convert | None]:
-    leaves: dict[str, Convert] = {"blob": _write_blob, "timestamp": timestamp, "float": float, "double": float}
+    leaves: dict[str, Convert] = {"blob": as_bytes, "timestamp": timestamp, "float": float, "double": float}
     return lambda use: leaves.get(use.shape.type)
 
 
@@ -120,7 +116,7 @@ class _Cbor:
         if read is None:
             members = operation.input.members if operation.input else {}
             read = self._parsers[operation] = self._tree.fields_reader("The request body", members)
-        value = loads(request.body) if request.body else {}
+        value = loads(document(request)) if request.body else {}
         found: dict[str, Any] = guarded(read, value)
         return found
 

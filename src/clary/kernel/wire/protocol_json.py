@@ -8,7 +8,7 @@ import orjson
 
 from clary.kernel.wire.errors import resolve
 from clary.kernel.wire.eventstream import EventWriter, respond
-from clary.kernel.wire.messages import OutputError, Request, Response
+from clary.kernel.wire.messages import OutputError, Request, Response, document
 from clary.kernel.wire.models import Member, Operation
 from clary.kernel.wire.scalars import (
     TIMESTAMP_WRITERS,
@@ -126,7 +126,7 @@ class AwsJson:
             members = operation.input.members if operation.input else {}
             read = self._parsers[operation] = JSON_TREE.fields_reader("The request body", members)
         # Clients of operations without input send nothing as often as {}
-        value = loads(request.body) if request.body else {}
+        value = loads(document(request)) if request.body else {}
         found: dict[str, Any] = guarded(read, value)
         return found
 

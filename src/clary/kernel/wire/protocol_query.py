@@ -5,13 +5,12 @@
 
 from collections.abc import Callable, Mapping
 from typing import Any
-from urllib.parse import unquote_to_bytes
 
 from clary.kernel.core.errors import AwsError
 from clary.kernel.wire.errors import resolve
-from clary.kernel.wire.messages import Request, Response
+from clary.kernel.wire.messages import Request, Response, document
 from clary.kernel.wire.models import Member, Operation, Shape
-from clary.kernel.wire.scalars import text_reader
+from clary.kernel.wire.scalars import text_reader, unquote
 from clary.kernel.wire.xml_write import Write, XmlWriter, escape
 
 MAX_DEPTH = 64
@@ -36,13 +35,9 @@ def parse_form(text: str) -> list[tuple[str, str]]:
 
 
 def _decoded(text: str) -> str:
-    if "+" in text:
-        text = text.replace("+", " ")
-    if "%" not in text:
-        return text
     try:
-        return unquote_to_bytes(text).decode()
-    except UnicodeDecodeError:
+        return unquote(text.replace("+", " "))
+    except UnicodeError:
         raise malformed("A name or value of the query string is not UTF-8.") from None
 
 
@@ -50,10 +45,7 @@ def form_of(request: Request) -> list[tuple[str, str]]:
     """The pairs of the URL and of a form body."""
     pairs = parse_form(request.query)
     if request.body:
-        try:
-            pairs += parse_form(request.body.decode())
-        except UnicodeDecodeError:
-            raise malformed("The request body is not a UTF-8 form.") from None
+        pairs += parse_form(document(request).decode("latin-1"))
     return pairs
 
 

@@ -271,12 +271,12 @@ def _write_error_headers(error: Resolved, headers: list[tuple[bytes, bytes]]) ->
     """Write the members that the error's shape puts into headers; return the others."""
     if error.shape is None:
         return error.members
-    writers = ResponseBindings(error.shape.shape).writers
+    bindings = ResponseBindings(error.shape.shape)
     rest = {}
     for name, value in error.members.items():
-        if name in writers:
-            writers[name](value, headers)
-        else:
+        if name in bindings.writers:
+            bindings.writers[name](value, headers)
+        elif name != bindings.status_member:
             rest[name] = value
     return rest
 
@@ -301,17 +301,17 @@ class RestXml(_Rest):
         if not members:
             return None
         read = self._reader.fields_reader(members)
-        root = use.key if use.wire_name else shape.name
+        roots = (use.wire_name or shape.name, shape.name)
 
         def read_body(request: Request, found: dict[str, Any]) -> None:
             if request.body:
-                found.update(read(_rooted(request.body, root)))
+                found.update(read(_rooted(request.body, roots)))
 
         return read_body
 
     def _payload_reader(self, payload: Member) -> Callable[[bytes], Any]:
-        read, root = self._reader.reader(payload), payload.key
-        return lambda body: read(_rooted(body, root))
+        read, roots = self._reader.reader(payload), (payload.key, payload.shape.name)
+        return lambda body: read(_rooted(body, roots))
 
     def _body_writer(self, operation: Operation, shape: Shape) -> WriteBody:
         members = body_members(shape)
@@ -374,10 +374,10 @@ class RestXml(_Rest):
 _DECLARATION = '<?xml version="1.0" encoding="UTF-8"?>\n'
 
 
-def _rooted(body: bytes, root: str) -> xml_read.Node:
+def _rooted(body: bytes, roots: tuple[str, str]) -> xml_read.Node:
     node = xml_read.parse(body)
-    if node.tag != root:
-        raise xml_read.malformed(f"The XML you provided must have the root element {root}, not {node.tag[:64]}.")
+    if node.tag not in roots:
+        raise xml_read.malformed(f"The XML you provided must have the root element {roots[0]}, not {node.tag[:64]}.")
     return node
 
 

@@ -8,12 +8,12 @@ with fewer: `DELETE /bucket?analytics` without an id is a bad request, not a Del
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from urllib.parse import unquote_to_bytes
 
 from clary.kernel.core.errors import AwsError
 from clary.kernel.wire.messages import Request
 from clary.kernel.wire.models import Operation
 from clary.kernel.wire.protocol_query import parse_form
+from clary.kernel.wire.scalars import unquote
 
 _LABEL = re.compile(r"\{(\w+)(\+?)\}")
 _AWS_HOST = re.compile(r"(?P<bucket>[a-z0-9._-]+?)\.s3(?:[.-][a-z0-9.-]+)?")
@@ -113,11 +113,9 @@ def _rank(route: _Route, query: dict[str, str], request: Request) -> tuple[int, 
 
 
 def _decoded(text: str) -> str:
-    if "%" not in text:
-        return text
     try:
-        return unquote_to_bytes(text).decode()
-    except UnicodeDecodeError:
+        return unquote(text)
+    except UnicodeError:
         raise AwsError("InvalidURI", "The path is not UTF-8, percent-encoded.", status=400) from None
 
 

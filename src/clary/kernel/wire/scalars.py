@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from email.utils import formatdate, parsedate_to_datetime
 from functools import lru_cache
 from typing import Any
+from urllib.parse import unquote_to_bytes
 
 # What datetime can hold: the years 1 to 9999
 _EARLIEST, _LATEST = -62135596800, 253402300799
@@ -87,6 +88,16 @@ TIMESTAMP_WRITERS: dict[str, Callable[[Timestamp], str]] = {
 }
 
 
+def unquote(text: str) -> str:
+    """Percent-decoded text of a request line or form, which is latin-1 that must turn out to be UTF-8.
+
+    Raises UnicodeError where it does not.
+    """
+    if "%" not in text and text.isascii():
+        return text
+    return unquote_to_bytes(text.encode("latin-1")).decode()
+
+
 def read_boolean(text: str) -> bool:
     lowered = text.strip().lower()
     if lowered in ("true", "false"):
@@ -117,9 +128,13 @@ def read_base64(text: str) -> bytes:
         raise ValueError("a blob must be base64") from None
 
 
+def as_bytes(value: bytes | str) -> bytes:
+    """A blob as handlers may give it: text stands for its UTF-8."""
+    return value.encode() if isinstance(value, str) else value
+
+
 def base64_text(value: bytes | str) -> str:
-    data = value.encode() if isinstance(value, str) else value
-    return binascii.b2a_base64(data, newline=False).decode("ascii")
+    return binascii.b2a_base64(as_bytes(value), newline=False).decode("ascii")
 
 
 def float_text(value: float) -> str:

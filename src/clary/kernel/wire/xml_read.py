@@ -88,49 +88,16 @@ class XmlReader:
     def _structure(self, shape: Shape) -> Read:
         fields: dict[str, tuple[str, Read, str]] = {}
         attributes: dict[str, str] = {}
-
-        def read(node: Node) -> dict[str, Any]:
-            found: dict[str, Any] = {}
-            for child in node.children:
-                field = fields.get(child.tag)
-                if field is None:
-                    continue
-                name, convert, how = field
-                if how == "one":
-                    found[name] = convert(child)
-                elif how == "list":
-                    found.setdefault(name, []).append(convert(child))
-                else:
-                    found.setdefault(name, {}).update(convert(child))
-            for key, value in node.attributes.items():
-                if key in attributes:
-                    found[attributes[key]] = value
-            return found
-
-        self._structures[shape] = read
+        self._structures[shape] = read = _fields_reader(fields, attributes)
         self._fill(fields, attributes, shape.members)
         return read
 
     def fields_reader(self, members: Mapping[str, Member]) -> Read:
         """Reads the given members from an element: an operation's body members."""
         fields: dict[str, tuple[str, Read, str]] = {}
-        self._fill(fields, {}, members)
-
-        def read(node: Node) -> dict[str, Any]:
-            found: dict[str, Any] = {}
-            for child in node.children:
-                field = fields.get(child.tag)
-                if field is not None:
-                    name, convert, how = field
-                    if how == "list":
-                        found.setdefault(name, []).append(convert(child))
-                    elif how == "map":
-                        found.setdefault(name, {}).update(convert(child))
-                    else:
-                        found[name] = convert(child)
-            return found
-
-        return read
+        attributes: dict[str, str] = {}
+        self._fill(fields, attributes, members)
+        return _fields_reader(fields, attributes)
 
     def _fill(
         self, fields: dict[str, tuple[str, Read, str]], attributes: dict[str, str], members: Mapping[str, Member]
@@ -139,8 +106,7 @@ class XmlReader:
             if use.xml_attribute:
                 attributes[use.key] = name
             elif use.flattened and use.shape.type == "list":
-                element = use.shape.member
-                fields[use.wire_name or element.wire_name or name] = (name, self.reader(element), "list")
+                fields[use.key] = (name, self.reader(use.shape.member), "list")
             elif use.flattened and use.shape.type == "map":
                 fields[use.key] = (name, self._entry(use.shape), "map")
             else:
@@ -175,6 +141,28 @@ class XmlReader:
             return found
 
         return read
+
+
+def _fields_reader(fields: Mapping[str, tuple[str, Read, str]], attributes: Mapping[str, str]) -> Read:
+    def read(node: Node) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for child in node.children:
+            field = fields.get(child.tag)
+            if field is None:
+                continue
+            name, convert, how = field
+            if how == "one":
+                found[name] = convert(child)
+            elif how == "list":
+                found.setdefault(name, []).append(convert(child))
+            else:
+                found.setdefault(name, {}).update(convert(child))
+        for key, value in node.attributes.items():
+            if key in attributes:
+                found[attributes[key]] = value
+        return found
+
+    return read
 
 
 def _scalar(use: Member) -> Read:

@@ -97,7 +97,7 @@ class XmlWriter:
     def _list(self, use: Member, tag: str, attribute: str) -> Write:
         element = use.shape.member
         if use.flattened:
-            write_item = self.writer(element, use.wire_name or element.wire_name or tag)
+            write_item = self.writer(element, tag)
 
             def write_flat(value: Any, append: Append) -> None:
                 for item in value:
@@ -172,5 +172,7 @@ def _namespace(use: Member, namespace: str | None) -> str:
         return f' xmlns="{namespace}"'
     if use.xml_namespace is None:
         return ""
+    if isinstance(use.xml_namespace, str):
+        return f' xmlns="{use.xml_namespace}"'
     prefix = use.xml_namespace.get("prefix")
     return f' xmlns{":" + prefix if prefix else ""}="{use.xml_namespace["uri"]}"'
