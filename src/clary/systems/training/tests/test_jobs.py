@@ -2,7 +2,10 @@
 
 import io
 import json
+import socket
 import tarfile
+
+import pytest
 
 from clary.kernel.jobs.slots import Slots
 from clary.systems.training.tests.conftest import BUCKET, World, channel, wait_until
@@ -222,6 +225,45 @@ def test_a_manifest_names_the_objects(world: World) -> None:
     )  # fmt: skip
     assert world.ended("manifest")["TrainingJobStatus"] == "Completed"
     assert world.lines("manifest") == ["b"]
+
+
+def test_a_command_that_an_sdk_makes_up_runs_its_own_drivers(world: World) -> None:
+    """As the SDK v3's ModelTrainer sends it: a driver script in a channel that bash makes executable and runs."""
+    world.put("v3/code/train.py", b"print('trained')\n")
+    world.put("v3/drivers/sm_train.sh", b"#!/bin/bash\ncd /opt/ml/input/data/code && touch seen && python3 train.py\n")
+    driver = "/opt/ml/input/data/sm_drivers/sm_train.sh"
+    world.create(
+        "v3",
+        AlgorithmSpecification={
+            "TrainingImage": "763104351884.dkr.ecr.us-east-1.amazonaws.com/sagemaker-base-python-310:1.0",
+            "TrainingInputMode": "File",
+            "ContainerEntrypoint": ["/bin/bash"],
+            "ContainerArguments": ["-c", f"chmod +x {driver} && {driver}"],
+        },
+        InputDataConfig=[
+            channel("code", f"s3://{BUCKET}/v3/code/"),
+            channel("sm_drivers", f"s3://{BUCKET}/v3/drivers/"),
+        ],
+    )
+    job = world.ended("v3")
+    assert job["TrainingJobStatus"] == "Completed", job.get("FailureReason")
+    assert world.lines("v3") == ["trained"]
+    assert world.keys("v3/") == ["v3/code/train.py", "v3/drivers/sm_train.sh"]
+
+
+@pytest.mark.parametrize("isolated", [False, True])
+def test_an_isolated_job_reaches_nothing(world: World, isolated: bool) -> None:
+    name = f"isolated-{isolated}"
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        world.create(
+            name,
+            f"if (: > /dev/tcp/127.0.0.1/{port}); then echo reached; else echo nothing; fi",
+            EnableNetworkIsolation=isolated,
+        )
+        job = world.ended(name)
+    assert job["TrainingJobStatus"] == "Completed", job.get("FailureReason")
+    assert world.lines(name)[-1] == ("nothing" if isolated else "reached")
 
 
 def test_uncompressed_output_is_a_tree(world: World) -> None:
