@@ -2,4 +2,4 @@
 
 from clary.kernel.rooms import Room
 
-ROOM = Room(name="search", title="SageMaker search", summary="Find SageMaker resources by any of their properties.")
+ROOM = Room(name="search", title="SageMaker search", summary="finds SageMaker resources by any of their properties")

@@ -2,4 +2,4 @@
 
 from clary.kernel.rooms import Room
 
-ROOM = Room(name="tagging", title="SageMaker tags", summary="Tags on any SageMaker resource, by its ARN.")
+ROOM = Room(name="tagging", title="SageMaker tags", summary="tags on any SageMaker resource, by its ARN")

@@ -5,15 +5,16 @@ from typing import Any
 from clary.kernel.core.arns import Arn, parse_arn
 from clary.kernel.core.errors import AwsError, validation
 from clary.kernel.rooms import Context, operation
-from clary.kernel.rooms.tags import add_tags, read_tags, remove_tags, tag_list, tags_of
+from clary.kernel.rooms import tags as kept
+from clary.kernel.rooms.tags import read_tags, remove_tags, tag_list, tags_of
 from clary.kernel.wire import paginate
 
 
 @operation("sagemaker", "AddTags", resource="{ResourceArn}")
-def add_tags_operation(ctx: Context, ResourceArn: str, Tags: list[dict[str, str]]) -> dict[str, Any]:
+def add_tags(ctx: Context, ResourceArn: str, Tags: list[dict[str, str]]) -> dict[str, Any]:
     """Add tags, over values of the same key; answers with all that the resource has now."""
     arn = _existing(ctx, ResourceArn)
-    return {"Tags": tag_list(add_tags(ctx.platform, str(arn), read_tags(Tags)))}
+    return {"Tags": tag_list(kept.add_tags(ctx.platform, str(arn), read_tags(Tags)))}
 
 
 @operation("sagemaker", "ListTags", resource="{ResourceArn}")

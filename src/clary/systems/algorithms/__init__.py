@@ -6,5 +6,5 @@ ROOM = Room(
     name="algorithms",
     number=15,
     title="Built-in algorithms",
-    summary="XGBoost by data and hyperparameters alone, and the framework images for scripts of your own.",
+    summary="XGBoost by data and hyperparameters alone, and the framework images for scripts of your own",
 )

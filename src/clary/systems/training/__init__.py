@@ -6,5 +6,5 @@ ROOM = Room(
     name="training",
     number=1,
     title="Training Jobs",
-    summary="One managed run: data from S3 in, an algorithm or container runs, a model artifact goes back to S3.",
+    summary="one managed run: data from S3 in, an algorithm or container runs, a model artifact goes back to S3",
 )
