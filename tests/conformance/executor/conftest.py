@@ -121,14 +121,15 @@ class World:
         assert seen.exit_code == 0, seen
         return json.loads(self.lines(spec)[-1])
 
-    def gone(self, processes: list[psutil.Process]) -> bool:
-        return not any(one.is_running() and one.status() != psutil.STATUS_ZOMBIE for one in processes)
+    def family(self, spec: HostSpec) -> list[psutil.Process]:
+        """The shim and everything below it."""
+        shim = psutil.Process(self.observe(spec).shim_pid)
+        return [shim, *shim.children(recursive=True)]
 
-
-def tree(pid: int) -> list[psutil.Process]:
-    """A process and all that it began."""
-    process = psutil.Process(pid)
-    return [process, *process.children(recursive=True)]
+    def vanish(self, family: list[psutil.Process]) -> None:
+        """Wait until none of these processes lives."""
+        _, alive = psutil.wait_procs(family, PATIENCE_SECONDS)
+        assert not [one for one in alive if one.status() != psutil.STATUS_ZOMBIE]
 
 
 @pytest.fixture(scope="session", params=["bubblewrap", "plain"])

@@ -194,7 +194,8 @@ def test_two_hosts_find_each_other(world):
     )
     call = (
         "import socket\n"
-        "target = 'algo-1' if 'CLARY_ML_ROOT' not in os.environ else json.loads(os.environ['CLARY_HOST_ADDRESSES'])['algo-1']\n"
+        "addresses = json.loads(os.environ['CLARY_HOST_ADDRESSES'])\n"
+        "target = 'algo-1' if 'CLARY_ML_ROOT' not in os.environ else addresses['algo-1']\n"
         "socket.create_connection((target, 45671)).send(b'from ' + os.environ['HOSTNAME'].encode())"
     )
     peers = {"algo-1": "127.77.1.1", "algo-2": "127.77.1.2"}

@@ -63,13 +63,17 @@ class ProcessExecutor:
 
     def prepare(self, warm: tuple[tuple[str, str], ...] = ()) -> None:
         """Start the nursery, and have it warm up interpreters: (account, "python:xgboost") each."""
-        socket_path(self._home, "nursery").parent.mkdir(parents=True, exist_ok=True)
-        if self._nursery is None or self._nursery.poll() is not None:
-            self._nursery = subprocess.Popen(
-                [sys.executable, "-m", _NURSERY, str(self._home), *self._flags], stdin=subprocess.PIPE
-            )
+        if self._nursery is not None and self._nursery.poll() is not None:
+            self.close()
+        if self._nursery is None:
+            socket_path(self._home, "nursery").parent.mkdir(parents=True, exist_ok=True)
+            command = [sys.executable, "-m", _NURSERY, str(self._home), *self._flags]
+            self._nursery = subprocess.Popen(command, stdin=subprocess.PIPE)
+        assert self._nursery.stdin is not None
         for account, what in warm:
-            self._ask(_key_members(WarmKey.parse(account, what)))
+            request = _key_members(WarmKey.parse(account, what))
+            self._nursery.stdin.write(json.dumps(request).encode() + b"\n")
+        self._nursery.stdin.flush()
 
     def close(self) -> None:
         if self._nursery is not None:

@@ -70,6 +70,7 @@ def environment(spec: HostSpec, roots: dict[str, str]) -> dict[str, str]:
     """The whole environment of one host."""
     found = base_environment(roots) | {
         "HOSTNAME": spec.host,
+        "PWD": spec.cwd,
         "SM_NUM_CPUS": str(spec.resources.cpus),
         "SM_NUM_GPUS": str(len(spec.resources.gpus)),
     }

@@ -6,7 +6,8 @@ that look after a host are their own masters by then.
 
     python -m clary.executors.process.nursery HOME [--plain]
 
-One connection to its socket is one request, a line of JSON, answered by a line: `ok` once the shim exists.
+A request is a line of JSON. It comes over the controller's pipe, or on a connection of its own to the nursery's socket,
+where a line answers it: `ok` once the shim exists.
 """
 
 import gc
@@ -22,7 +23,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from clary.executors.process.entry import choose_sandbox, detach, run_host
 from clary.executors.process.warm import WarmKey, wait_for_host
@@ -48,6 +49,7 @@ class Nursery:
         self._selector = selectors.DefaultSelector()
         self._waiting: OrderedDict[WarmKey, socket.socket] = OrderedDict()
         self._refills: dict[WarmKey, float] = {}
+        self._rest = b""
         self._path = socket_path(home, NAME)
         self._path.unlink(missing_ok=True)
         self._listener = socket.socket(socket.AF_UNIX)
@@ -66,7 +68,7 @@ class Nursery:
                 if key.fileobj is self._listener:
                     self._serve()
                 elif key.fd == 0:
-                    open_ = bool(os.read(0, 1))
+                    open_ = self._hear_controller()
                 else:
                     self._drop(key.data)
             self._refill()
@@ -74,17 +76,29 @@ class Nursery:
             if self._path.stat().st_ino == self._inode:  # else another nursery has taken over the place
                 self._path.unlink()
 
+    def _hear_controller(self) -> bool:
+        """Take what came over the pipe; False when the controller let go of it."""
+        chunk = os.read(0, _LONGEST_REQUEST)
+        *lines, self._rest = (self._rest + chunk).split(b"\n")
+        for line in lines:
+            self.handle(json.loads(line))
+        return bool(chunk)
+
     def _serve(self) -> None:
         connection, _ = self._listener.accept()
         with connection, suppress(OSError, ValueError, KeyError):
             connection.settimeout(_PATIENCE_SECONDS)
-            request = json.loads(connection.makefile("rb").readline(_LONGEST_REQUEST))
-            key = WarmKey(request["account"], tuple(request["modules"])) if request["modules"] is not None else None
-            if "job" in request:
-                self._launch(request["job"], request["host"], key)
-            if key is not None and self._warms:
-                self._refills.setdefault(key, self._clock.monotonic() + ("job" in request) * _REFILL_SECONDS)
+            with connection.makefile("rb") as file:
+                self.handle(json.loads(file.readline(_LONGEST_REQUEST)))
             connection.sendall(b"ok\n")
+
+    def handle(self, request: dict[str, Any]) -> None:
+        """Launch a host, when the request names one; keep an interpreter warm for the next, when it names modules."""
+        key = WarmKey(request["account"], tuple(request["modules"])) if request["modules"] is not None else None
+        if "job" in request:
+            self._launch(request["job"], request["host"], key)
+        if key is not None and self._warms:
+            self._refills.setdefault(key, self._clock.monotonic() + ("job" in request) * _REFILL_SECONDS)
 
     def _launch(self, job: str, host: str, key: WarmKey | None) -> None:
         orders = self._waiting.pop(key, None) if key is not None else None

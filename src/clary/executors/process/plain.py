@@ -33,6 +33,8 @@ class PlainProcess:
 
     def wait(self) -> int:
         code = self._popen.wait()
+        if code < 0:  # somebody killed the guard, and its orphans came to us
+            signals.sweep()
         return 128 - code if code < 0 else code
 
     def terminate(self) -> None:
@@ -58,6 +60,7 @@ class PlainSandbox:
             raise SandboxFault(
                 "Network isolation was asked for, and this machine cannot give it: install bubblewrap (bwrap)."
             )
+        signals.adopt_orphans()
         layout.make_box(folder.box)
         layout.working_folder(spec, folder)
         roots = {name: str(folder.box / name) for name in ("env", "home", "tmp", "ml")}

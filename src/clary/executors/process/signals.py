@@ -1,10 +1,13 @@
-"""Ask a program to end, and find out whom to ask."""
+"""Ask a program to end, find out whom to ask, and end who does not listen."""
 
 import contextlib
+import ctypes
 import os
 import signal
+import sys
 from pathlib import Path
 
+_PR_SET_CHILD_SUBREAPER = 36
 _SIGTERM_BIT = 1 << (signal.SIGTERM - 1)
 
 
@@ -27,6 +30,23 @@ def children(pid: int) -> list[int]:
             with contextlib.suppress(OSError):
                 found += [int(child) for child in (task / "children").read_text().split()]
     return found
+
+
+def adopt_orphans() -> None:
+    """Become the parent of our descendants whose own parent dies, where the system knows that."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def sweep() -> None:
+    """Kill our descendants, also those that come to us meanwhile."""
+    while remaining := children(os.getpid()):
+        for child in remaining:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(child, signal.SIGKILL)
+        for child in remaining:
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(child, 0)
 
 
 def _listeners(pid: int) -> list[int]:

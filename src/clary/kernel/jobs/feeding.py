@@ -5,15 +5,14 @@ the channel asks for it: a magic number, the length, the bytes, padding to four.
 """
 
 import contextlib
-import errno
 import fcntl
 import os
-import stat
 import struct
 import threading
 from collections.abc import Callable
 from pathlib import Path
 
+from clary.kernel.core.ids import new_id
 from clary.kernel.jobs.contract import Channel, DataType
 from clary.kernel.jobs.services import ClientFault, ObjectStore
 from clary.kernel.jobs.sources import Line, Source, list_lines, list_sources, share
@@ -40,7 +39,9 @@ class Feeder:
     streams is handed to `failed`.
     """
 
-    def __init__(self, objects: ObjectStore, channel: Channel, ml: Path, failed: Callable[[Exception], None]) -> None:
+    def __init__(
+        self, objects: ObjectStore, channel: Channel, ml: Path, scratch: Path, failed: Callable[[Exception], None]
+    ) -> None:
         self._objects = objects
         self._channel = channel
         self._failed = failed
@@ -53,11 +54,14 @@ class Feeder:
         place = ml / channel.place
         place.parent.mkdir(parents=True, exist_ok=True)
         self._name = place.name
-        # Later the job owns this folder; holding it keeps us from being led elsewhere by a link in its path.
+        # The job may do what it likes in its folder. So we hold the folder, lest a link in its path lead us elsewhere,
+        # and reach each FIFO by a name of our own.
         self._folder = os.open(place.parent, os.O_RDONLY | os.O_DIRECTORY)
+        self._own = scratch / f"feed-{new_id()}"
+        self._own.mkdir()
         self._epoch = 0
         self.bytes = 0
-        os.mkfifo(f"{self._name}_0", dir_fd=self._folder)
+        self._offer(0)
         self._thread = threading.Thread(target=self._run, name=f"feed-{channel.name}", daemon=True)
         self._thread.start()
 
@@ -66,12 +70,18 @@ class Feeder:
         self._closed = True
         while self._thread.is_alive():
             with contextlib.suppress(OSError):
-                os.close(os.open(self._fifo(), os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW, dir_fd=self._folder))
+                os.close(os.open(self._own / str(self._epoch), os.O_RDONLY | os.O_NONBLOCK))
             self._thread.join(0.05)
         os.close(self._folder)
 
-    def _fifo(self) -> str:
-        return f"{self._name}_{self._epoch}"
+    def _offer(self, epoch: int) -> None:
+        """Make the FIFO of an epoch appear."""
+        os.mkfifo(self._own / str(epoch))
+        try:
+            os.link(self._own / str(epoch), f"{self._name}_{epoch}", dst_dir_fd=self._folder)
+        except FileExistsError:
+            taken = f"{self._name}_{epoch}"
+            raise ClientFault(f'Channel "{self._channel.name}": the name of its FIFO {taken} is taken.') from None
 
     def _run(self) -> None:
         try:
@@ -81,23 +91,17 @@ class Feeder:
             self._failed(error)
 
     def _feed_epoch(self) -> None:
-        fd = os.open(self._fifo(), os.O_WRONLY | os.O_NOFOLLOW, dir_fd=self._folder)
+        fd = os.open(self._own / str(self._epoch), os.O_WRONLY)
         try:
-            if not stat.S_ISFIFO(os.fstat(fd).st_mode):
-                raise ClientFault(f'Channel "{self._channel.name}": its FIFO was replaced by something else.')
             if hasattr(fcntl, "F_SETPIPE_SZ"):
                 with contextlib.suppress(OSError):
                     fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, _CHUNK)
-            os.mkfifo(f"{self._name}_{self._epoch + 1}", dir_fd=self._folder)
+            self._offer(self._epoch + 1)
             for item in share(self._channel, self._items, self._epoch):
                 for value in item.values if isinstance(item, Line) else (item,):
                     self._write_value(fd, value)
         except BrokenPipeError:
             pass  # the reader has had enough of this epoch
-        except OSError as error:
-            if error.errno != errno.EEXIST:
-                raise
-            raise ClientFault(f'Channel "{self._channel.name}": the next FIFO\'s name is taken.') from error
         finally:
             os.close(fd)
             self._epoch += 1

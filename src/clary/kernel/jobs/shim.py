@@ -112,7 +112,7 @@ class Shim:
         staging.fill(self._spec)
         for channel in self._spec.channels:
             if channel.mode is InputMode.PIPE:
-                self._feeders.append(Feeder(objects, channel, ml, self._feeder_failed))
+                self._feeders.append(Feeder(objects, channel, ml, self._scratch, self._feeder_failed))
         for output in self._spec.outputs:
             if output.continuous:
                 sync = uploads.TreeSync(objects, output, ml, self._scratch)

@@ -57,7 +57,7 @@ def list_lines(objects: ObjectStore, channel: Channel) -> list[Line]:
         Line(tuple(_attribute(channel, number, entry, name) for name in channel.attribute_names))
         for number, text in enumerate(_read(objects, channel.uri).splitlines(), 1)
         if text.strip()
-        for entry in [_parse(text, f'line {number} of the manifest "{channel.uri}"')]
+        for entry in [_parse(text, f'Line {number} of the manifest "{channel.uri}"')]
     ]
 
 
@@ -94,23 +94,23 @@ def _below_prefix(objects: ObjectStore, uri: str) -> list[Source]:
 
 
 def _of_manifest(objects: ObjectStore, uri: str) -> list[Source]:
-    where = f'the manifest "{uri}"'
+    where = f'The manifest "{uri}"'
     entries = _parse(_read(objects, uri), where)
     if not isinstance(entries, list) or not entries or not isinstance(entries[0], dict) or "prefix" not in entries[0]:
-        raise ClientFault(f'The first entry of {where} must be an object {{"prefix": "s3://..."}}.')
+        raise ClientFault(f'{where} must begin with an object {{"prefix": "s3://..."}}.')
     bucket, prefix = split_uri(str(entries[0]["prefix"]))
     found = []
     for entry in entries[1:]:
         if not isinstance(entry, str):
-            raise ClientFault(f"After the first, entries of {where} must be strings, not {json.dumps(entry)[:100]}.")
+            raise ClientFault(f"{where} must list strings after its prefix, not {json.dumps(entry)[:100]}.")
         found.append(Source(bucket, prefix + entry, safe_place(entry, f"s3://{bucket}/{prefix}{entry}")))
     return found
 
 
 def _attribute(channel: Channel, number: int, entry: Any, name: str) -> str | Source:
-    where = f'line {number} of the manifest "{channel.uri}"'
+    where = f'Line {number} of the manifest "{channel.uri}"'
     if not isinstance(entry, dict) or name not in entry:
-        raise ClientFault(f'{where} has no attribute "{name}"'.capitalize() + ".")
+        raise ClientFault(f'{where} has no attribute "{name}".')
     value = entry[name]
     if name.endswith("-ref"):
         bucket, key = split_uri(str(value))
@@ -132,4 +132,4 @@ def _parse(text: str, where: str) -> Any:
     try:
         return json.loads(text)
     except ValueError as error:
-        raise ClientFault(f"{where} is not JSON: {error}".capitalize() + ".") from None
+        raise ClientFault(f"{where} is not JSON: {error}.") from None
