@@ -25,6 +25,8 @@ class Samples:
         if shape.type == "map":
             if shape.name in above:
                 return {}
+            if use.location == "headers":
+                return {"one": "text-1", "two-2": "text, 2"}
             key = self.scalar(shape.key, path + ".key")
             return {key: self.value(shape.value, path + ".value", (*above, shape.name))}
         return self.scalar(use, path)

@@ -315,6 +315,7 @@ class Service:
     def __init__(self, name: str, model: Mapping[str, Any]) -> None:
         metadata = model["metadata"]
         self.name = name
+        self.model = model
         self.metadata: Mapping[str, Any] = metadata
         self.api_version: str = metadata["apiVersion"]
         self.protocols: tuple[str, ...] = tuple(metadata.get("protocols") or [metadata["protocol"]])
