@@ -30,6 +30,7 @@ REMEMBERED_SECONDS = 1.0
 EPHEMERAL_SECRET = "test"
 _MOST_REMEMBERED = 10_000
 _LONGEST_SESSION_SECONDS = 36 * 3600
+_SWEEP_SECONDS = 60.0
 _ACTIVE, _INACTIVE = "Active", "Inactive"
 
 
@@ -44,6 +45,7 @@ class Keys:
         self._home = settings.home
         self._ephemeral = settings.ephemeral
         self._on_loopback = is_loopback(settings.host)
+        self._sweep_at = 0.0
         self._remembered: dict[str, tuple[float, Credential]] = {}
 
     def find(self, access_key: str) -> Credential | None:
@@ -210,6 +212,9 @@ class Keys:
 
     def _forget_expired(self) -> None:
         now = self._clock.now()
+        if now < self._sweep_at:
+            return
+        self._sweep_at = now + _SWEEP_SECONDS
         old = self._table.all(
             parent="temporary", created_before=now - _LONGEST_SESSION_SECONDS, sort="created_at", limit=100
         )
