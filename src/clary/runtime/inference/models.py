@@ -11,21 +11,35 @@ from clary.runtime.toolkit.requirements import use_requirements
 from clary.runtime.toolkit.source import fetch_source
 
 
-def load_model(paths: MlPaths) -> Model:
+def prepare(paths: MlPaths) -> Path | None:
+    """Fetch the user's source directory, if the environment names a script, and install its requirements.
+
+    Comes before the server listens, since `serve` may start again in a fresh interpreter here. Raises CustomerError.
+    """
+    program = _program()
+    if not program:
+        return None
+    source = _source(paths, program)
+    use_requirements(source, "serve")
+    return source
+
+
+def load_model(paths: MlPaths, source: Path | None) -> Model:
     """Load what /opt/ml/model and the environment describe. Raises CustomerError when that cannot work."""
-    program = os.environ.get("SAGEMAKER_PROGRAM", "").strip()
     algorithm = os.environ.get("CLARY_ALGORITHM", "")
-    if program:
+    if source is not None:
         from clary.runtime.inference.handlers import load_user_model
 
-        source = _source(paths, program)
-        use_requirements(source)
         framework = os.environ.get("CLARY_FRAMEWORK") or algorithm or "python"
-        return load_user_model(source, program, paths.model, framework)
+        return load_user_model(source, _program(), paths.model, framework)
     if algorithm:
         model: Model = algorithms.load(algorithm).load_model(paths.model)
         return model
     raise CustomerError("there is nothing to serve: set SAGEMAKER_PROGRAM, or use an image with a built-in algorithm")
+
+
+def _program() -> str:
+    return os.environ.get("SAGEMAKER_PROGRAM", "").strip()
 
 
 def _source(paths: MlPaths, program: str) -> Path:

@@ -9,6 +9,7 @@ import socket
 import sys
 import traceback
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import FrameType
 
 import uvicorn
@@ -16,7 +17,7 @@ import uvicorn
 from clary.runtime import threads
 from clary.runtime.errors import CustomerError
 from clary.runtime.inference.app import App
-from clary.runtime.inference.models import load_model
+from clary.runtime.inference.models import load_model, prepare
 from clary.runtime.inference.settings import Settings
 from clary.runtime.paths import ml_paths
 
@@ -28,6 +29,7 @@ def serve() -> int:
     threads.pin()
     try:
         settings = Settings.from_environment()
+        source = prepare(ml_paths())
         listener = _listen(settings)
     except (CustomerError, OSError) as error:
         print(f"cannot start the server: {error}", file=sys.stderr, flush=True)
@@ -35,8 +37,8 @@ def serve() -> int:
     logging.basicConfig(level=settings.log_level, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
     try:
         if settings.workers == 1:
-            return _work(settings, listener, lambda: _announce(settings, listener))
-        return _supervise(settings, listener)
+            return _work(settings, source, listener, lambda: _announce(settings, listener))
+        return _supervise(settings, source, listener)
     finally:
         listener.close()
         if settings.unix_socket:
@@ -74,8 +76,9 @@ class _Server(uvicorn.Server):
 
     failed = False
 
-    def __init__(self, settings: Settings, ready: Callable[[], None]) -> None:
+    def __init__(self, settings: Settings, source: Path | None, ready: Callable[[], None]) -> None:
         self._app = App(settings)
+        self._source = source
         self._ready = ready
         super().__init__(
             uvicorn.Config(
@@ -98,7 +101,7 @@ class _Server(uvicorn.Server):
 
     async def _load(self) -> None:
         try:
-            self._app.serve(await asyncio.to_thread(load_model, ml_paths()))
+            self._app.serve(await asyncio.to_thread(load_model, ml_paths(), self._source))
         except BaseException as error:
             if not isinstance(error, CustomerError):
                 traceback.print_exception(error)
@@ -120,16 +123,16 @@ class _Server(uvicorn.Server):
         self.should_exit = True
 
 
-def _work(settings: Settings, listener: socket.socket, ready: Callable[[], None]) -> int:
-    server = _Server(settings, ready)
+def _work(settings: Settings, source: Path | None, listener: socket.socket, ready: Callable[[], None]) -> int:
+    server = _Server(settings, source, ready)
     server.run(sockets=[listener])
     return 1 if server.failed else 0
 
 
-def _supervise(settings: Settings, listener: socket.socket) -> int:
+def _supervise(settings: Settings, source: Path | None, listener: socket.socket) -> int:
     """Fork the workers before anything heavy is loaded. When one dies all end, and the platform restarts them."""
     ready, tell = os.pipe()
-    children = {_fork(settings, listener, tell) for _ in range(settings.workers)}
+    children = {_fork(settings, source, listener, tell) for _ in range(settings.workers)}
     stopping = False
 
     def stop(number: int, frame: FrameType | None) -> None:
@@ -158,13 +161,13 @@ def _supervise(settings: Settings, listener: socket.socket) -> int:
     return worst
 
 
-def _fork(settings: Settings, listener: socket.socket, tell: int) -> int:
+def _fork(settings: Settings, source: Path | None, listener: socket.socket, tell: int) -> int:
     child = os.fork()
     if child:
         return child
     code = 1
     try:
-        code = _work(settings, listener, lambda: os.close(tell) if not os.write(tell, b".") else None)
+        code = _work(settings, source, listener, lambda: os.close(tell) if not os.write(tell, b".") else None)
     except BaseException:
         traceback.print_exc()
     finally:

@@ -81,6 +81,48 @@ class Job:
         return self.paths.failure.read_text()
 
 
+BACKEND = '''
+import zipfile
+
+METADATA = """Metadata-Version: 2.1
+Name: shapes
+Version: 1
+REQUIRES
+"""
+
+def build_wheel(directory, config_settings=None, metadata_directory=None):
+    name = "shapes-1-py3-none-any.whl"
+    files = {
+        "shapes.py": "SIDES = 4",
+        "shapes-1.dist-info/METADATA": METADATA,
+        "shapes-1.dist-info/WHEEL": "Wheel-Version: 1.0\\nGenerator: x\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n",
+    }
+    record = "".join(f"{file},,\\n" for file in files) + "shapes-1.dist-info/RECORD,,\\n"
+    with zipfile.ZipFile(f"{directory}/{name}", "w") as wheel:
+        for file, text in (files | {"shapes-1.dist-info/RECORD": record}).items():
+            wheel.writestr(file, text)
+    return name
+'''
+
+PROJECT = """
+[project]
+name = "shapes"
+version = "1"
+dynamic = ["dependencies"]
+[build-system]
+requires = []
+build-backend = "backend"
+backend-path = ["."]
+"""
+
+
+def put_package(job: Job, requires: str = "") -> None:
+    """A source directory that requires a package of its own, `shapes`; needs no index to be installed."""
+    job.put("code/shapes/pyproject.toml", PROJECT)
+    job.put("code/shapes/backend.py", BACKEND.replace("REQUIRES", f"Requires-Dist: {requires}" if requires else ""))
+    job.put("code/requirements.txt", "./shapes\n")
+
+
 @pytest.fixture
 def job(tmp_path: Path) -> Job:
     return Job(tmp_path)

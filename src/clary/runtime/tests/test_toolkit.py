@@ -1,15 +1,19 @@
 """Script mode, as the platform runs it: a subprocess on a temporary /opt/ml."""
 
+import ensurepip
 import io
 import json
+import os
+import shutil
 import signal
+import sys
 import tarfile
 from pathlib import Path
 
 import pytest
 
 from clary.runtime.errors import CustomerError
-from clary.runtime.tests.conftest import Job
+from clary.runtime.tests.conftest import Job, put_package
 from clary.runtime.toolkit.archives import extract
 from clary.runtime.toolkit.description import read_description
 from clary.runtime.toolkit.environment import training_environment, user_arguments
@@ -190,13 +194,20 @@ def test_what_cannot_run_is_told(job: Job, hyperparameters: dict[str, str], mess
     assert message in job.failure
 
 
-def test_requirements_are_installed_once_per_content(job: Job, tmp_path: Path) -> None:
+def pip() -> str:
+    """Where pip can be imported from, in an environment without one: the interpreter's bundled wheel."""
+    return str(next(Path(ensurepip.__file__).parent.glob("_bundled/pip-*.whl")))
+
+
+@pytest.mark.parametrize("installer", [pytest.param("pip", marks=pytest.mark.slow), "uv"])
+def test_requirements_are_installed_once_per_content(job: Job, tmp_path: Path, installer: str) -> None:
     cache = tmp_path / "cache"
     job.environment = {"CLARY_REQUIREMENTS_CACHE": str(cache)}
-    job.put("code/shapes/pyproject.toml", '[project]\nname = "shapes"\nversion = "1"\n[build-system]\nrequires = []\n'
-            'build-backend = "backend"\nbackend-path = ["."]\n')  # fmt: skip
-    job.put("code/shapes/backend.py", BACKEND)
-    job.put("code/requirements.txt", "./shapes\n")
+    if installer == "pip":
+        job.environment["PYTHONPATH"] = os.pathsep.join([pip(), *filter(None, sys.path)])
+    elif shutil.which("uv") is None:
+        pytest.skip("uv is not installed")
+    put_package(job, requires="numpy" if installer == "pip" else "")
     job.put("code/train.py", "import shapes, subprocess, sys; print('sides', shapes.SIDES, flush=True)\n"
             "subprocess.run([sys.executable, '-c', 'import shapes'], check=True)\n")  # fmt: skip
     job.configure({"sagemaker_program": "train.py"})
@@ -205,26 +216,9 @@ def test_requirements_are_installed_once_per_content(job: Job, tmp_path: Path) -
 
     assert first.returncode == 0, first.stdout + first.stderr
     assert "installing" in first.stdout
+    assert "numpy" not in first.stdout.replace("Requirement already satisfied: numpy", "")
     assert second.stdout == "sides 4\n"
     assert len([entry for entry in cache.iterdir() if entry.is_dir()]) == 1
-
-
-BACKEND = """
-import zipfile
-
-def build_wheel(directory, config_settings=None, metadata_directory=None):
-    name = "shapes-1-py3-none-any.whl"
-    files = {
-        "shapes.py": "SIDES = 4",
-        "shapes-1.dist-info/METADATA": "Metadata-Version: 2.1\\nName: shapes\\nVersion: 1\\n",
-        "shapes-1.dist-info/WHEEL": "Wheel-Version: 1.0\\nGenerator: x\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n",
-    }
-    record = "".join(f"{file},,\\n" for file in files) + "shapes-1.dist-info/RECORD,,\\n"
-    with zipfile.ZipFile(f"{directory}/{name}", "w") as wheel:
-        for file, text in (files | {"shapes-1.dist-info/RECORD": record}).items():
-            wheel.writestr(file, text)
-    return name
-"""
 
 
 def test_satisfied_requirements_install_nothing_and_impossible_ones_fail(job: Job) -> None:

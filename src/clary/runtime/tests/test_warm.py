@@ -4,7 +4,7 @@ import json
 import os
 from pathlib import Path
 
-from clary.runtime.tests.conftest import Job
+from clary.runtime.tests.conftest import Job, put_package
 
 SCRIPT = """
 import json, os, sys
@@ -62,3 +62,16 @@ def test_a_closed_input_ends_it_in_peace(job: Job) -> None:
     with job.start("warm") as process:
         assert process.communicate("", timeout=30) == ("", "")
     assert process.returncode == 0
+
+
+def test_a_preloaded_module_gives_way_to_the_version_required(job: Job, tmp_path: Path) -> None:
+    job.environment = {"CLARY_REQUIREMENTS_CACHE": str(tmp_path / "cache")}
+    put_package(job)
+    job.put("libraries/shapes.py", "SIDES = 3")
+    job.put("code/train.py", "import shapes, sys; print('sides', shapes.SIDES, sys.argv[1:])")
+    job.configure({"sagemaker_program": "train.py", "epochs": "2"})
+    preloaded = job.full_environment()["PYTHONPATH"] + os.pathsep + str(job.root / "libraries")
+    with job.start("warm", "--preload", "shapes", PYTHONPATH=preloaded) as process:
+        out, err = process.communicate(order(job), timeout=60)
+    assert process.returncode == 0, out + err
+    assert out.splitlines()[-1] == "sides 4 ['--epochs', '2']"

@@ -58,7 +58,7 @@ def _script(paths: MlPaths, job: JobDescription, program: str) -> int:
         directory.mkdir(parents=True, exist_ok=True)
     environment = training_environment(paths, job, program, submit_directory or str(source))
     os.environ.update(environment)
-    use_requirements(source)
+    use_requirements(source, "train")
     return userscript.run(paths, source, program, user_arguments(job.user_hyperparameters))
 
 
