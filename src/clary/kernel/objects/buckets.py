@@ -1,7 +1,7 @@
 """Buckets and the documents that configure them (CORS rules, lifecycle, policy, ...)."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import orjson
@@ -55,8 +55,8 @@ class Buckets:
         self._folders = folders
         self._clock = clock
 
-    def create(self, name: str, account: str, region: str) -> bool:
-        """Create a bucket; say whether it is new.
+    def create(self, name: str, account: str, region: str, documents: Mapping[str, Any] | None = None) -> bool:
+        """Create a bucket with its first configuration documents; say whether it is new.
 
         Raises BucketAlreadyExists when another account owns it, and BucketAlreadyOwnedByYou when `account` does and
         the bucket is not, and is not asked to be, in us-east-1, where S3 lets creation be repeated.
@@ -68,6 +68,8 @@ class Buckets:
             data = tx.get(bucket_key(name))
             if data is None:
                 tx.put(bucket_key(name), new.to_bytes())
+                for document, value in (documents or {}).items():
+                    tx.put(document_key(name, document), orjson.dumps(value))
                 return True
             existing = Bucket.from_bytes(data)
             if existing.account != account:
