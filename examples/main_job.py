@@ -9,6 +9,7 @@ the job's log, deploys the model to a real-time endpoint, and scores flights it 
 import csv
 import os
 import random
+import sys
 import time
 from pathlib import Path
 from statistics import linear_regression
@@ -87,7 +88,6 @@ def train() -> str:
             break
         time.sleep(0.2)
     print_new_log_lines(token)
-    print()
     if job["TrainingJobStatus"] != "Completed":
         raise SystemExit(f"the training job ended as {job['TrainingJobStatus']}: {job.get('FailureReason')}")
     return job["ModelArtifacts"]["S3ModelArtifacts"]
@@ -106,13 +106,21 @@ def print_new_log_lines(token: str | None) -> str | None:
     page = logs.get_log_events(**request, **({"nextToken": token} if token else {}))
     for event in page["events"]:
         line = event["message"].rstrip()
-        if line.startswith("[") and "train-rmse:" in line:
-            done = int(line[1 : line.index("]")]) + 1
-            bar = "#" * (30 * done // ROUNDS)
-            print(f"\r  [{bar:<30}] round {done}/{ROUNDS}  {' '.join(line.split()[1:])}   ", end="", flush=True)
+        if "train-rmse:" in line:
+            print_progress(int(line[1 : line.index("]")]) + 1, line.split()[1:])
         else:
             print(f"  {line}")
     return page["nextForwardToken"]
+
+
+def print_progress(done: int, metrics: list[str]) -> None:
+    """One line that grows on a terminal; elsewhere a line every 20 rounds."""
+    bar = "#" * (30 * done // ROUNDS)
+    line = f"  [{bar:<30}] round {done}/{ROUNDS}  {' '.join(metrics)}"
+    if sys.stdout.isatty():
+        print(f"\r{line} ", end="" if done < ROUNDS else "\n", flush=True)
+    elif done % 20 == 0:
+        print(line, flush=True)
 
 
 def deploy(artifact: str) -> None:

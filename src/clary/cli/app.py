@@ -133,12 +133,14 @@ def status(
         typer.echo(json.dumps(report, indent=2))
         return
     for title, rows in report.items():
-        table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
-        for column in rows[0] if rows else ["none"]:
-            table.add_column(column)
-        for row in rows:
-            table.add_row(*(str(value) for value in row.values()))
-        _out.print(table)
+        _out.print(title, style="bold")
+        if rows:
+            table = Table(*rows[0], box=None, pad_edge=False, header_style="dim")
+            for row in rows:
+                table.add_row(*(str(value) for value in row.values()))
+            _out.print(table)
+        else:
+            _out.print("none", style="dim")
         _out.print()
 
 
