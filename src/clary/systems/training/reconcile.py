@@ -44,17 +44,22 @@ def reconcile(platform: Platform, key: str | None) -> float | None:
         account, region, name = key.split("/")
         return _drive(platform, platform.records(TrainingJob).within(account, region), name)
     executor = _executor(platform)
-    started = executor.hosts()  # before the records are read: whatever runs by then has its record
+    # Before the records are read: whoever runs or holds slots by then is found among them, unless it has ended.
+    started, holders = executor.hosts(), _slots(platform).owners()
     active = platform.records(TrainingJob).all(status=ACTIVE, sort="created_at")
     waits = []
+    blocked = False
     for entry in active:
+        in_queue = entry.parent == WAITING and entry.status == IN_PROGRESS
+        if in_queue and blocked and not _overdue(entry, platform.clock.now()):
+            continue
+        table = platform.records(TrainingJob).within(entry.account, entry.region)
         try:
-            waits.append(
-                _drive(platform, platform.records(TrainingJob).within(entry.account, entry.region), entry.name)
-            )
+            waits.append(_drive(platform, table, entry.name))
+            blocked = blocked or (in_queue and _waits(table, entry.name))
         except Exception:  # noqa: BLE001 - whatever one job meets, the others must go on
             _log.exception("driving training job %s failed; trying again", entry.value.arn)
-    _sweep(platform, executor, started, {entry.value.uid for entry in active})
+    _sweep(platform, started, holders, {entry.value.uid for entry in active})
     return min((wait for wait in waits if wait is not None), default=None)
 
 
@@ -138,6 +143,12 @@ def _others_wait(platform: Platform, entry: Entry[TrainingJob]) -> bool:
     return any(first.value.uid != entry.value.uid for first in queue)
 
 
+def _waits(table: Table[TrainingJob], name: str) -> bool:
+    """Whether the job is in the queue; those behind its first need not be looked at."""
+    entry = table.get(name)
+    return entry is not None and entry.parent == WAITING
+
+
 def _end_before_it_begins(platform: Platform, job: TrainingJob, now: float) -> TrainingJob | None:
     """The job as ended when it was stopped, has no time left, or no runtime stands for its image."""
     if job.stop_reason:
@@ -202,15 +213,14 @@ def _clear(platform: Platform, job: TrainingJob, attempt: Attempt) -> None:
     platform.wake(TOPIC)
 
 
-def _sweep(platform: Platform, executor: Executor, started: list[tuple[str, str]], active: set[str]) -> None:
+def _sweep(platform: Platform, started: list[tuple[str, str]], holders: list[str], active: set[str]) -> None:
     """Take away hosts and slots that belong to no active job: what a crash after a job's end left behind."""
     for attempt, host in started:
         if attempt.startswith("training-") and attempt.split("-")[-2] not in active:
-            executor.forget(attempt, host)
-    slots = _slots(platform)
-    for owner in slots.owners():
+            _executor(platform).forget(attempt, host)
+    for owner in holders:
         if owner.startswith("training-") and owner.rpartition("-")[2] not in active:
-            slots.release(owner)
+            _slots(platform).release(owner)
 
 
 def _forget(executor: Executor, attempt: Attempt) -> None:

@@ -1,5 +1,6 @@
 """Tags over a bare kernel, on training jobs: any resource that a room declares behaves alike."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -76,14 +77,9 @@ def test_keys_that_aws_refuses_are_refused(call: Any, tags: list[dict[str, str]]
 
 
 def test_tags_go_with_the_resource_and_do_not_come_back(call: Any, platform: Platform) -> None:
-    from clary.systems.training.records import TrainingJob
-
-    table = platform.records(TrainingJob).within(ACCOUNT, REGION)
-    table.update("tagged", lambda job: type(job)(**{**_members(job), "status": "Completed"}))
+    record = platform.registry.resources["sagemaker", "training-job"].record
+    table = platform.records(record).within(ACCOUNT, REGION)
+    table.update("tagged", lambda job: replace(job, status="Completed"))
     call("DeleteTrainingJob", TrainingJobName="tagged")
     with pytest.raises(AwsError):
         call("ListTags", ResourceArn=ARN)
-
-
-def _members(job: Any) -> dict[str, Any]:
-    return {name: getattr(job, name) for name in job.__slots__}
