@@ -1,6 +1,7 @@
 """The HTTP client against servers on real sockets, well-behaved and otherwise."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -23,15 +24,19 @@ class Counter:
 @asynccontextmanager
 async def serving(path: Path, script: Script) -> AsyncIterator[tuple[ModelServer, Counter]]:
     counter = Counter()
+    accepted: set[asyncio.Task[None]] = set()
 
     async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         counter.connections += 1
+        task = asyncio.current_task()
+        assert task is not None
+        accepted.add(task)
         try:
             await script(reader, writer)
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
         finally:
-            writer.close()
+            await hang_up(writer)
 
     server = await asyncio.start_unix_server(accept, path)
     client = ModelServer(f"unix:{path}", asyncio.get_running_loop(), 1 << 20)
@@ -40,6 +45,14 @@ async def serving(path: Path, script: Script) -> AsyncIterator[tuple[ModelServer
     finally:
         client.close()
         server.close()
+        if accepted:
+            await asyncio.wait(accepted, timeout=5)
+
+
+async def hang_up(writer: asyncio.StreamWriter) -> None:
+    writer.close()
+    with contextlib.suppress(ConnectionError):
+        await writer.wait_closed()
 
 
 async def read_request(reader: asyncio.StreamReader) -> bytes:

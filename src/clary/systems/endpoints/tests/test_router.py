@@ -16,6 +16,7 @@ from clary.systems.endpoints.api.invocations import invoke_endpoint, invoke_endp
 from clary.systems.endpoints.measures import Invocation, summarise
 from clary.systems.endpoints.router import FRESH_SECONDS, router_of
 from clary.systems.endpoints.routes import DOMAIN, Target, route_key
+from clary.systems.endpoints.tests.test_connections import hang_up
 
 ACCOUNT, REGION = "000000000000", "us-east-1"
 Handler = Callable[[str, bytes], bytes]
@@ -28,10 +29,14 @@ class World:
         self.platform = platform
         self.folder = folder
         self.asked: Counter[str] = Counter()
+        self.accepted: set[asyncio.Task[None]] = set()
         self.servers = AsyncExitStack()
 
     async def serve(self, name: str, handler: Handler) -> str:
         async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            task = asyncio.current_task()
+            assert task is not None
+            self.accepted.add(task)
             try:
                 while True:
                     head = (await reader.readuntil(b"\r\n\r\n")).decode()
@@ -42,7 +47,7 @@ class World:
             except (asyncio.IncompleteReadError, ConnectionError):
                 pass
             finally:
-                writer.close()
+                await hang_up(writer)
 
         path = self.folder / name
         server = await asyncio.start_unix_server(accept, path)
@@ -78,7 +83,7 @@ def run(platform: Platform, folder: Path, scenario: Callable[[World], Awaitable[
         async with world.servers:
             await scenario(world)
             router_of(platform).close()
-            await asyncio.sleep(0.01)
+            await asyncio.wait(world.accepted, timeout=5)
 
     asyncio.run(inside())
 
@@ -150,7 +155,7 @@ def test_a_model_that_is_busy_gets_fewer_requests(platform: Platform, tmp_path: 
             await reader.readuntil(b"\r\n\r\n")
             await hold.wait()
             writer.write(reply(b"late"))
-            writer.close()
+            await hang_up(writer)
 
         server = await asyncio.start_unix_server(slow, tmp_path / "slow")
         world.route(target("A", 1, slow=f"unix:{tmp_path}/slow"))
