@@ -9,6 +9,7 @@ import json
 import os
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -59,9 +60,11 @@ ANYTHING = st.recursive(
 )
 
 
+@cache
 def of_shape(shape: Shape, depth: int = 0) -> st.SearchStrategy[Any]:
     """Mostly what the model allows, now and then anything at all."""
-    return st.one_of(_allowed(shape, depth), _allowed(shape, depth), _allowed(shape, depth), ANYTHING)
+    allowed = st.deferred(lambda: _allowed(shape, depth))
+    return st.one_of(allowed, allowed, allowed, ANYTHING)
 
 
 def _allowed(shape: Shape, depth: int) -> st.SearchStrategy[Any]:
@@ -74,9 +77,9 @@ def _allowed(shape: Shape, depth: int) -> st.SearchStrategy[Any]:
             optional = {name: members[name] for name in list(members)[:8] if name not in required}
             return st.fixed_dictionaries(required, optional=optional)
         case "list":
-            return st.lists(st.deferred(lambda: of_shape(shape.member.shape, depth + 1)), max_size=2)
+            return st.lists(of_shape(shape.member.shape, depth + 1), max_size=2)
         case "map":
-            return st.dictionaries(NASTY, st.deferred(lambda: of_shape(shape.value.shape, depth + 1)), max_size=2)
+            return st.dictionaries(NASTY, of_shape(shape.value.shape, depth + 1), max_size=2)
         case "string":
             return st.sampled_from(shape.enum) | NASTY if shape.enum else NASTY | st.text(max_size=30)
         case "integer" | "long":

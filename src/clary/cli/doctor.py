@@ -34,7 +34,8 @@ class Check:
 def examine(settings: Settings) -> list[Check]:
     """Look at this machine and environment; starts nothing."""
     checks = [_python(), _disk(settings)]
-    checks += [Check(found.name, found.available, found.detail, found.remedy) for found in ProcessExecutor(settings.home).capabilities()]
+    able = ProcessExecutor(settings.home).capabilities()
+    checks += [Check(found.name, found.available, found.detail, found.remedy) for found in able]
     checks += [_modules(*module) for module in _MODULES]
     checks += [_program(*program) for program in _PROGRAMS]
     return checks

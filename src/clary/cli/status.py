@@ -25,7 +25,8 @@ def collect(settings: Settings) -> dict[str, Rows]:
         report["Running hosts"] = _hosts(settings)
         report |= _resources(platform, settings)
         platform.close()
-    report["Disk"] = [{"folder": name, "size": _size(settings.home / name)} for name in ("objects", "kv", "jobs", "log")]
+    folders = ("objects", "kv", "jobs", "log")
+    report["Disk"] = [{"folder": name, "size": _size(settings.home / name)} for name in folders]
     return report
 
 
