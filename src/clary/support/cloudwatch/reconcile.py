@@ -35,9 +35,9 @@ def watch_alarms(platform: Platform, key: str | None) -> None:
             notify(platform, current)
 
 
-@reconciler("cloudwatch", every_seconds=24 * 3600.0)
+@reconciler("cloudwatch", every_seconds=3600.0)
 def sweep(platform: Platform, key: str | None) -> None:
-    """Delete data of metrics and history of alarms that are past their time."""
+    """Make old data of metrics compact; delete those, and history of alarms, that are past their time."""
     platform.metrics.sweep()
     history = platform.records(AlarmHistoryItem)
     for entry in history.all(created_before=platform.clock.now() - _HISTORY_SECONDS):

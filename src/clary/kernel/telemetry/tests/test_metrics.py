@@ -3,7 +3,7 @@
 import pytest
 
 from clary.kernel.telemetry.metrics import RETENTION_SECONDS, Datum
-from clary.kernel.telemetry.statistics import StatisticSet
+from clary.kernel.telemetry.statistics import StatisticSet, statistic
 
 HERE = "111122223333", "eu-west-1"
 NOW = 1_750_000_020.0
@@ -85,6 +85,39 @@ def test_old_data_and_metrics_without_data_are_swept(metrics, clock, kv):
     assert [series.name for _, series in metrics.series(*HERE)] == ["both"]
     assert metrics.sweep() == 0
     assert len(list(kv.scan(b"p", b"q"))) == 1
+
+
+def test_old_data_take_one_entry_for_a_minute_and_say_the_same(metrics, clock, kv):
+    for number in range(300):
+        metrics.put(
+            *HERE,
+            "NS",
+            [
+                Datum("loss", value=float(number % 7), timestamp=MINUTE + number, resolution=1),
+                Datum("loss", summary=StatisticSet(2, number, 0, number), timestamp=MINUTE + number, unit="Seconds"),
+                Datum("loss", values=(1.0, 2.5), counts=(1.0, 3.0), timestamp=MINUTE + number, unit="Seconds"),
+            ],
+        )
+    before = buckets(metrics, split_units=True)
+    clock.advance(3 * 3600 + 220)
+    metrics.put(*HERE, "NS", [Datum("loss", value=1.0)])
+    assert metrics.sweep() > 500
+    after = buckets(metrics, split_units=True)
+    assert [(each.start, each.unit) for each in after] == [(each.start, each.unit) for each in before]
+    for name in ("SampleCount", "Sum", "Minimum", "Maximum", "p50", "p99"):
+        look = statistic(name)
+        assert [look(each.samples) for each in after] == pytest.approx([look(each.samples) for each in before])
+    minutes_compact = 3
+    assert len([key for key, _ in kv.scan(b"p", b"q") if _minute(key) < minutes_compact]) == minutes_compact * 3
+    assert metrics.sweep() == 0
+    clock.advance(600)
+    metrics.sweep()
+    assert len(list(kv.scan(b"p", b"q"))) == 5 * 3 + 1
+
+
+def _minute(key):
+    """How many minutes behind MINUTE the entry of a key is."""
+    return (int.from_bytes(key[9:17], "big") / 1000 - MINUTE) // 60
 
 
 def test_last_time_is_that_of_the_newest_datum(metrics):
