@@ -9,6 +9,7 @@ A wrong type is a SerializationException, as AWS's servers refuse it before they
 operation its own way, so only what is required is checked for it and the room decides the rest.
 """
 
+import re
 import sys
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -89,16 +90,27 @@ def _failure(operation: Operation, message: str) -> AwsError:
 
 
 def _refusal(operation: Operation, errors: list[tuple[Any, Path, str]]) -> AwsError:
-    if operation.service.name == "s3":
-        return _s3_refusal(operation, errors[0][1])
+    service, first = operation.service.name, errors[0]
+    if service == "s3":
+        return _s3_refusal(operation, first[1])
+    if service == "sqs" and first[0] is None and len(first[1]) == 1:
+        return AwsError("MissingParameter", f"The request must contain the parameter {first[1][0]}.", status=400)
+    if service == "ecr":
+        wanted = re.sub("^Member |(?<=expression) pattern:", "", first[2])
+        return _failure(
+            operation, f"Invalid parameter at '{_dotted(first[1])}' failed to satisfy constraint: '{wanted}'"
+        )
     count = len(errors)
     described = "; ".join(_describe(*error) for error in errors)
     return _failure(operation, f"{count} validation error{'s' if count > 1 else ''} detected: {described}")
 
 
 def _describe(value: Any, path: Path, constraint: str) -> str:
-    where = ".".join(name[:1].lower() + name[1:] for name in path)
-    return f"Value {_shown(value)} at '{where}' failed to satisfy constraint: {constraint}"
+    return f"Value {_shown(value)} at '{_dotted(path)}' failed to satisfy constraint: {constraint}"
+
+
+def _dotted(path: Path) -> str:
+    return ".".join(name[:1].lower() + name[1:] for name in path)
 
 
 def _shown(value: Any) -> str:

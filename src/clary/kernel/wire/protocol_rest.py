@@ -142,7 +142,9 @@ class _Rest:
             if writer is None:
                 writer = EventWriter(stream.shape, self._event_writer, self.event_content_type)
                 self._events[operation] = writer
-            return respond(operation, in_body, headers, writer, None)
+            response = respond(operation, in_body, headers, writer, None)
+            response.status = status
+            return response
         body, content_type = plan.write_body(in_body)
         return _finish(operation, status, headers, body, content_type)
 
