@@ -49,7 +49,10 @@ def _call(name: str, arguments: Sequence[Argument], setting: Setting) -> Value:
     function = FUNCTIONS.get(name)
     if function is None:
         raise ExpressionError(f"the function {name} is not supported by Clary")
-    return function(setting, arguments)
+    try:
+        return function(setting, arguments)
+    except OverflowError:
+        raise ExpressionError(f"{name} gives a number that is too large") from None
 
 
 def _power(left: float, right: float) -> float | None:

@@ -24,6 +24,9 @@ COMPARISONS: Mapping[str, Callable[[float, float], bool]] = {
     "LessThanOrEqualToThreshold": operator.le,
 }
 
+SHOWN_VALUES = 5
+"""How many of the values that decided, the newest, an explanation shows."""
+
 _WORDS = {
     "GreaterThanOrEqualToThreshold": "greater than or equal to",
     "GreaterThanThreshold": "greater than",
@@ -83,7 +86,7 @@ def reason(rule: Rule, verdict: Verdict, before: str) -> str:
         return f"Insufficient Data: {rule.periods} {were} unknown."
     gone = rule.periods - len(verdict.values)
     count = sum(rule.breaches(value) == (verdict.state == ALARM) for value in verdict.values)
-    shown = ", ".join(f"{value:g}" for value in verdict.values)
+    shown = ", ".join(f"{value:g}" for value in verdict.values[-SHOWN_VALUES:])
     was = "was" if count == 1 else "were"
     text = (
         f"Threshold Crossed: {count} out of the last {len(verdict.values)} datapoint{_s(len(verdict.values))} "

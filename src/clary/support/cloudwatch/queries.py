@@ -1,6 +1,7 @@
 """Metric data queries: metrics and expressions over each other, as GetMetricData and alarms take them. Pure but for
 the reading of metrics, which the caller gives."""
 
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -107,10 +108,10 @@ class _Run:
             raise _error_in(query["Id"], "it gives a single number; use TIME_SERIES to make it a time series")
         label = query.get("Label") or ""
         if isinstance(value, list):
-            return Result(query["Id"], label, value, is_array=True)
+            return Result(query["Id"], label, [_finite(series) for series in value], is_array=True)
         if "MetricStat" in query:
             label = value.label
-        return Result(query["Id"], label or query["Id"], [value], is_array=False)
+        return Result(query["Id"], label or query["Id"], [_finite(value)], is_array=False)
 
     def _value(self, id: str) -> Value:
         if id not in self._values:
@@ -180,6 +181,12 @@ def _check_metric(name: str, stat: Mapping[str, Any]) -> None:
         raise _invalid(
             f"The value {stat['Stat']} for parameter {name}.MetricStat.Stat is not valid: {error}."
         ) from None
+
+
+def _finite(series: Series) -> Series:
+    """A series without the points that grew beyond what a number can hold."""
+    kept = {moment: number for moment, number in series.points.items() if math.isfinite(number)}
+    return Series(series.label, series.period, kept)
 
 
 def _invalid(message: str) -> AwsError:

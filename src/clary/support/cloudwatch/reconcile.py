@@ -1,7 +1,5 @@
 """Evaluate alarms, carry out what they owe, and forget what is past its time."""
 
-from collections.abc import Sequence
-
 import orjson
 
 from clary.kernel.core.clock import iso
@@ -9,7 +7,7 @@ from clary.kernel.core.errors import AwsError
 from clary.kernel.rooms import Platform, reconciler
 from clary.kernel.store import Entry
 from clary.support.cloudwatch.alarm_settings import fewest_samples, period_of, queries_of, rule_of
-from clary.support.cloudwatch.evaluation import EXTRA_PERIODS, Rule, Verdict, evaluate, reason
+from clary.support.cloudwatch.evaluation import EXTRA_PERIODS, SHOWN_VALUES, Rule, Verdict, evaluate, reason
 from clary.support.cloudwatch.queries import Range, run_queries
 from clary.support.cloudwatch.reading import dimensions_of, metric_reader
 from clary.support.cloudwatch.records import Alarm, AlarmHistoryItem
@@ -93,14 +91,13 @@ def _too_few_samples(platform: Platform, entry: Entry[Alarm], span: Range) -> bo
 
 
 def _reason_data(rule: Rule, verdict: Verdict, period: int, now: float, stat: str) -> str:
-    recent: Sequence[float] = verdict.values
     return orjson.dumps(
         {
             "version": "1.0",
             "queryDate": iso(now),
             "statistic": stat,
             "period": period,
-            "recentDatapoints": recent,
+            "recentDatapoints": verdict.values[-SHOWN_VALUES:],
             "threshold": rule.threshold,
         }
     ).decode()

@@ -7,13 +7,16 @@ from datetime import UTC, datetime
 from clary.kernel.core.errors import AwsError
 
 _DAY = 24 * 3600
+_YEAR_10000 = 253_402_300_800
 _HIGH_RESOLUTION = {1, 5, 10, 20, 30}
 
 
 def epoch(moment: float | datetime) -> float:
-    """A timestamp of a request as epoch seconds; one without a zone is UTC."""
+    """A timestamp of a request as epoch seconds; one without a zone is UTC. Raises for what no calendar has."""
     if isinstance(moment, datetime):
         return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    if not 0 <= moment < _YEAR_10000:
+        raise AwsError("InvalidParameterValue", f"The timestamp {moment} is not between the years 1970 and 9999.")
     return float(moment)
 
 

@@ -124,6 +124,8 @@ def test_references_are_found_everywhere():
         "FILL(m1)",
         "FILL(gap, UP)",
         "SORT(METRICS(), m1, ASC)",
+        "CEIL(RUNNING_SUM(m1 * 0 + 1e308))",
+        "SUM(FILL(empty, 1e308))",
         "'text'",
         "1e999",
         "(" * 300 + "1" + ")" * 300,

@@ -133,6 +133,14 @@ def test_metric_data_of_metrics_and_expressions(call, put, clock):
     assert newest["Timestamps"][0] == clock.now() - 60
 
 
+@pytest.mark.parametrize("moment", [float("nan"), float("inf"), -1.0, 1e17, 1e300])
+def test_times_that_no_calendar_has_are_refused(call, clock, moment):
+    get = {"Namespace": "NS", "MetricName": "M", "Period": 60, "Statistics": ["Sum"]}
+    for span in ({"StartTime": moment, "EndTime": clock.now()}, {"StartTime": clock.now(), "EndTime": moment}):
+        refused("InvalidParameterValue", "timestamp", call, "GetMetricStatistics", **get, **span)
+        refused("InvalidParameterValue", "timestamp", call, "GetMetricData", MetricDataQueries=[stat()], **span)
+
+
 def test_metric_data_come_in_pages(call, put, clock):
     for ago in (180, 120, 60):
         put("M", float(ago), ago)
