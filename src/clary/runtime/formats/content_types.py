@@ -36,9 +36,3 @@ ALIASES = {
 def canonical(content_type: str) -> str | None:
     """The one name for a content type in any spelling, with or without parameters; None if unknown."""
     return ALIASES.get(content_type.partition(";")[0].strip().lower())
-
-
-def parameters(content_type: str) -> dict[str, str]:
-    """The parameters after the type: `text/csv;label_size=1` gives {"label_size": "1"}."""
-    pairs = (part.partition("=") for part in content_type.split(";")[1:])
-    return {name.strip().lower(): value.strip().strip('"') for name, separator, value in pairs if separator}

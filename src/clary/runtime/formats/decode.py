@@ -1,12 +1,7 @@
 """Bytes of a known content type to a Table, for training data and for requests alike."""
 
-from typing import TYPE_CHECKING
-
 from clary.runtime.formats import content_types
-from clary.runtime.formats.table import FormatError, Table
-
-if TYPE_CHECKING:
-    from clary.runtime.formats.table import Floats
+from clary.runtime.formats.table import Floats, FormatError, Table
 
 TABULAR = (content_types.CSV, content_types.LIBSVM, content_types.PARQUET, content_types.RECORDIO)
 
@@ -38,7 +33,7 @@ def decode_table(
     raise FormatError(f"{name}: {content_type} is not a tabular content type; use one of {', '.join(TABULAR)}")
 
 
-def _split(matrix: "Floats", name: str, labelled: bool, weighted: bool) -> Table:
+def _split(matrix: Floats, name: str, labelled: bool, weighted: bool) -> Table:
     if not labelled:
         return Table(matrix)
     leading = 2 if weighted else 1

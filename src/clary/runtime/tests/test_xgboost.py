@@ -350,3 +350,25 @@ def test_the_model_is_what_plain_xgboost_reads(job: Job, rows: Rows, tmp_path: P
     named.write_bytes(content)
     booster = xgboost.Booster(model_file=named)
     assert booster.num_boosted_rounds() == 12
+
+
+def test_a_host_that_fails_ends_the_others(make_job: Any, rows: Rows) -> None:
+    hosts = ["algo-1", "algo-2"]
+    environment = {
+        "CLARY_ALGORITHM": "xgboost",
+        "CLARY_HOST_ADDRESSES": json.dumps(dict.fromkeys(hosts, "127.0.0.1")),
+        "CLARY_RENDEZVOUS_PORT": str(free_port()),
+    }
+    jobs = []
+    for host in hosts:
+        job = make_job(host)
+        job.environment = environment
+        job.put("input/data/train/a.csv", csv(*rows) if host == "algo-1" else "1,2\n0,x\n")
+        job.configure(BASIC, {"train": {"ContentType": "text/csv"}}, {"current_host": host, "hosts": hosts})
+        jobs.append((job, job.start("train")))
+    for _, process in jobs:
+        with process:
+            process.communicate(timeout=60)
+        assert process.returncode == 1
+    assert "lost another host of this job" in jobs[0][0].failure
+    assert "a.csv, line 2, column 2: 'x' is not a number" in jobs[1][0].failure

@@ -34,11 +34,13 @@ def train(paths: MlPaths, job: JobDescription) -> None:
     chosen = plan(SCHEMA.parse(given), job.setting(TUNING_METRIC))
     xgboost.set_config(verbosity=chosen.booster["verbosity"])
     distributed.check(chosen, job)
-    shard = read_shard(paths, job, chosen.weighted_csv)
     try:
+        # Data is read inside, so that a host whose data is bad is missed by the others at once.
         with distributed.communicator(job):
-            _train(paths, job, chosen, shard)
+            _train(paths, job, chosen, read_shard(paths, job, chosen.weighted_csv))
     except xgboost.core.XGBoostError as error:
+        if len(job.hosts) > 1 and re.search(r"socket|EOF|collective", str(error), re.IGNORECASE):
+            raise CustomerError(f"lost another host of this job; its own log says why ({reason(error)})") from error
         raise CustomerError(f"Customer Error: XGBoost refused: {reason(error)}") from error
 
 
@@ -70,6 +72,6 @@ def save(booster: xgboost.Booster, directory: Path) -> None:
 
 
 def reason(error: Exception) -> str:
-    """The library's message without its source location and C++ stack."""
+    """The library's message on one line, without its source location and C++ stack."""
     text = str(error).split("\nStack trace", 1)[0]
-    return re.sub(r"^\[[\d:]+\] \S+:\d+: ", "", text).strip()
+    return " ".join(re.sub(r"^\[[\d:]+\] \S+:\d+: ", "", text.strip()).split())
