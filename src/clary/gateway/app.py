@@ -8,19 +8,20 @@ is wrong with a request is an AWS error, what is wrong with us is a 500 with a r
 
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from clary.gateway import control, cors
 from clary.gateway.access_log import AccessLog
-from clary.gateway.bodies import ClientGone, read_whole, receive_chunks, send_body
+from clary.gateway.bodies import ClientGone, discard_rest, read_whole, receive_chunks, send_body
 from clary.kernel.auth import payload, refusals, signatures
 from clary.kernel.auth.principals import Principal
 from clary.kernel.auth.signatures import Identity, Scope
 from clary.kernel.core.errors import AwsError
 from clary.kernel.core.ids import new_uuid
 from clary.kernel.objects.checksums import TRAILER_CHECKSUMS
+from clary.kernel.objects.intake import check_document
 from clary.kernel.rooms import Body, Context, Platform, Reply
 from clary.kernel.wire import Match, Request, Response, error_codec, route, routes_by_body
 
@@ -41,6 +42,7 @@ class Exchange:
     match: Match | None = None
     principal: Principal | None = None
     body_is_read: bool = False
+    body_has_ended: bool = False
 
 
 class Gateway:
@@ -60,6 +62,7 @@ class Gateway:
         exchange = Exchange(_request(scope), receive)
         try:
             response = await self._answer(exchange)
+            await self._settle_body(exchange, response)
             await send_body(send, receive, response, head=exchange.request.method == "HEAD")
         except ClientGone:
             response = Response(499, [])
@@ -83,6 +86,17 @@ class Gateway:
             response = _refusal(exchange, _internal(exchange.request_id))
         cors.decorate(self._platform, exchange.request, response)
         return response
+
+    async def _settle_body(self, exchange: Exchange, response: Response) -> None:
+        """Leave nothing of a body unread that the client would send where its next request is expected."""
+        headers = exchange.request.headers
+        has_body = headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
+        if exchange.body_has_ended or not has_body:
+            return
+        # Who waits for `100 Continue` has not sent a body yet, and asking for it would only make it come.
+        waits = headers.get("expect", "").lower() == "100-continue"
+        if waits or not await discard_rest(exchange.receive):
+            response.headers.append((b"connection", b"close"))
 
     async def _serve(self, exchange: Exchange) -> Response:
         request = exchange.request
@@ -126,22 +140,22 @@ class Gateway:
         request = exchange.request
         streamed = match.operation.streaming_input is not None
         limit = self._settings.max_body_bytes if streamed else self._settings.max_document_bytes
-        chunks = receive_chunks(request, exchange.receive, limit, self._settings.body_timeout_seconds)
-        decoded = payload.decoded(identity, request, chunks, checksums=TRAILER_CHECKSUMS)
+        decoded = payload.decoded(identity, request, self._chunks(exchange, limit), checksums=TRAILER_CHECKSUMS)
         if streamed:
             request.body = Body(decoded, payload.decoded_length(request))
         else:
             request.body = await read_whole(decoded)
+            check_document(request.headers, request.body)
 
     async def _read_document(self, exchange: Exchange) -> bytes:
         exchange.body_is_read = True
-        chunks = receive_chunks(
-            exchange.request,
-            exchange.receive,
-            self._settings.max_document_bytes,
-            self._settings.body_timeout_seconds,
-        )
-        return await read_whole(chunks)
+        return await read_whole(self._chunks(exchange, self._settings.max_document_bytes))
+
+    async def _chunks(self, exchange: Exchange, limit: int) -> AsyncIterator[bytes]:
+        silence = self._settings.body_timeout_seconds
+        async for chunk in receive_chunks(exchange.request, exchange.receive, limit, silence):
+            yield chunk
+        exchange.body_has_ended = True
 
     def _context(self, exchange: Exchange, match: Match, identity: Identity) -> Context:
         return Context(

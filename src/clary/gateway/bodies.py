@@ -13,6 +13,8 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 _FILE_CHUNK_BYTES = 1024 * 1024
+_DISCARDED_BYTES = 1024 * 1024
+_DISCARD_SECONDS = 2.0
 
 
 class ClientGone(Exception):
@@ -48,6 +50,23 @@ async def receive_chunks(
         more = message.get("more_body", False)
         if chunk:
             yield chunk
+
+
+async def discard_rest(receive: Receive) -> bool:
+    """Read what is left of a body nobody wants, if it is little and comes soon; say whether its end was seen."""
+    left = _DISCARDED_BYTES
+    try:
+        async with asyncio.timeout(_DISCARD_SECONDS):
+            while left > 0:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise ClientGone
+                if not message.get("more_body", False):
+                    return True
+                left -= len(message.get("body", b""))
+    except TimeoutError:
+        pass
+    return False
 
 
 async def read_whole(chunks: AsyncIterator[bytes]) -> bytes:

@@ -4,7 +4,7 @@ import asyncio
 import base64
 import binascii
 import hashlib
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from itertools import chain
@@ -74,6 +74,20 @@ class _Hashes:
             if claimed and claimed != computed[name]:
                 raise bad_digest(name, claimed, computed[name])
         return digest.hex(), computed
+
+
+def check_document(headers: Mapping[str, str], data: bytes) -> None:
+    """Raise unless a document sent to S3 is what the digests among its headers say."""
+    claimed = {
+        name: headers[header]
+        for name in checksums.ALGORITHMS
+        if (header := f"x-amz-checksum-{name.lower()}") in headers
+    }
+    md5 = headers.get("content-md5", "")
+    if claimed or md5:
+        hashes = _Hashes(Claim(checksums=claimed, md5=md5))
+        hashes.update([data])
+        hashes.finish(len(data))
 
 
 def take_bytes(data: bytes, claim: Claim) -> Taken:

@@ -50,8 +50,6 @@ def described(version: ObjectVersion) -> dict[str, Any]:
         output["VersionId"] = version.place
     if version.tags:
         output["TagCount"] = len(version.tags)
-    if "Expires" in output:
-        output["Expires"] = float(output["Expires"])
     return output
 
 
