@@ -149,10 +149,11 @@ def test_a_server_that_cannot_be_reached_is_passed_over(platform: Platform, tmp_
 def test_a_model_that_is_busy_gets_fewer_requests(platform: Platform, tmp_path: Path) -> None:
     async def scenario(world: World) -> None:
         a, b = [await world.serve(name, lambda *_: reply(b"ok")) for name in "ab"]
-        hold = asyncio.Event()
+        reached, hold = asyncio.Event(), asyncio.Event()
 
         async def slow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             await reader.readuntil(b"\r\n\r\n")
+            reached.set()
             await hold.wait()
             writer.write(reply(b"late"))
             await hang_up(writer)
@@ -160,8 +161,9 @@ def test_a_model_that_is_busy_gets_fewer_requests(platform: Platform, tmp_path: 
         server = await asyncio.start_unix_server(slow, tmp_path / "slow")
         world.route(target("A", 1, slow=f"unix:{tmp_path}/slow"))
         late = asyncio.create_task(world.ask())
-        await asyncio.sleep(2 * FRESH_SECONDS)
+        await reached.wait()
         world.route(target("A", 1, slow=f"unix:{tmp_path}/slow", a=a, b=b))
+        await asyncio.sleep(2 * FRESH_SECONDS)
         assert {(await world.ask())["Body"] for _ in range(30)} == {b"ok"}
         hold.set()
         assert (await late)["Body"] == b"late"
