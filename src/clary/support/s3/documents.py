@@ -6,8 +6,18 @@ from typing import Any
 from clary.kernel.core.errors import AwsError
 from clary.kernel.core.ids import new_uuid
 from clary.kernel.objects.events import TARGETS
-from clary.support.s3.requests import storage_class
+from clary.support.s3.requests import invalid_argument, storage_class
 
+# The names under which documents are kept.
+CORS = "cors"
+ENCRYPTION = "encryption"
+LIFECYCLE = "lifecycle"
+OWNERSHIP = "ownership"
+POLICY = "policy"
+PUBLIC_ACCESS = "public-access"
+TAGGING = "tagging"
+
+_OWNERSHIPS = frozenset({"BucketOwnerEnforced", "BucketOwnerPreferred", "ObjectWriter"})
 _METHODS = frozenset({"GET", "PUT", "POST", "DELETE", "HEAD"})
 _MOST_CORS_RULES = 100
 _MOST_LIFECYCLE_RULES = 1000
@@ -47,6 +57,13 @@ def malformed(why: str) -> AwsError:
 
 def _invalid(why: str) -> AwsError:
     return AwsError("InvalidArgument", why, status=400)
+
+
+def checked_ownership(name: str) -> str:
+    """Return a known object ownership."""
+    if name not in _OWNERSHIPS:
+        raise invalid_argument("ObjectOwnership", name, "Unknown object ownership")
+    return name
 
 
 def check_cors(document: Mapping[str, Any]) -> None:

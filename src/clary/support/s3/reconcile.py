@@ -13,7 +13,7 @@ from clary.kernel.objects.listing import ListedVersion
 from clary.kernel.objects.records import ALWAYS, Condition, ObjectVersion
 from clary.kernel.rooms import Platform, reconciler
 from clary.support.s3 import lifecycle
-from clary.support.s3.api.configuration import LIFECYCLE
+from clary.support.s3.documents import LIFECYCLE
 from clary.support.s3.lifecycle import Delete, Move
 
 # Work younger than this belongs to a process that is most likely still at it.

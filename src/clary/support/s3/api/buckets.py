@@ -5,7 +5,7 @@ from typing import Any
 from clary.kernel.core.errors import AwsError
 from clary.kernel.rooms import Context, operation
 from clary.support.s3 import answers, requests
-from clary.support.s3.api.configuration import OWNERSHIP, PUBLIC_ACCESS, TAGGING, checked_ownership
+from clary.support.s3.documents import OWNERSHIP, PUBLIC_ACCESS, TAGGING, checked_ownership
 
 _BUCKET = "arn:aws:s3:::{Bucket}"
 _MOST_BUCKET_TAGS = 50

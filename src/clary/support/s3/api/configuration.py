@@ -7,16 +7,9 @@ from clary.kernel.core.errors import AwsError
 from clary.kernel.objects.events import NOTIFICATION
 from clary.kernel.rooms import Context, operation
 from clary.support.s3 import answers, documents, requests
+from clary.support.s3.documents import CORS, ENCRYPTION, LIFECYCLE, OWNERSHIP, POLICY, PUBLIC_ACCESS, TAGGING
 
 _BUCKET = "arn:aws:s3:::{Bucket}"
-
-CORS = "cors"
-ENCRYPTION = "encryption"
-LIFECYCLE = "lifecycle"
-OWNERSHIP = "ownership"
-POLICY = "policy"
-PUBLIC_ACCESS = "public-access"
-TAGGING = "tagging"
 
 _ABSENT = {
     CORS: ("NoSuchCORSConfiguration", "The CORS configuration does not exist"),
@@ -33,16 +26,8 @@ _ABSENT = {
     ),
     TAGGING: ("NoSuchTagSet", "The TagSet does not exist"),
 }
-_OWNERSHIPS = frozenset({"BucketOwnerEnforced", "BucketOwnerPreferred", "ObjectWriter"})
 _LARGEST_POLICY = 20 * 1024
 _MOST_BUCKET_TAGS = 50
-
-
-def checked_ownership(name: str) -> str:
-    """Return a known object ownership."""
-    if name not in _OWNERSHIPS:
-        raise requests.invalid_argument("ObjectOwnership", name, "Unknown object ownership")
-    return name
 
 
 def _get(ctx: Context, bucket: str, expected_owner: str | None, name: str) -> Any:
@@ -243,7 +228,7 @@ def put_bucket_ownership_controls(
 ) -> None:
     """Keep the choice; every object is the bucket owner's either way."""
     for rule in OwnershipControls["Rules"]:
-        checked_ownership(rule["ObjectOwnership"])
+        documents.checked_ownership(rule["ObjectOwnership"])
     _put(ctx, Bucket, ExpectedBucketOwner, OWNERSHIP, OwnershipControls)
 
 

@@ -13,7 +13,7 @@ from clary.kernel.objects import Objects
 from clary.kernel.objects.records import Content
 from clary.kernel.rooms import Platform
 from clary.support.s3 import reconcile
-from clary.support.s3.api.configuration import LIFECYCLE
+from clary.support.s3.documents import LIFECYCLE
 
 DAY = 86_400.0
 MIDNIGHT = 1_750_032_000.0
