@@ -7,6 +7,7 @@ Value:   float32_tensor = 2, float64_tensor = 3, int32_tensor = 7, bytes = 9
 *Tensor: values = 1 (packed), keys = 2 (packed uint64, for sparse), shape = 3 (packed uint64)
 """
 
+import math
 import struct
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ HEADER = struct.Struct("<II")
 LENGTH_BITS = 29
 DTYPES: dict[int, np.dtype[Any]] = {2: np.dtype("<f4"), 3: np.dtype("<f8"), 7: np.dtype("<i4")}
 DEFAULT_KEY = "values"
+WIDEST = 2**31
 
 
 @dataclass(frozen=True)
@@ -198,10 +200,12 @@ def _sparse(tensors: list[Tensor], name: str) -> Any:
 
     width = 0
     for number, tensor in enumerate(tensors, start=1):
-        largest = int(tensor.keys.max()) + 1 if tensor.keys is not None and len(tensor.keys) else 0
-        if tensor.keys is None or largest >= 2**31:
-            raise FormatError(f"{name}, record {number}: is dense among sparse records, or has a key over 2^31")
-        width = max(width, largest, int(np.prod(tensor.shape)) if tensor.shape else 0)
+        if tensor.keys is None:
+            raise FormatError(f"{name}, record {number}: is dense among sparse records")
+        largest = int(tensor.keys.max()) + 1 if len(tensor.keys) else 0
+        width = max(width, largest, math.prod(tensor.shape) if tensor.shape else 0)
+        if width >= WIDEST:
+            raise FormatError(f"{name}, record {number}: has {width} features, more than {WIDEST}")
     indices = np.concatenate([tensor.keys for tensor in tensors if tensor.keys is not None]).astype(np.int32)
     values = np.concatenate([tensor.values for tensor in tensors]).astype(np.float32)
     starts = np.concatenate(([0], np.cumsum([len(tensor.values) for tensor in tensors])))

@@ -7,6 +7,8 @@ import numpy as np
 import pyarrow
 import pytest
 import scipy.sparse
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pyarrow import parquet
 
 from clary.runtime.formats import content_types
@@ -129,6 +131,10 @@ def test_recordio_joins_records_that_were_split() -> None:
     assert [bytes(record) for record in frames(stream + frame(b"next"))] == [whole, b"next"]
 
 
+def sparse_record(key: int = 0, shape: tuple[int, ...] = (1,)) -> bytes:
+    return frame(encode_record({"values": Tensor(np.float32([1]), np.array([key], dtype=np.uint64), shape)}, {}))
+
+
 @pytest.mark.parametrize(
     ("data", "message"),
     [
@@ -137,6 +143,8 @@ def test_recordio_joins_records_that_were_split() -> None:
         (frame(b"\xff\xff"), "an integer is cut off"),
         (encode_table(np.float32([[1, 2]])) + encode_table(np.float32([[1]])), "record 2: has 1 features"),
         (frame(encode_record({"a": Tensor(np.float32([1])), "b": Tensor(np.float32([1]))}, {})), "there are: a, b"),
+        (sparse_record(shape=(2**40, 2**40)), "record 1: has 1208925819614629174706176 features"),
+        (sparse_record(key=2**63), "features, more than"),
         (b"", "is empty"),
     ],
 )
@@ -150,3 +158,32 @@ def test_content_types_know_their_other_names() -> None:
     assert content_types.canonical("Text/CSV; charset=utf8") == content_types.CSV
     assert content_types.canonical("text/x-libsvm") == content_types.LIBSVM
     assert content_types.canonical("image/png") is None
+
+
+VALID = [
+    b"1,2.5,\n0,-3e2,7\n",
+    b"1:0.5 qid:1 0:2 3:4.5\n0:1 qid:2 1:1\n",
+    encode_table(np.float32([[1, 2], [3, 4]]), np.float32([1, 0])),
+    encode_table(scipy.sparse.csr_matrix(np.float32([[0, 2], [1, 0]])), np.float32([1, 0])),
+]
+
+
+@given(
+    st.sampled_from([content_types.CSV, content_types.LIBSVM, content_types.RECORDIO, content_types.PARQUET]),
+    st.sampled_from([*VALID, b""]),
+    st.binary(max_size=12),
+    st.integers(0, 80),
+    st.integers(0, 8),
+    st.booleans(),
+)
+@settings(max_examples=600, deadline=None)
+def test_hostile_bytes_are_refused_or_read_but_never_a_fault(
+    content_type: str, data: bytes, noise: bytes, at: int, cut: int, labelled: bool
+) -> None:
+    hostile = data[:at] + noise + data[at + cut :]
+    try:
+        table = decode_table(content_type, hostile, labelled=labelled)
+    except FormatError:
+        return
+    assert table.features.dtype == np.float32
+    assert table.labels is None or len(table.labels) == table.rows
