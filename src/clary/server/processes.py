@@ -26,6 +26,7 @@ from clary.server.protocol import BoundedProtocol
 
 _PR_SET_PDEATHSIG = 1
 _GRACEFUL_SECONDS = 5
+_FIRST_WARM = "python:xgboost,pandas"
 
 
 def run_gateway(settings: Settings, listener: socket.socket, endpoint: str) -> None:
@@ -67,9 +68,8 @@ def run_controller(settings: Settings) -> None:
     """Run the reconcilers of this home until SIGTERM. Waits for its turn when another controller is active."""
     with home.hold(settings.home, "controller"):
         platform = Platform(settings)
-        executor = ProcessExecutor(settings.home)
-        if settings.warm_interpreters:
-            executor.prepare()
+        executor = ProcessExecutor(settings.home, warm=settings.warm_interpreters)
+        executor.prepare(((settings.account, _FIRST_WARM),) if settings.warm_interpreters else ())
         platform.executor = executor
         alarm = Alarm(settings.home)
         reconcilers = [

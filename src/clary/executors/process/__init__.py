@@ -24,19 +24,20 @@ _PATIENCE_SECONDS = 2.0
 
 
 class ProcessExecutor:
-    """The executor of one home. `plain` does without bubblewrap even where it works."""
+    """The executor of one home. `plain` does without bubblewrap even where it works; `warm` keeps interpreters ready."""
 
-    def __init__(self, home: Path, *, plain: bool = False) -> None:
+    def __init__(self, home: Path, *, plain: bool = False, warm: bool = True) -> None:
         self._home = home.absolute()
         self._flags = ["--plain"] if plain else []
         self._plain = plain
+        self._warm = warm and not plain
         self._nursery: subprocess.Popen[bytes] | None = None
 
     def start(self, spec: HostSpec) -> None:
         folder = HostFolder(self._home, spec.job, spec.host)
         if not folder.create(spec) and folder.saved() is not None:
             return
-        key = None if self._plain else suitable(spec)
+        key = suitable(spec) if self._warm else None
         if not self._ask({"job": spec.job, "host": spec.host} | _key_members(key)):
             self._start_slowly(spec.job, spec.host)
 
