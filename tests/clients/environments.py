@@ -39,12 +39,14 @@ class Environment:
     folder: Path
     clary_home: Path
 
-    def run(self, program: str, *arguments: str, timeout: float = 300) -> Any:
-        """Run one of `programs/` and return what its last line says."""
+    def run(self, program: str, *arguments: str, timeout: float = 300) -> dict[str, Any]:
+        """Run one of `programs/`; return what its last line says, and under "printed" all that came before it."""
         output = self.command(
             [str(self.folder / "bin" / "python"), str(HERE / "programs" / program), *arguments], timeout
         )
-        return json.loads(output.splitlines()[-1])
+        *before, last = output.splitlines()
+        # The SDK's progress marks may stand before the result on its line.
+        return {**json.loads(last[last.index("{") :]), "printed": "\n".join(before)}
 
     def command(self, command: Sequence[str], timeout: float = 300, *, directory: Path | None = None) -> str:
         """Run a command after `eval "$(clary env)"`; return its standard output, fail with all it printed."""

@@ -21,6 +21,7 @@ def test_arrow_transfer_manager_and_duckdb(
 
 def test_s3fs(environment: Callable[[str], Environment], unique: Callable[[str], str]) -> None:
     assert environment("s3fs").run("s3fs_files.py", unique("s3fs")) == {
+        "printed": "",
         "found": ["a/b.txt", "c.txt", "large.bin"],
         "read": "hello",
         "range": "el",
@@ -33,6 +34,7 @@ def test_s3fs(environment: Callable[[str], Environment], unique: Callable[[str],
 def test_awswrangler(environment: Callable[[str], Environment], unique: Callable[[str], str]) -> None:
     result = environment("awswrangler").run("wrangler.py", unique("wrangler"))
     assert result == {
+        "printed": "",
         "rows": 3,
         "sum": 6,
         "csv_rows": 3,

@@ -26,6 +26,7 @@ def test_built_in_xgboost_trains_deploys_and_answers(environment: Environments, 
     result = environment(f"sagemaker-{version}").run(f"{version}_xgboost.py", str(flights))
     assert result["rows"] == 500
     assert result["error"] < 0.25 * result["baseline"]
+    assert "train-rmse" in result["printed"], "the job's log belongs on the user's screen"
 
 
 def test_v2_script_mode(environment: Environments, flights: Path) -> None:
@@ -33,6 +34,7 @@ def test_v2_script_mode(environment: Environments, flights: Path) -> None:
     assert result["rows"] == 200
     assert result["error"] < 0.25 * result["baseline"]
     assert result["r2"] > 0.9
+    assert "train-r2" in result["printed"]
 
 
 def test_v3_script_mode(environment: Environments, flights: Path) -> None:

@@ -45,7 +45,6 @@ print(
             "error": sum(abs(p - y) for p, y in zip(predicted, labels, strict=True)) / len(labels),
             "baseline": sum(abs(mean - y) for y in labels) / len(labels),
             "metrics": [metric["MetricName"] for metric in metrics],
-            "endpoints": session.sagemaker_client.list_endpoints()["Endpoints"].__len__(),
         }
     )
 )
