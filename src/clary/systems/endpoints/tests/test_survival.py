@@ -14,6 +14,8 @@ from clary.kernel.jobs.folder import HostFolder, hosts
 from clary.systems.endpoints.tests.conftest import Serving, eventually, script_model
 from clary.testing import start_server, stop_server
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def own(tmp_path: Path, unique: Callable[[str], str]) -> Iterator[Serving]:
