@@ -24,7 +24,7 @@ _PATIENCE_SECONDS = 2.0
 
 
 class ProcessExecutor:
-    """The executor of one home. `plain` does without bubblewrap even where it works; `warm` keeps interpreters ready."""
+    """The executor of one home. `plain` does without bubblewrap where it works; `warm` keeps interpreters ready."""
 
     def __init__(self, home: Path, *, plain: bool = False, warm: bool = True) -> None:
         self._home = home.absolute()

@@ -14,8 +14,11 @@ _DOMAIN = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}")
 __all__ = ["KeyValue", "KeyValueError", "Snapshot", "Transaction", "after_prefix", "open_kv"]
 
 
-def open_kv(home: Path, domain: str) -> KeyValue:
-    """Open a domain of a home, created when new. Raises ValueError when no folder could have its name."""
+def open_kv(home: Path, domain: str, *, durable: bool = True) -> KeyValue:
+    """Open a domain of a home, created when new. Raises ValueError when no folder could have its name.
+
+    Without `durable`, what was written survives the end of any process but not a power cut; for throw-away servers.
+    """
     if not _DOMAIN.fullmatch(domain):
         raise ValueError(f"{domain!r} cannot name a key-value domain: use letters, digits, '.', '_' and '-'")
-    return open_lmdb(home / "kv" / domain)
+    return open_lmdb(home / "kv" / domain, durable=durable)

@@ -44,10 +44,11 @@ class LmdbDomain:
     _depth: int
     _writer: GroupCommit[Change]
 
-    def __init__(self, directory: Path, *, map_bytes: int = INITIAL_MAP_BYTES) -> None:
+    def __init__(self, directory: Path, *, map_bytes: int = INITIAL_MAP_BYTES, durable: bool = True) -> None:
         self.users = 0
         self._directory = directory
         self._map_bytes = map_bytes
+        self._durable = durable
         self._closed = False
         self._commits = 0
         self._reset()
@@ -126,7 +127,13 @@ class LmdbDomain:
                 try:
                     # An existing map larger than asked for keeps its size.
                     env = lmdb.open(
-                        str(self._directory), map_size=self._map_bytes, max_dbs=2, max_readers=_MOST_READERS, mode=0o600
+                        str(self._directory),
+                        map_size=self._map_bytes,
+                        max_dbs=2,
+                        max_readers=_MOST_READERS,
+                        mode=0o600,
+                        sync=self._durable,
+                        metasync=self._durable,
                     )
                     env.reader_check()
                     self._keys = env.open_db(b"keys")
@@ -238,13 +245,13 @@ _shared: dict[Path, LmdbDomain] = {}
 _shared_lock = threading.Lock()
 
 
-def open_lmdb(directory: Path, *, map_bytes: int = INITIAL_MAP_BYTES) -> LmdbDomain:
+def open_lmdb(directory: Path, *, map_bytes: int = INITIAL_MAP_BYTES, durable: bool = True) -> LmdbDomain:
     """Open the domain in `directory`, created when new. It stays open until closed as often as it was opened."""
     path = directory.absolute()
     with _shared_lock:
         domain = _shared.get(path)
         if domain is None:
-            domain = _shared[path] = LmdbDomain(path, map_bytes=map_bytes)
+            domain = _shared[path] = LmdbDomain(path, map_bytes=map_bytes, durable=durable)
         domain.users += 1
         return domain
 

@@ -43,7 +43,7 @@ class Platform:
 
     @cached_property
     def store(self) -> Store:
-        return open_sqlite(self.settings.home / "records.db")
+        return open_sqlite(self.settings.home / "records.db", durable=not self.settings.ephemeral)
 
     @cached_property
     def objects(self) -> "Objects":
@@ -75,7 +75,7 @@ class Platform:
         """The ordered key-value space of a domain; one environment each, so that domains do not wait for another."""
         with self._kvs_lock:
             if domain not in self._kvs:
-                self._kvs[domain] = open_kv(self.settings.home, domain)
+                self._kvs[domain] = open_kv(self.settings.home, domain, durable=not self.settings.ephemeral)
             return self._kvs[domain]
 
     def records(self, cls: type[T]) -> Table[T]:

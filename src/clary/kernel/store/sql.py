@@ -109,9 +109,13 @@ class SqlStore:
         self._engine.dispose()
 
 
-def open_sqlite(path: Path) -> SqlStore:
-    """Open, and create where it is missing, the embedded store in the file `path`."""
+def open_sqlite(path: Path, *, durable: bool = True) -> SqlStore:
+    """Open, and create where it is missing, the embedded store in the file `path`.
+
+    Without `durable`, what was written survives the end of any process but not a power cut; for throw-away servers.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
+    synchronous = "FULL" if durable else "OFF"
     engine = sa.create_engine(
         f"sqlite+pysqlite:///{path}", connect_args={"check_same_thread": False, "timeout": _BUSY_TIMEOUT_MS / 1000}
     )
@@ -119,7 +123,7 @@ def open_sqlite(path: Path) -> SqlStore:
     @sa.event.listens_for(engine, "connect")
     def configure(connection: Any, _: Any) -> None:
         connection.isolation_level = None  # the driver must not begin transactions of its own
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", f"busy_timeout={_BUSY_TIMEOUT_MS}"):
+        for pragma in ("journal_mode=WAL", f"synchronous={synchronous}", f"busy_timeout={_BUSY_TIMEOUT_MS}"):
             connection.execute(f"PRAGMA {pragma}")
 
     @sa.event.listens_for(engine, "begin")
