@@ -47,6 +47,7 @@ def _put(ctx: Context, bucket: str, expected_owner: str | None, name: str, docum
 
 @operation("s3", "GetBucketCors", resource=_BUCKET)
 def get_bucket_cors(ctx: Context, Bucket: str, ExpectedBucketOwner: str | None = None) -> Any:
+    """Tell the CORS rules."""
     return _get(ctx, Bucket, ExpectedBucketOwner, CORS)
 
 
@@ -66,6 +67,7 @@ def put_bucket_cors(
 
 @operation("s3", "DeleteBucketCors", resource=_BUCKET)
 def delete_bucket_cors(ctx: Context, Bucket: str, ExpectedBucketOwner: str | None = None) -> None:
+    """Remove the CORS rules: browsers of other origins are kept out."""
     _put(ctx, Bucket, ExpectedBucketOwner, CORS, None)
 
 
@@ -73,6 +75,7 @@ def delete_bucket_cors(ctx: Context, Bucket: str, ExpectedBucketOwner: str | Non
 def get_bucket_lifecycle_configuration(
     ctx: Context, Bucket: str, ExpectedBucketOwner: str | None = None
 ) -> dict[str, Any]:
+    """Tell the lifecycle rules."""
     return dict(_get(ctx, Bucket, ExpectedBucketOwner, LIFECYCLE))
 
 
@@ -80,13 +83,13 @@ def get_bucket_lifecycle_configuration(
 def put_bucket_lifecycle_configuration(
     ctx: Context,
     Bucket: str,
-    LifecycleConfiguration: dict[str, Any],
+    LifecycleConfiguration: dict[str, Any] | None = None,
     ChecksumAlgorithm: str | None = None,
     TransitionDefaultMinimumObjectSize: str | None = None,
     ExpectedBucketOwner: str | None = None,
 ) -> dict[str, Any]:
     """Store the rules by which objects expire or change their storage class."""
-    rules = documents.checked_lifecycle(LifecycleConfiguration)
+    rules = documents.checked_lifecycle(LifecycleConfiguration or {})
     smallest = TransitionDefaultMinimumObjectSize or "all_storage_classes_128K"
     document = {"Rules": rules, "TransitionDefaultMinimumObjectSize": smallest}
     _put(ctx, Bucket, ExpectedBucketOwner, LIFECYCLE, document)
@@ -96,6 +99,7 @@ def put_bucket_lifecycle_configuration(
 
 @operation("s3", "DeleteBucketLifecycle", resource=_BUCKET)
 def delete_bucket_lifecycle(ctx: Context, Bucket: str, ExpectedBucketOwner: str | None = None) -> None:
+    """Remove the lifecycle rules: nothing expires."""
     _put(ctx, Bucket, ExpectedBucketOwner, LIFECYCLE, None)
 
 
@@ -103,6 +107,7 @@ def delete_bucket_lifecycle(ctx: Context, Bucket: str, ExpectedBucketOwner: str 
 def get_bucket_notification_configuration(
     ctx: Context, Bucket: str, ExpectedBucketOwner: str | None = None
 ) -> dict[str, Any]:
+    """Tell the notification rules."""
     requests.check_owner(ctx, ExpectedBucketOwner)
     return ctx.platform.objects.buckets.document(Bucket, NOTIFICATION, ctx.account) or {}
 
@@ -129,6 +134,7 @@ def put_bucket_notification_configuration(
 
 @operation("s3", "GetBucketTagging", resource=_BUCKET)
 def get_bucket_tagging(ctx: Context, Bucket: str, ExpectedBucketOwner: str | None = None) -> Any:
+    """Tell the bucket's tags."""
     return _get(ctx, Bucket, ExpectedBucketOwner, TAGGING)
 
 
@@ -141,17 +147,20 @@ def put_bucket_tagging(
     ChecksumAlgorithm: str | None = None,
     ExpectedBucketOwner: str | None = None,
 ) -> None:
+    """Replace the bucket's tags."""
     tags = requests.checked_tags(Tagging["TagSet"], _MOST_BUCKET_TAGS)
     _put(ctx, Bucket, ExpectedBucketOwner, TAGGING, {"TagSet": answers.tag_set(tags)} if tags else None)
 
 
 @operation("s3", "DeleteBucketTagging", resource=_BUCKET)
 def delete_bucket_tagging(ctx: Context, Bucket: str, ExpectedBucketOwner: str | None = None) -> None:
+    """Remove the bucket's tags."""
     _put(ctx, Bucket, ExpectedBucketOwner, TAGGING, None)
 
 
 @operation("s3", "GetBucketPolicy", resource=_BUCKET)
 def get_bucket_policy(ctx: Context, Bucket: str, ExpectedBucketOwner: str | None = None) -> dict[str, str]:
+    """Tell the policy as it was put."""
     return {"Policy": _get(ctx, Bucket, ExpectedBucketOwner, POLICY)}
 
 
@@ -186,11 +195,13 @@ def put_bucket_policy(
 
 @operation("s3", "DeleteBucketPolicy", resource=_BUCKET)
 def delete_bucket_policy(ctx: Context, Bucket: str, ExpectedBucketOwner: str | None = None) -> None:
+    """Remove the policy."""
     _put(ctx, Bucket, ExpectedBucketOwner, POLICY, None)
 
 
 @operation("s3", "GetPublicAccessBlock", resource=_BUCKET)
 def get_public_access_block(ctx: Context, Bucket: str, ExpectedBucketOwner: str | None = None) -> dict[str, Any]:
+    """Tell the choice about public access."""
     return {"PublicAccessBlockConfiguration": _get(ctx, Bucket, ExpectedBucketOwner, PUBLIC_ACCESS)}
 
 
@@ -209,11 +220,13 @@ def put_public_access_block(
 
 @operation("s3", "DeletePublicAccessBlock", resource=_BUCKET)
 def delete_public_access_block(ctx: Context, Bucket: str, ExpectedBucketOwner: str | None = None) -> None:
+    """Forget the choice about public access; nothing is public either way."""
     _put(ctx, Bucket, ExpectedBucketOwner, PUBLIC_ACCESS, None)
 
 
 @operation("s3", "GetBucketOwnershipControls", resource=_BUCKET)
 def get_bucket_ownership_controls(ctx: Context, Bucket: str, ExpectedBucketOwner: str | None = None) -> dict[str, Any]:
+    """Tell the choice about ownership."""
     return {"OwnershipControls": _get(ctx, Bucket, ExpectedBucketOwner, OWNERSHIP)}
 
 
@@ -234,11 +247,13 @@ def put_bucket_ownership_controls(
 
 @operation("s3", "DeleteBucketOwnershipControls", resource=_BUCKET)
 def delete_bucket_ownership_controls(ctx: Context, Bucket: str, ExpectedBucketOwner: str | None = None) -> None:
+    """Forget the choice about ownership."""
     _put(ctx, Bucket, ExpectedBucketOwner, OWNERSHIP, None)
 
 
 @operation("s3", "GetBucketEncryption", resource=_BUCKET)
 def get_bucket_encryption(ctx: Context, Bucket: str, ExpectedBucketOwner: str | None = None) -> dict[str, Any]:
+    """Tell the choice about encryption."""
     return {"ServerSideEncryptionConfiguration": _get(ctx, Bucket, ExpectedBucketOwner, ENCRYPTION)}
 
 
@@ -260,4 +275,5 @@ def put_bucket_encryption(
 
 @operation("s3", "DeleteBucketEncryption", resource=_BUCKET)
 def delete_bucket_encryption(ctx: Context, Bucket: str, ExpectedBucketOwner: str | None = None) -> None:
+    """Forget the choice about encryption."""
     _put(ctx, Bucket, ExpectedBucketOwner, ENCRYPTION, None)

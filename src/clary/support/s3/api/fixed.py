@@ -39,6 +39,7 @@ def put_bucket_acl(
 
 @operation("s3", "GetBucketRequestPayment", resource=_BUCKET)
 def get_bucket_request_payment(ctx: Context, Bucket: str, ExpectedBucketOwner: str | None = None) -> dict[str, str]:
+    """Tell that the owner pays."""
     _check(ctx, Bucket, ExpectedBucketOwner)
     return {"Payer": "BucketOwner"}
 
@@ -52,6 +53,7 @@ def put_bucket_request_payment(
     ChecksumAlgorithm: str | None = None,
     ExpectedBucketOwner: str | None = None,
 ) -> None:
+    """Accept that the owner pays; refuse Requester Pays."""
     _check(ctx, Bucket, ExpectedBucketOwner)
     if RequestPaymentConfiguration["Payer"] != "BucketOwner":
         raise requests.not_implemented("Requester Pays", "nobody pays for requests here")
@@ -61,6 +63,7 @@ def put_bucket_request_payment(
 def get_bucket_accelerate_configuration(
     ctx: Context, Bucket: str, ExpectedBucketOwner: str | None = None, RequestPayer: str | None = None
 ) -> None:
+    """Tell that there is no acceleration."""
     _check(ctx, Bucket, ExpectedBucketOwner)
 
 
@@ -72,6 +75,7 @@ def put_bucket_accelerate_configuration(
     ChecksumAlgorithm: str | None = None,
     ExpectedBucketOwner: str | None = None,
 ) -> None:
+    """Accept that acceleration stays off; refuse it on."""
     _check(ctx, Bucket, ExpectedBucketOwner)
     if AccelerateConfiguration.get("Status") != "Suspended":
         raise requests.not_implemented("Transfer acceleration", "there are no edge locations")
@@ -79,6 +83,7 @@ def put_bucket_accelerate_configuration(
 
 @operation("s3", "GetBucketLogging", resource=_BUCKET)
 def get_bucket_logging(ctx: Context, Bucket: str, ExpectedBucketOwner: str | None = None) -> None:
+    """Tell that there is no access logging into buckets."""
     _check(ctx, Bucket, ExpectedBucketOwner)
 
 
@@ -91,6 +96,7 @@ def put_bucket_logging(
     ChecksumAlgorithm: str | None = None,
     ExpectedBucketOwner: str | None = None,
 ) -> None:
+    """Accept that access logging stays off; refuse it on."""
     _check(ctx, Bucket, ExpectedBucketOwner)
     if BucketLoggingStatus.get("LoggingEnabled"):
         raise requests.not_implemented("Server access logging into a bucket", "<home>/log/access.log has every request")
@@ -98,6 +104,7 @@ def put_bucket_logging(
 
 @operation("s3", "GetBucketWebsite", resource=_BUCKET)
 def get_bucket_website(ctx: Context, Bucket: str, ExpectedBucketOwner: str | None = None) -> None:
+    """Tell that the bucket is no website."""
     _check(ctx, Bucket, ExpectedBucketOwner)
     raise AwsError(
         "NoSuchWebsiteConfiguration",
@@ -109,34 +116,40 @@ def get_bucket_website(ctx: Context, Bucket: str, ExpectedBucketOwner: str | Non
 
 @operation("s3", "PutBucketWebsite", resource=_BUCKET)
 def put_bucket_website(ctx: Context, Bucket: str, ExpectedBucketOwner: str | None = None, **_: Any) -> None:
+    """Refuse static websites."""
     _check(ctx, Bucket, ExpectedBucketOwner)
     raise requests.not_implemented("Static website hosting", "every request has to be signed")
 
 
 @operation("s3", "DeleteBucketWebsite", resource=_BUCKET)
 def delete_bucket_website(ctx: Context, Bucket: str, ExpectedBucketOwner: str | None = None) -> None:
+    """Accept that the bucket is no website."""
     _check(ctx, Bucket, ExpectedBucketOwner)
 
 
 @operation("s3", "GetBucketReplication", resource=_BUCKET)
 def get_bucket_replication(ctx: Context, Bucket: str, ExpectedBucketOwner: str | None = None) -> None:
+    """Tell that there is no replication."""
     _check(ctx, Bucket, ExpectedBucketOwner)
     raise AwsError("ReplicationConfigurationNotFoundError", "The replication configuration was not found", status=404)
 
 
 @operation("s3", "PutBucketReplication", resource=_BUCKET)
 def put_bucket_replication(ctx: Context, Bucket: str, ExpectedBucketOwner: str | None = None, **_: Any) -> None:
+    """Refuse replication."""
     _check(ctx, Bucket, ExpectedBucketOwner)
     raise requests.not_implemented("Replication", "there is one copy, on this machine's disk")
 
 
 @operation("s3", "DeleteBucketReplication", resource=_BUCKET)
 def delete_bucket_replication(ctx: Context, Bucket: str, ExpectedBucketOwner: str | None = None) -> None:
+    """Accept that there is no replication."""
     _check(ctx, Bucket, ExpectedBucketOwner)
 
 
 @operation("s3", "GetObjectLockConfiguration", resource=_BUCKET)
 def get_object_lock_configuration(ctx: Context, Bucket: str, ExpectedBucketOwner: str | None = None) -> None:
+    """Tell that there is no Object Lock."""
     _check(ctx, Bucket, ExpectedBucketOwner)
     raise AwsError(
         "ObjectLockConfigurationNotFoundError",
@@ -148,5 +161,6 @@ def get_object_lock_configuration(ctx: Context, Bucket: str, ExpectedBucketOwner
 
 @operation("s3", "PutObjectLockConfiguration", resource=_BUCKET)
 def put_object_lock_configuration(ctx: Context, Bucket: str, ExpectedBucketOwner: str | None = None, **_: Any) -> None:
+    """Refuse Object Lock."""
     _check(ctx, Bucket, ExpectedBucketOwner)
     raise requests.not_implemented("Object Lock", "nothing here could keep an operator from deleting files")

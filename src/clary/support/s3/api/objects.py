@@ -145,7 +145,6 @@ def delete_objects(
     Bucket: str,
     Delete: dict[str, Any],
     ChecksumAlgorithm: str | None = None,
-    ContentMD5: str | None = None,
     ExpectedBucketOwner: str | None = None,
     RequestPayer: str | None = None,
 ) -> dict[str, Any]:
