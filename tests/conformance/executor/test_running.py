@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from clary.kernel.jobs.contract import Failure, Kind, MetricDefinition, Observation, Outcome, Phase
+from clary.kernel.jobs.contract import Channel, Failure, Kind, MetricDefinition, Observation, Outcome, Phase
 
 
 def test_success(world):
@@ -237,3 +237,19 @@ def test_capabilities_name_what_is_missing(world):
 
 def test_kinds():
     assert Kind("task") is Kind.TASK
+
+
+def test_command_line_of_sagemaker_sdk_3(world):
+    """Its channels bring shell scripts that it makes executable first."""
+    world.put(
+        "drivers/sm_train.sh", '#!/bin/bash\nset -e\necho "python: $(which python3)"\npython3 "$(dirname $0)/hi.py"\n'
+    )
+    world.put("drivers/hi.py", "print('hi from the driver')")
+    place = "/opt/ml/input/data/sm_drivers"
+    spec = world.start(
+        "",
+        argv=("/bin/bash", "-c", f"chmod +x {place}/sm_train.sh && {place}/sm_train.sh"),
+        channels=(Channel("sm_drivers", "s3://work/drivers/"),),
+    )
+    assert world.ended(spec).outcome is Outcome.COMPLETED
+    assert "hi from the driver" in world.lines(spec)

@@ -155,7 +155,6 @@ def arguments(
         for capability in _CAPABILITIES:
             options += ["--cap-add", capability]
     options += _system()
-    options += _platform(hidden)
     options += ["--proc", "/proc", "--dev", "/dev", "--dir", "/run", "--dir", "/var", "--symlink", "/tmp", "/var/tmp"]
     for gpu in gpus:
         options += ["--dev-bind-try", f"/dev/nvidia{gpu}", f"/dev/nvidia{gpu}"]
@@ -164,6 +163,7 @@ def arguments(
     for name in ("env", "home", "tmp", "ml"):
         options += ["--bind", str(box / name), ROOTS[name]]
     options += ["--bind", str(cache), ROOTS["cache"]]
+    options += _platform(hidden)  # last, for it may lie below /tmp
     for view in views or ():
         options += ["--ro-bind", str(box / "ml" / view), f"{ML_ROOT}/{view}"]
     return [*options, "--ro-bind", str(box / "etc" / "hosts"), "/etc/hosts"]

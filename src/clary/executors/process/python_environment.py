@@ -29,6 +29,7 @@ def package_folders() -> tuple[Path, ...]:
     if site.ENABLE_USER_SITE:
         found.append(Path(site.getusersitepackages()))
     found.append(Path(clary.__file__).parents[1])
+    found += [Path(entry).absolute() for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if entry]
     return tuple(dict.fromkeys(folder for folder in found if folder.is_dir()))
 
 

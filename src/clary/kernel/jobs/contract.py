@@ -329,13 +329,13 @@ class Executor(Protocol):
 
     Promises, tested by `tests/conformance/executor` on every executor:
     - a host started once runs exactly once and to its end, whatever happens to its starter;
-    - what `observe` returns was durable before it was observed, and only moves forward;
+    - what `observe` returns only moves forward and outlives every process; an end outlives a loss of power;
     - when the shim dies, the host's processes die with it, and `observe` says `Outcome.LOST`;
     - an output listed in `Observation.outputs` is whole.
     """
 
     def start(self, spec: HostSpec) -> None:
-        """Begin to run `spec`. Returns once it is durable that this host shall run, long before it does.
+        """Begin to run `spec`. Returns once this host shall run whatever process dies, long before it does.
 
         Idempotent by (job, host): starting what was started is a no-op, and repairs a start that a crash cut short.
         """

@@ -3,7 +3,7 @@
 <home>/jobs/<job>/<host>/
     spec.json    what to run; written whole before the folder appears, never changed
     lock         held by the shim for as long as it lives; holds its pid
-    state.json   the latest observation; replaced atomically, durable before it is seen
+    state.json   the latest observation; replaced atomically, the last one durable before it is seen
     stop         exists once somebody asked to stop
     control      a FIFO that wakes the shim to look for `stop`
     log.txt      what the process printed
@@ -20,9 +20,8 @@ import shutil
 import signal
 import stat
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from clary.kernel.core.ids import new_id
 from clary.kernel.events import socket_path
@@ -52,10 +51,10 @@ class HostFolder:
         self._lock_fd: int | None = None
 
     def create(self, spec: HostSpec) -> bool:
-        """Make the folder with its spec, durably; False when it is there already."""
+        """Make the folder with its spec; False when it is there already."""
         draft = self.path.parent / f".{self.host}.{new_id()}"
         draft.mkdir(parents=True)
-        _write_durably(draft / "spec.json", spec.to_json())
+        _write(draft / "spec.json", spec.to_json())
         os.mkfifo(draft / "control")
         try:
             draft.rename(self.path)
@@ -64,8 +63,6 @@ class HostFolder:
                 raise
             shutil.rmtree(draft)
             return False
-        _sync_folder(self.path.parent)
-        _sync_folder(self.path.parent.parent)
         return True
 
     def spec(self) -> HostSpec:
@@ -83,7 +80,9 @@ class HostFolder:
         return True
 
     def save(self, observation: Observation) -> None:
-        _write_durably(self._state, observation.to_json())
+        """Tell what is new. It outlives all our processes; an end outlives the machine's too, while what was known of a
+        host that ran is of no use after those."""
+        _write(self._state, observation.to_json(), durable=observation.ended)
 
     def saved(self) -> Observation | None:
         """What the shim wrote last, whether or not it still lives."""
@@ -91,6 +90,8 @@ class HostFolder:
             return Observation.from_json(self._state.read_text())
         except FileNotFoundError:
             return None
+        except ValueError:  # the machine stopped before it was on disk
+            return Observation(self.job, self.host, Phase.PENDING)
 
     def observe(self) -> Observation | None:
         """What the shim wrote last, or that it died before it was done."""
@@ -107,7 +108,7 @@ class HostFolder:
 
     def request_stop(self) -> None:
         with contextlib.suppress(FileNotFoundError):
-            _write_durably(self._stop, "")
+            _write(self._stop, "", durable=True)
             self.poke()
 
     def open_door(self) -> Path:
@@ -195,21 +196,26 @@ def hosts(home: Path) -> Iterator[tuple[str, str]]:
 
 
 def empty(folder: Path) -> None:
-    """Remove everything in `folder`, also what a job made unreadable."""
-
-    def make_writable(function: Callable[..., Any], path: str, _: Any) -> None:
-        with contextlib.suppress(OSError):
-            os.chmod(os.path.dirname(path), stat.S_IRWXU)
-            if not os.path.islink(path):
-                os.chmod(path, stat.S_IRWXU)
-            if function in {os.unlink, os.remove, os.rmdir}:
-                function(path)
-            else:
-                shutil.rmtree(path, ignore_errors=True)
-
+    """Remove everything in `folder`, also what a job made inaccessible."""
     with contextlib.suppress(FileNotFoundError):
         for child in folder.iterdir():
-            shutil.rmtree(child, onerror=make_writable)
+            try:
+                shutil.rmtree(child)
+            except OSError:
+                _open_up(child)
+                shutil.rmtree(child, ignore_errors=True)
+
+
+def _open_up(folder: Path) -> None:
+    """Let ourselves into every folder below; no link is followed."""
+    with contextlib.suppress(OSError):
+        folder.chmod(stat.S_IRWXU)
+    for parent, names, _ in os.walk(folder):
+        for name in names:
+            path = os.path.join(parent, name)
+            if not os.path.islink(path):
+                with contextlib.suppress(OSError):
+                    os.chmod(path, stat.S_IRWXU)
 
 
 def _try_lock(fd: int) -> bool:
@@ -225,20 +231,18 @@ def _lost(found: Observation) -> Observation:
     return Observation(**body)
 
 
-def _write_durably(path: Path, text: str) -> None:
-    """Replace the file so that a reader, or the machine after a crash, sees the old text or the new, whole."""
+def _write(path: Path, text: str, *, durable: bool = False) -> None:
+    """Replace the file, so that a reader sees the old text or the new, whole."""
     draft = path.with_name(f".{path.name}.{new_id()}")
     with open(draft, "w") as file:
         file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
+        if durable:
+            file.flush()
+            os.fsync(file.fileno())
     draft.rename(path)
-    _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
+    if durable:
+        fd = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
