@@ -27,7 +27,7 @@ class RequestBindings:
     def __init__(self, shape: Shape, malformed: Callable[[str], AwsError]) -> None:
         self._malformed = malformed
         self._labels: list[tuple[str, str, Callable[[str], Any]]] = []
-        self._headers: list[tuple[str, str, Callable[[str], Any]]] = []
+        self._headers: dict[str, tuple[str, Callable[[str], Any]]] = {}
         self._header_maps: list[tuple[str, str]] = []
         self._query: dict[str, tuple[str, Callable[[str], Any], bool]] = {}
         self._query_map: Member | None = None
@@ -35,7 +35,7 @@ class RequestBindings:
             if use.location == "uri":
                 self._labels.append((use.key, name, self._scalar(use)))
             elif use.location == "header":
-                self._headers.append((use.key.lower(), name, self._header(use)))
+                self._headers[use.key.lower()] = (name, self._header(use))
             elif use.location == "headers":
                 self._header_maps.append(((use.wire_name or "").lower(), name))
             elif use.location == "querystring":
@@ -54,9 +54,10 @@ class RequestBindings:
             if label in path_params:
                 found[name] = convert(path_params[label])
         headers = request.headers
-        for key, name, convert in self._headers:
-            text = headers.get(key)
-            if text is not None:
+        for key, text in headers.items():
+            bound = self._headers.get(key)
+            if bound is not None:
+                name, convert = bound
                 found[name] = convert(text)
         for prefix, name in self._header_maps:
             matching = {key[len(prefix) :]: _utf8(text) for key, text in headers.items() if key.startswith(prefix)}

@@ -4,7 +4,7 @@
     amz-cbor-1.1             protocol_cbor.py     the same with a CBOR body, as Kinesis's Java clients send
     smithy-rpc-v2-cbor       protocol_cbor.py     the path names the operation; the body is CBOR
     query                    protocol_query.py    a form names the operation; the answer is XML
-    rest-json, rest-xml      protocol_rest.py     method and URI name the operation; members are in URI, headers, body
+    rest-json, rest-xml      protocol_rest_*.py   method and URI name the operation; members are in URI, headers, body
 
 A codec is stateless but for what it compiled, so one of each serves every service and thread.
 """
@@ -40,21 +40,26 @@ class Codec(Protocol):
         """The error `code`, as the operation or its service models it; `status` None takes the model's, else 400."""
 
 
-@cache
 def codec(name: str) -> Codec:
     """The codec called `name` in the table above."""
+    return _codecs()[name]
+
+
+@cache
+def _codecs() -> dict[str, Codec]:
     from clary.kernel.wire.protocol_cbor import KinesisCbor, RpcCbor
     from clary.kernel.wire.protocol_json import AwsJson
     from clary.kernel.wire.protocol_query import Query
-    from clary.kernel.wire.protocol_rest import RestJson, RestXml
+    from clary.kernel.wire.protocol_rest_json import RestJson
+    from clary.kernel.wire.protocol_rest_xml import RestXml
 
-    made: dict[str, Codec] = {
-        "json-1.0": AwsJson("1.0"),
-        "json-1.1": AwsJson("1.1"),
-        "amz-cbor-1.1": KinesisCbor(),
-        "smithy-rpc-v2-cbor": RpcCbor(),
-        "query": Query(),
-        "rest-json": RestJson(),
-        "rest-xml": RestXml(),
-    }
-    return made[name]
+    every: tuple[Codec, ...] = (
+        AwsJson("1.0"),
+        AwsJson("1.1"),
+        KinesisCbor(),
+        RpcCbor(),
+        Query(),
+        RestJson(),
+        RestXml(),
+    )
+    return {each.name: each for each in every}

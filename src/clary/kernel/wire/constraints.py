@@ -16,6 +16,7 @@ from datetime import datetime
 from typing import Any
 
 from clary.kernel.core.errors import AwsError
+from clary.kernel.wire.compiled import Compiled
 from clary.kernel.wire.models import Member, Operation, Shape
 from clary.kernel.wire.patterns import Pattern, compile_pattern
 from clary.kernel.wire.tree import kind, malformed
@@ -48,15 +49,12 @@ class _TooMany(Exception):
     """Enough errors were found."""
 
 
-_checks: dict[Operation, Check | None] = {}
 _structures: dict[Shape, Check] = {}
 _s3_structures: dict[Shape, Check] = {}
 
 
 def check(operation: Operation, params: Mapping[str, Any]) -> None:
     """Raise AwsError unless `params` satisfy the model."""
-    if operation not in _checks:
-        _checks[operation] = _compile(operation)
     run = _checks[operation]
     if run is None:
         return
@@ -82,7 +80,10 @@ def _compile(operation: Operation) -> Check | None:
         return None
     if operation.service.name == "s3":
         return _required_only(operation.input)
-    return _structure(operation.input)
+    return _structures.get(operation.input) or _structure(operation.input)
+
+
+_checks: Compiled[Operation, Check | None] = Compiled(_compile)
 
 
 def _failure(operation: Operation, message: str) -> AwsError:

@@ -6,13 +6,14 @@ What the SDK adds for its own side (`sdk-extras`) is left out: a server sees the
 """
 
 import gzip
-import threading
 from collections.abc import Iterator, Mapping
 from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import orjson
+
+from clary.kernel.wire.compiled import Compiled
 
 if TYPE_CHECKING:
     from botocore.loaders import Loader
@@ -49,16 +50,18 @@ SERVICES = (
 """Every service Clary answers for, by botocore's name."""
 
 
-_building = threading.RLock()
-
-
-@cache
 def service(name: str) -> "Service":
-    """The service botocore calls `name`, at its newest API version. Raises KeyError outside SERVICES."""
+    """The service botocore calls `name`, at its newest API version: one object. Raises KeyError outside SERVICES."""
+    return _services[name]
+
+
+def _load_service(name: str) -> "Service":
     if name not in SERVICES:
         raise KeyError(name)
-    with _building:
-        return Service(name, load_model(name, "service-2"))
+    return Service(name, load_model(name, "service-2"))
+
+
+_services: Compiled[str, "Service"] = Compiled(_load_service)
 
 
 def load_model(name: str, kind: str) -> dict[str, Any]:

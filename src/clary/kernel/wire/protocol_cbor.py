@@ -9,10 +9,11 @@ from typing import Any
 
 import cbor2
 
+from clary.kernel.wire.compiled import Compiled
 from clary.kernel.wire.errors import resolve
 from clary.kernel.wire.eventstream import EventWriter, respond
 from clary.kernel.wire.messages import OutputError, Request, Response, document
-from clary.kernel.wire.models import Member, Operation
+from clary.kernel.wire.models import Member, Operation, Shape
 from clary.kernel.wire.protocol_json import guarded, query_error_header
 from clary.kernel.wire.scalars import as_bytes, epoch, in_range
 from clary.kernel.wire.tree import Convert, Tree, kind, malformed
@@ -107,34 +108,24 @@ class _Cbor:
 
     def __init__(self, tree: Tree) -> None:
         self._tree = tree
-        self._parsers: dict[Operation, Convert] = {}
-        self._writers: dict[Operation, Convert] = {}
-        self._events: dict[Operation, EventWriter] = {}
+        self._events: Compiled[Shape, EventWriter] = Compiled(
+            lambda stream: EventWriter(stream, self._structure_writer, "application/cbor")
+        )
 
     def parse(self, operation: Operation, request: Request, path_params: Mapping[str, str]) -> dict[str, Any]:
-        read = self._parsers.get(operation)
-        if read is None:
-            members = operation.input.members if operation.input else {}
-            read = self._parsers[operation] = self._tree.fields_reader("The request body", members)
         value = loads(document(request)) if request.body else {}
-        found: dict[str, Any] = guarded(read, value)
+        found: dict[str, Any] = guarded(self._tree.inputs[operation], value)
         return found
 
     def serialize(self, operation: Operation, output: Mapping[str, Any] | None, request_id: str) -> Response:
-        write = self._writers.get(operation)
-        if write is None:
-            members = operation.output.members if operation.output else {}
-            write = self._writers[operation] = self._tree.fields_writer(operation.name, members)
+        write = self._tree.outputs[operation]
         values = output or {}
         stream = operation.event_stream
         if stream is None:
             return self._response(200, dumps(write(values)), request_id)
         initial = dumps(write({name: value for name, value in values.items() if name != stream.name}))
-        writer = self._events.get(operation)
-        if writer is None:
-            writer = self._events[operation] = EventWriter(stream.shape, self._structure_writer, "application/cbor")
         headers = [(b"x-amzn-requestid", request_id.encode())]
-        return respond(operation, values, headers, writer, (initial, "application/cbor"))
+        return respond(operation, values, headers, self._events[stream.shape], (initial, "application/cbor"))
 
     def _structure_writer(self, use: Member) -> Callable[[Any], bytes]:
         write = self._tree.writer(use)
@@ -152,7 +143,7 @@ class _Cbor:
         error = resolve(operation, code, status, members)
         body: dict[str, Any] = {"__type": error.name, error.message_key: message}
         if error.shape is not None:
-            body.update(self._tree.fields_writer(error.name, error.shape.shape.members)(error.members))
+            body.update(self._tree.structures[error.shape.shape](error.members))
         response = self._response(error.status, dumps(body), request_id)
         if operation is not None and operation.service.query_compatible:
             response.headers.append(query_error_header(error.code, error.sender_fault))

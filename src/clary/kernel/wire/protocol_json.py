@@ -6,10 +6,11 @@ from typing import Any
 
 import orjson
 
+from clary.kernel.wire.compiled import Compiled
 from clary.kernel.wire.errors import resolve
 from clary.kernel.wire.eventstream import EventWriter, respond
 from clary.kernel.wire.messages import OutputError, Request, Response, document
-from clary.kernel.wire.models import Member, Operation
+from clary.kernel.wire.models import Member, Operation, Shape
 from clary.kernel.wire.scalars import (
     TIMESTAMP_WRITERS,
     base64_text,
@@ -102,6 +103,11 @@ def structure_writer(use: Member) -> Callable[[Any], bytes]:
     return lambda value: dumps(value if write is None else write(value))
 
 
+JSON_EVENTS: Compiled[Shape, EventWriter] = Compiled(
+    lambda stream: EventWriter(stream, structure_writer, "application/json")
+)
+
+
 def guarded(read: Convert, value: Any) -> Any:
     """`read(value)`; a recursive shape nested beyond the interpreter's stack is the client's fault, not ours."""
     try:
@@ -116,35 +122,22 @@ class AwsJson:
     def __init__(self, version: str) -> None:
         self.name = f"json-{version}"
         self._content_type = f"application/x-amz-json-{version}".encode()
-        self._parsers: dict[Operation, Convert] = {}
-        self._writers: dict[Operation, Convert] = {}
-        self._events: dict[Operation, EventWriter] = {}
 
     def parse(self, operation: Operation, request: Request, path_params: Mapping[str, str]) -> dict[str, Any]:
-        read = self._parsers.get(operation)
-        if read is None:
-            members = operation.input.members if operation.input else {}
-            read = self._parsers[operation] = JSON_TREE.fields_reader("The request body", members)
         # Clients of operations without input send nothing as often as {}
         value = loads(document(request)) if request.body else {}
-        found: dict[str, Any] = guarded(read, value)
+        found: dict[str, Any] = guarded(JSON_TREE.inputs[operation], value)
         return found
 
     def serialize(self, operation: Operation, output: Mapping[str, Any] | None, request_id: str) -> Response:
-        write = self._writers.get(operation)
-        if write is None:
-            members = operation.output.members if operation.output else {}
-            write = self._writers[operation] = JSON_TREE.fields_writer(operation.name, members)
+        write = JSON_TREE.outputs[operation]
         values = output or {}
         stream = operation.event_stream
         if stream is None:
             return self._response(200, dumps(write(values)), request_id)
         initial = dumps(write({name: value for name, value in values.items() if name != stream.name}))
-        writer = self._events.get(operation)
-        if writer is None:
-            writer = self._events[operation] = EventWriter(stream.shape, structure_writer, "application/json")
         headers = [(b"x-amzn-requestid", request_id.encode())]
-        return respond(operation, values, headers, writer, (initial, "application/json"))
+        return respond(operation, values, headers, JSON_EVENTS[stream.shape], (initial, "application/json"))
 
     def serialize_error(
         self,
@@ -158,7 +151,7 @@ class AwsJson:
         error = resolve(operation, code, status, members)
         body: dict[str, Any] = {"__type": error.name, error.message_key: message}
         if error.shape is not None:
-            body.update(JSON_TREE.fields_writer(error.name, error.shape.shape.members)(error.members))
+            body.update(JSON_TREE.structures[error.shape.shape](error.members))
         response = self._response(error.status, dumps(body), request_id)
         if operation is not None and operation.service.query_compatible:
             response.headers.append(query_error_header(error.code, error.sender_fault))

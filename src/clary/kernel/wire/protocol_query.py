@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from clary.kernel.core.errors import AwsError
+from clary.kernel.wire.compiled import Compiled
 from clary.kernel.wire.errors import resolve
 from clary.kernel.wire.messages import Request, Response, document
 from clary.kernel.wire.models import Member, Operation, Shape
@@ -71,14 +72,17 @@ class Query:
     def __init__(self) -> None:
         self._structures: dict[Shape, Read] = {}
         self._xml = XmlWriter()
-        self._writers: dict[Operation, Write] = {}
+        self._inputs: Compiled[Shape, Read] = Compiled(self._structure)
+        self._outputs: Compiled[Shape, Write] = Compiled(
+            lambda shape: self._xml.members_writer(shape.name, shape.members)
+        )
 
     def parse(self, operation: Operation, request: Request, path_params: Mapping[str, str]) -> dict[str, Any]:
         if operation.input is None:
             return {}
         tree = _grow(form_of(request))
         try:
-            found: dict[str, Any] = self._structure(operation.input)(tree)
+            found: dict[str, Any] = self._inputs[operation.input](tree)
         except RecursionError:
             raise malformed("A parameter's name is nested too deeply.") from None
         return found
@@ -141,15 +145,11 @@ class Query:
         return read
 
     def serialize(self, operation: Operation, output: Mapping[str, Any] | None, request_id: str) -> Response:
-        write = self._writers.get(operation)
-        if write is None:
-            members = operation.output.members if operation.output else {}
-            write = self._writers[operation] = self._xml.members_writer(operation.name, members)
         parts = [f'<{operation.name}Response xmlns="{operation.service.xml_namespace}">']
         if operation.output is not None:
             wrapper = operation.result_wrapper or f"{operation.name}Result"
             parts.append(f"<{wrapper}>")
-            write(output or {}, parts.append)
+            self._outputs[operation.output](output or {}, parts.append)
             parts.append(f"</{wrapper}>")
         parts.append(f"<ResponseMetadata><RequestId>{escape(request_id)}</RequestId></ResponseMetadata>")
         parts.append(f"</{operation.name}Response>")
@@ -170,7 +170,7 @@ class Query:
         parts = [f"<ErrorResponse{namespace}><Error><Type>{fault}</Type><Code>{escape(error.code)}</Code>"]
         parts.append(f"<Message>{escape(message)}</Message>")
         if error.shape is not None:
-            self._xml.members_writer(error.name, error.shape.shape.members)(error.members, parts.append)
+            self._outputs[error.shape.shape](error.members, parts.append)
         parts.append(f"</Error><RequestId>{escape(request_id)}</RequestId></ErrorResponse>")
         return _response(error.status, "".join(parts), request_id)
 

@@ -104,8 +104,13 @@ def _has_literals(route: _Route, query: dict[str, str]) -> bool:
 
 def _rank(route: _Route, query: dict[str, str], request: Request) -> tuple[int, ...]:
     """How well a route whose path and literals match fits the rest of the request; larger is better."""
-    missing = sum(1 for key in route.required_query if key not in query)
-    missing += sum(1 for key in route.required_headers if key not in request.headers)
+    missing = 0
+    for key in route.required_query:
+        if key not in query:
+            missing += 1
+    for key in route.required_headers:
+        if key not in request.headers:
+            missing += 1
     required = len(route.required_query) + len(route.required_headers)
     named = query.get("x-id") == route.operation.name  # SDKs of Smithy's name the operation so
     deprecated = bool(route.operation.traits.get("deprecated"))

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from clary.kernel.core.errors import AwsError
 from clary.kernel.wire.codecs import Codec, codec
+from clary.kernel.wire.compiled import Compiled
 from clary.kernel.wire.messages import Request
 from clary.kernel.wire.models import Operation, service
 from clary.kernel.wire.protocol_query import form_of
@@ -87,7 +88,6 @@ class Match:
 
 
 _target_matches: dict[tuple[str | None, str, str], Match] = {}
-_rest_routes: dict[tuple[str, ...], RestRoutes] = {}
 
 
 def route(request: Request, signing_name: str | None, endpoint_hosts: tuple[str, ...] = ()) -> Match:
@@ -203,7 +203,7 @@ def _is_form(request: Request) -> bool:
 
 
 def _rest(request: Request, services: tuple[str, ...]) -> Match:
-    found = _routes(services).find(request, request.path)
+    found = _rest_routes[services].find(request, request.path)
     if found is None:
         raise AwsError(
             "UnknownOperationException", f"No operation answers {request.method} {request.path[:128]}.", status=404
@@ -215,21 +215,19 @@ def _rest(request: Request, services: tuple[str, ...]) -> Match:
 def _s3(request: Request, endpoint_hosts: tuple[str, ...]) -> Match:
     bucket = virtual_bucket(request.headers.get("host", ""), endpoint_hosts)
     path = f"/{bucket}{request.path}" if bucket else request.path
-    found = _routes(("s3",)).find(request, path)
+    found = _rest_routes["s3",].find(request, path)
     if found is None:
         raise AwsError("MethodNotAllowed", "The specified method is not allowed against this resource.", status=405)
     operation, labels = found
     return Match(operation, codec("rest-xml"), labels)
 
 
-def _routes(services: tuple[str, ...]) -> RestRoutes:
-    found = _rest_routes.get(services)
-    if found is None:
-        rest = [service(name) for name in services if name in REST_SERVICES]
-        found = _rest_routes[services] = RestRoutes(
-            [operation for each in rest for operation in each.operations.values()]
-        )
-    return found
+def _compile_routes(services: tuple[str, ...]) -> RestRoutes:
+    rest = [service(name) for name in services if name in REST_SERVICES]
+    return RestRoutes([operation for each in rest for operation in each.operations.values()])
+
+
+_rest_routes: Compiled[tuple[str, ...], RestRoutes] = Compiled(_compile_routes)
 
 
 def _unknown(what: str) -> AwsError:

@@ -10,8 +10,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from clary.kernel.core.errors import AwsError
+from clary.kernel.wire.compiled import Compiled
 from clary.kernel.wire.messages import OutputError
-from clary.kernel.wire.models import Member, Shape
+from clary.kernel.wire.models import Member, Operation, Shape
 
 Convert = Callable[[Any], Any]
 _KINDS = {dict: "an object", list: "a list", str: "a string", bool: "a boolean", bytes: "bytes", int: "a number"}
@@ -43,6 +44,16 @@ class Tree:
         self._wire_key = wire_key
         self._readers: dict[Shape, Convert] = {}
         self._writers: dict[Shape, Convert] = {}
+        # What codecs look up; everything else here runs while one of these compiles
+        self.inputs: Compiled[Operation, Convert] = Compiled(
+            lambda operation: self.fields_reader(operation.input.members if operation.input else {})
+        )
+        self.outputs: Compiled[Operation, Convert] = Compiled(
+            lambda operation: self.fields_writer(operation.name, operation.output.members if operation.output else {})
+        )
+        self.structures: Compiled[Shape, Convert] = Compiled(
+            lambda shape: self._writers.get(shape) or self._structure_writer(shape)
+        )
 
     def reader(self, use: Member) -> Convert | None:
         shape = use.shape
@@ -68,10 +79,10 @@ class Tree:
             return _map_writer(self.writer(shape.value))
         return self._leaf_writer(use)
 
-    def fields_reader(self, where: str, members: Mapping[str, Member]) -> Convert:
-        """Reads the given members from an object, without caching: an operation's body members."""
+    def fields_reader(self, members: Mapping[str, Member]) -> Convert:
+        """Reads the given members from a request's body."""
         fields: dict[str, tuple[str, Convert | None]] = {}
-        read = _read_fields(where, fields)
+        read = _read_fields("The request body", fields)
         fields.update((self._wire_key(use), (name, self.reader(use))) for name, use in members.items())
         return read
 
