@@ -2,7 +2,7 @@
 
 import json
 import logging
-import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -43,6 +43,12 @@ def _fail(message: str) -> NoReturn:
     raise typer.Exit(1)
 
 
+def _say_how_to_use_it() -> None:
+    path = "" if shutil.which("clary") else f"{Path(sys.executable).parent}/"
+    _out.print(f'Use it from this shell: eval "$({path}clary env)"')
+    _out.print(f"Look at it: {path}clary status     Stop it: {path}clary down")
+
+
 def _server(folder: Path | None) -> tuple[Settings, ServerInfo]:
     settings = _settings(folder)
     info = home.running(settings.home)
@@ -74,7 +80,7 @@ def up(
         except DidNotStart as error:
             _fail(f"the server did not start:\n{error}")
         _out.print(f"Clary {info.version} is running at {info.endpoint}")
-        _out.print('Use it from this shell: eval "$(clary env)"     Stop it: clary down')
+        _say_how_to_use_it()
         return
     logging.basicConfig(level=logging.INFO, format="%(asctime)s supervisor %(levelname)s %(message)s")
     try:
@@ -204,15 +210,14 @@ def demo(folder: HomeOption = None) -> None:
     """Run the main job against the running server: upload, train, deploy, score."""
     from clary.cli.demo import program_path
 
-    settings, _ = _server(folder)
+    settings, info = _server(folder)
     shell = 'eval "$("$0" -m clary.cli env --home "$1")" && exec "$0" "$2"'
-    raise typer.Exit(
-        subprocess.run(
-            ["/bin/sh", "-c", shell, sys.executable, str(settings.home), str(program_path())],
-            check=False,
-            env=os.environ,
-        ).returncode
-    )
+    arguments = [sys.executable, str(settings.home), str(program_path())]
+    status = subprocess.run(["/bin/sh", "-c", shell, *arguments], check=False).returncode
+    if status == 0:
+        _out.print(f"\nClary goes on running at {info.endpoint}.")
+        _say_how_to_use_it()
+    raise typer.Exit(status)
 
 
 @app.callback(invoke_without_command=True)
