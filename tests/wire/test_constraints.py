@@ -137,6 +137,12 @@ def test_s3_is_asked_only_for_what_is_required(operation: str, params: dict[str,
     check(service("s3").operations["PutObject"], {"Bucket": "b", "Key": "k", "StorageClass": "ODD", "Body": object()})
 
 
+def test_secrets_are_not_repeated() -> None:
+    text = message("iam", "CreateLoginProfile", {"UserName": "u", "Password": "p\u4e00ssword"})
+    assert "Value '***' at 'password'" in text
+    assert "p\u4e00" not in text
+
+
 def test_nesting_is_bounded() -> None:
     configuration: dict[str, Any] = {}
     for _ in range(5000):

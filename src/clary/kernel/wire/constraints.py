@@ -111,6 +111,7 @@ def _describe(value: Any, path: Path, constraint: str) -> str:
 
 
 def _dotted(path: Path) -> str:
+    """The path as AWS's servers write it, in their members' camel case."""
     return ".".join(name[:1].lower() + name[1:] for name in path)
 
 
@@ -297,7 +298,10 @@ def _string(use: Member) -> Check:
         elif pattern is not None and not pattern(value):
             report(value, path, wanted)
 
-    return run
+    def run_sensitive(value: Any, path: Path, report: Report) -> None:
+        run(value, path, lambda _secret, where, constraint: report("***", where, constraint))
+
+    return run_sensitive if shape.sensitive else run
 
 
 def _integer(use: Member) -> Check:

@@ -107,10 +107,8 @@ class Member:
         self.jsonvalue: bool = both.get("jsonvalue", False)
         self.streaming: bool = both.get("streaming", False)
         self.idempotency_token: bool = both.get("idempotencyToken", False)
-        self.host_label: bool = both.get("hostLabel", False)
         self.event_payload: bool = both.get("eventpayload", False)
         self.event_header: bool = both.get("eventheader", False)
-        self.deprecated: bool = both.get("deprecated", False)
 
     @property
     def key(self) -> str:
@@ -138,7 +136,6 @@ class Shape:
         self.union: bool = traits.get("union", False)
         self.document: bool = traits.get("document", False)
         self.event_stream: bool = traits.get("eventstream", False)
-        self.event: bool = traits.get("event", False)
         self.exception: bool = traits.get("exception", False)
         self.sensitive: bool = traits.get("sensitive", False)
         self.box: bool = traits.get("box", False)
@@ -172,20 +169,6 @@ class Shape:
         if self.type == "list":
             return (self.member,)
         return (self.key, self.value) if self.type == "map" else ()
-
-    @cached_property
-    def recursive(self) -> bool:
-        """Whether a value of this shape can hold another of it."""
-        seen: set[str] = set()
-        waiting = [part.shape for part in self.parts]
-        while waiting:
-            shape = waiting.pop()
-            if shape is self:
-                return True
-            if shape.name not in seen:
-                seen.add(shape.name)
-                waiting.extend(part.shape for part in shape.parts)
-        return False
 
     def __repr__(self) -> str:
         return f"Shape({self.service.name}.{self.name}: {self.type})"
