@@ -147,9 +147,14 @@ class Registry:
             )
         check(operation, params)
         handler.refuse_unknown(params)
-        resource = partial(_resource, ctx, handler.claim.resource, params)
-        policies.require(ctx.principal, operation, resource, {"aws:requestedregion": ctx.region})
+        authorise(ctx, handler, params)
         return handler
+
+
+def authorise(ctx: Context, handler: Handler, params: Mapping[str, Any]) -> None:
+    """Raise AccessDenied unless the caller may do what `handler` does to what `params` name."""
+    resource = partial(_resource, ctx, handler.claim.resource, params)
+    policies.require(ctx.principal, ctx.operation, resource, {"aws:requestedregion": ctx.region})
 
 
 def _resource(ctx: Context, template: str, params: Mapping[str, Any]) -> str:
