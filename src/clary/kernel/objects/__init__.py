@@ -17,6 +17,6 @@ from clary.kernel.objects.uri import parse_s3_uri, s3_uri
 __all__ = ["Objects", "open_objects", "parse_s3_uri", "s3_uri"]
 
 
-def open_objects(home: Path, kv: KeyValue, clock: Clock) -> Objects:
-    """Open the objects of a home; `kv` is its domain "objects"."""
-    return Objects(home / "objects", kv, clock)
+def open_objects(home: Path, kv: KeyValue, clock: Clock, *, durable: bool = True) -> Objects:
+    """Open the objects of a home; `kv` is its domain "objects", durable as much as the objects are to be."""
+    return Objects(home / "objects", kv, clock, durable=durable)

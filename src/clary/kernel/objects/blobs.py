@@ -38,10 +38,11 @@ def new_blob() -> str:
 
 
 class Blobs:
-    """The blobs below one `objects` folder."""
+    """The blobs below one `objects` folder. Without `durable` nothing is synced, for throw-away servers."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, durable: bool = True) -> None:
         self.root = root
+        self._durable = durable
         self._new = root / HIDDEN / "new"
         self._data = str(root / HIDDEN / "data")
         self._new.mkdir(parents=True, exist_ok=True)
@@ -104,7 +105,7 @@ class Blobs:
 
     def create(self) -> "NewBlob":
         """Begin to stream a new blob."""
-        return NewBlob(str(self._new))
+        return NewBlob(str(self._new), durable=self._durable)
 
     def link(self, source: str) -> str:
         """Make a new blob with the bytes of the file `source`, at no cost where the file system can; return its name.
@@ -118,12 +119,13 @@ class Blobs:
         except OSError as error:
             if error.errno not in CANNOT_LINK:
                 raise
-            copy = NewBlob(str(self._new), blob)
+            copy = NewBlob(str(self._new), blob, durable=self._durable)
             copy.copy(source, 0, os.stat(source).st_size)
             copy.sync()
             copy.release()
             return blob
-        _sync_folder(str(self._new))
+        if self._durable:
+            _sync_folder(str(self._new))
         return blob
 
     def strays(self) -> Iterator[str]:
@@ -160,6 +162,8 @@ class Blobs:
 
     def sync(self) -> None:
         """Make everything written so far safe on disk."""
+        if not self._durable:
+            return
         descriptor = os.open(self.root, os.O_RDONLY | os.O_CLOEXEC)
         try:
             if _syncfs is None:
@@ -205,7 +209,8 @@ class Blobs:
 class NewBlob:
     """A blob being streamed. Its file stays locked until `release`, so that nobody takes it for a stray."""
 
-    def __init__(self, folder: str, name: str | None = None) -> None:
+    def __init__(self, folder: str, name: str | None = None, *, durable: bool) -> None:
+        self._durable = durable
         self.name = name or new_blob()
         self.size = 0
         self._folder = folder
@@ -217,7 +222,7 @@ class NewBlob:
     def write(self, buffers: Sequence[bytes]) -> None:
         """Append; the disk begins to write at once, so that the final sync finds little left."""
         self.size += _write_all(self._descriptor, buffers)
-        if self.size - self._started >= 8 * _STREAM_BYTES:
+        if self._durable and self.size - self._started >= 8 * _STREAM_BYTES:
             _start_writing(self._descriptor, self._started, self.size - self._started)
             self._started = self.size
 
@@ -232,7 +237,8 @@ class NewBlob:
                     raise OSError(errno.EIO, f"ended {left} bytes early", source)
                 offset, left = offset + copied, left - copied
                 self.size += copied
-                _start_writing(self._descriptor, self.size - copied, copied)
+                if self._durable:
+                    _start_writing(self._descriptor, self.size - copied, copied)
         finally:
             os.close(descriptor)
 
@@ -245,8 +251,9 @@ class NewBlob:
 
     def sync(self) -> None:
         """Make the bytes and the name safe on disk."""
-        os.fsync(self._descriptor)
-        _sync_folder(self._folder)
+        if self._durable:
+            os.fsync(self._descriptor)
+            _sync_folder(self._folder)
 
     def discard(self) -> None:
         """Remove the file."""

@@ -56,10 +56,10 @@ class Deletion(NamedTuple):
 class Objects:
     """The buckets and objects of one home."""
 
-    def __init__(self, root: Path, kv: KeyValue, clock: Clock) -> None:
+    def __init__(self, root: Path, kv: KeyValue, clock: Clock, *, durable: bool = True) -> None:
         self._kv = kv
         self._clock = clock
-        self._blobs = Blobs(root)
+        self._blobs = Blobs(root, durable=durable)
         self._folders = Folders(self._blobs, self._current_blob)
         self._settler = Settler(kv, self._blobs, self._folders, clock)
         self.buckets = Buckets(kv, self._folders, clock)

@@ -49,7 +49,8 @@ class Platform:
     def objects(self) -> "Objects":
         from clary.kernel.objects import open_objects
 
-        return open_objects(self.settings.home, self.kv("objects"), self.clock)
+        durable = not self.settings.ephemeral
+        return open_objects(self.settings.home, self.kv("objects"), self.clock, durable=durable)
 
     @cached_property
     def logs(self) -> Logs:
