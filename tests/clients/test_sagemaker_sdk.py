@@ -41,3 +41,4 @@ def test_v3_script_mode(environment: Environments, flights: Path) -> None:
     result = environment("sagemaker-v3").run("v3_script.py", str(flights))
     assert result["status"] == "Completed"
     assert result["model_bytes"] > 1000
+    assert "train-r2" in result["printed"]

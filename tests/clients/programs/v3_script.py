@@ -1,6 +1,7 @@
 """SageMaker SDK v3: a user's script through `ModelTrainer` with `SourceCode`."""
 
 import json
+import logging
 import sys
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from sagemaker.core.helper.session_helper import Session
 from sagemaker.core.training.configs import Compute, InputData, SourceCode
 from sagemaker.train.model_trainer import ModelTrainer
 
+logging.basicConfig(level=logging.INFO, stream=sys.stdout, force=True)  # the SDK logs the job's log
 folder = Path(sys.argv[1])
 session = Session()
 trainer = ModelTrainer(

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import logging
 import sys
 import uuid
 from pathlib import Path
@@ -12,6 +13,7 @@ from sagemaker.core.training.configs import Compute, InputData
 from sagemaker.serve.model_builder import ModelBuilder
 from sagemaker.train.model_trainer import ModelTrainer
 
+logging.basicConfig(level=logging.INFO, stream=sys.stdout, force=True)  # the SDK logs the job's log
 folder = Path(sys.argv[1])
 session = Session()
 train = session.upload_data(str(folder / "train.csv"), key_prefix="v3-xgboost/train")
