@@ -1,11 +1,15 @@
 """A sandboxed host sees what is its own, and nothing of the platform or its neighbours."""
 
 import json
+import os
 import socket
 import threading
 from pathlib import Path
 
-from clary.kernel.jobs.contract import Failure, Outcome, Resources
+import pytest
+
+from clary.executors.process import memory
+from clary.kernel.jobs.contract import Failure, LogTarget, Outcome, Resources
 
 PROBE = (
     "def tried(action):\n"
@@ -169,3 +173,43 @@ def test_many_at_once(world):
         starter.join()
     assert [world.report(spec) for spec in specs] == list(range(12))
     assert json.dumps(world.executor.hosts())
+
+
+def test_isolated_hosts_of_one_job_reach_each_other_alone(confined):
+    """Needs root: else the executor must refuse, not pretend."""
+    peers = {"algo-1": "127.78.1.1", "algo-2": "127.78.1.2"}
+    listen = (
+        "import socket\n"
+        "server = socket.create_server(('algo-1', 45672))\n"
+        "print('listening', flush=True)\n"
+        "print(server.accept()[0].recv(100).decode())"
+    )
+    first = confined.start(listen, peers=peers, network=False)
+    if os.geteuid() != 0:
+        assert "root" in confined.ended(first).reason
+        return
+    confined.said(first, "listening")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        second = confined.start(
+            PROBE + "import socket\n"
+            "socket.create_connection(('algo-1', 45672)).send(b'hello')\n"
+            f"print(json.dumps(tried(lambda: socket.create_connection(('127.0.0.1', {server.getsockname()[1]}), 2))))",
+            job=first.job,
+            host="algo-2",
+            peers=peers,
+            network=False,
+            log=LogTarget("/test", f"{first.job}-2"),
+        )
+        assert confined.report(second) == "ConnectionRefusedError"
+    confined.ended(first)
+    assert "hello" in confined.lines(first)
+
+
+def test_memory_is_limited(confined):
+    if not memory.available():
+        pytest.skip("no control group may be made here")
+    script = "data = bytearray(400_000_000)\nfor at in range(0, len(data), 4096): data[at] = 1\nprint('fits')"
+    seen = confined.run(script, resources=Resources(memory_bytes=200 * 1024**2))
+    assert (seen.outcome, seen.failure) == (Outcome.FAILED, Failure.ALGORITHM)
+    assert "ran out of memory: it may use 200 MiB" in seen.reason
+    assert confined.run(script, resources=Resources(memory_bytes=800 * 1024**2)).outcome is Outcome.COMPLETED

@@ -77,6 +77,7 @@ def test_start_without_a_nursery(world):
     from clary.kernel.events import socket_path
 
     socket = socket_path(world.home, "nursery")
+    world.until(socket.exists)
     aside = socket.with_suffix(".aside")
     socket.rename(aside)
     try:

@@ -11,7 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from clary.executors.process import python_environment
+from clary.executors.process import memory, python_environment
 from clary.executors.process.bubblewrap import unavailable
 from clary.executors.process.warm import WarmKey, suitable
 from clary.kernel.events import socket_path
@@ -60,6 +60,7 @@ class ProcessExecutor:
             ended += folder.kill()
             if forget:
                 folder.remove()
+        memory.sweep(self._home)
         return ended
 
     def prepare(self, warm: tuple[tuple[str, str], ...] = ()) -> None:
@@ -96,12 +97,18 @@ class ProcessExecutor:
                 "jobs can install requirements" if python_environment.has_pip() else "no pip and no ensurepip found",
                 "" if python_environment.has_pip() else "install pip into the platform's environment",
             ),
-            Capability(
-                "memory limits",
-                False,
-                "a job's memory is counted when it is placed, and not limited while it runs",
-            ),
+            self._memory_capability(),
         ]
+
+    def _memory_capability(self) -> Capability:
+        if memory.available() and not self._plain:
+            return Capability("memory limits", True, "a job may use the memory of its instance type")
+        return Capability(
+            "memory limits",
+            False,
+            "a job's memory is counted when it is placed, and not limited while it runs",
+            "let Clary make control groups: run it in a systemd user session, or as root",
+        )
 
     def _ask(self, request: dict[str, object]) -> bool:
         """Whether a nursery has taken care of it."""

@@ -12,10 +12,13 @@ import os
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
 from clary.executors.process import layout, python_environment, signals
+from clary.executors.process.isolation import shared_network
+from clary.executors.process.memory import MemoryGroup
 from clary.kernel.jobs.contract import ML_ROOT, HostSpec, InputMode
 from clary.kernel.jobs.folder import HostFolder
 from clary.kernel.jobs.sandbox import SandboxFault
@@ -58,9 +61,10 @@ def unavailable() -> str:
 class BubblewrapProcess:
     """One sandbox. Killing the bubblewrap that made it kills all that is inside."""
 
-    def __init__(self, popen: subprocess.Popen[bytes], first: int) -> None:
+    def __init__(self, popen: subprocess.Popen[bytes], first: int, group: MemoryGroup) -> None:
         self._popen = popen
         self._first = first
+        self._group = group
         assert popen.stdout is not None
         assert popen.stderr is not None
         self.pid = first
@@ -81,8 +85,14 @@ class BubblewrapProcess:
         with contextlib.suppress(ProcessLookupError):
             self._popen.kill()
 
+    def limit_memory(self, size: int) -> None:
+        self._group.limit(size)
+
     def remark(self) -> str:
-        return ""
+        return self._group.remark()
+
+    def close(self) -> None:
+        self._group.remove()
 
 
 class BubblewrapSandbox:
@@ -99,16 +109,31 @@ class BubblewrapSandbox:
             layout.account_cache(folder.home, spec.account),
             hidden=folder.home,
             hostname=spec.host,
-            network=spec.network,
+            network=spec.network or len(spec.peers) > 1,
             gpus=spec.resources.gpus,
             views=[channel.place for channel in spec.channels if channel.mode is InputMode.FAST_FILE],
         )
         for name, value in layout.environment(spec, ROOTS).items():
             made += ["--setenv", name, value]
-        return start([*made, "--chdir", spec.cwd], spec.argv)
+        made += ["--chdir", spec.cwd]
+        group = MemoryGroup(folder.home)
+        group.limit(spec.resources.memory_bytes)
+        if spec.network or len(spec.peers) < 2:
+            return start(made, spec.argv, group)
+        with shared_network(folder.path.parent) as (join, tell):
+            process = start(made if join else ["--unshare-net", *made], spec.argv, group, prefix=join)
+            tell(process.pid)
+        return process
 
 
-def start(options: list[str], argv: tuple[str, ...], stdin: int = subprocess.DEVNULL) -> BubblewrapProcess:
+def start(
+    options: list[str],
+    argv: tuple[str, ...],
+    group: MemoryGroup,
+    *,
+    stdin: int = subprocess.DEVNULL,
+    prefix: Sequence[str] = (),
+) -> BubblewrapProcess:
     """Run `argv` in a new sandbox. The options go over a file, so that no secret shows in the process list."""
     told = os.memfd_create("bubblewrap-arguments")
     os.write(told, b"".join(option.encode() + b"\0" for option in options))
@@ -116,7 +141,7 @@ def start(options: list[str], argv: tuple[str, ...], stdin: int = subprocess.DEV
     info_read, info_write = os.pipe()
     try:
         popen = subprocess.Popen(
-            ["bwrap", "--args", str(told), "--info-fd", str(info_write), "--", *argv],
+            group.wrap([*prefix, "bwrap", "--args", str(told), "--info-fd", str(info_write), "--", *argv]),
             stdin=stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -131,8 +156,9 @@ def start(options: list[str], argv: tuple[str, ...], stdin: int = subprocess.DEV
         info = file.read()
     if not info:
         _, complaint = popen.communicate()
+        group.remove()
         raise SandboxFault(f"The sandbox could not be made: {complaint.decode(errors='replace').strip()}")
-    return BubblewrapProcess(popen, json.loads(info)["child-pid"])
+    return BubblewrapProcess(popen, json.loads(info)["child-pid"], group)
 
 
 def arguments(

@@ -25,6 +25,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
+from clary.executors.process import memory
 from clary.executors.process.entry import choose_sandbox, detach, run_host
 from clary.executors.process.warm import WarmKey, wait_for_host
 from clary.kernel.core.clock import SystemClock
@@ -60,6 +61,7 @@ class Nursery:
     def run(self) -> None:
         """Serve until the lifeline, fd 0, closes."""
         empty(self._home / "jobs" / ".warm")  # of a nursery that was killed; its sandboxes died with it
+        memory.sweep(self._home)
         self._selector.register(self._listener, selectors.EVENT_READ)
         self._selector.register(0, selectors.EVENT_READ)
         open_ = True

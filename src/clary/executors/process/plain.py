@@ -49,6 +49,9 @@ class PlainProcess:
     def remark(self) -> str:
         return ""
 
+    def close(self) -> None:
+        self._popen.wait()
+
 
 class PlainSandbox:
     """Makes unconfined processes; the name says what it stands in for."""

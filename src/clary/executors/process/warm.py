@@ -16,6 +16,7 @@ from pathlib import Path
 from clary.executors.process import bubblewrap, layout
 from clary.executors.process.bubblewrap import BubblewrapProcess, BubblewrapSandbox
 from clary.executors.process.entry import run_host
+from clary.executors.process.memory import MemoryGroup
 from clary.kernel.core.ids import new_id
 from clary.kernel.jobs.contract import HostSpec, InputMode, Kind
 from clary.kernel.jobs.folder import HostFolder, empty
@@ -59,6 +60,7 @@ class WarmSandbox:
     def launch(self, spec: HostSpec, folder: HostFolder) -> BubblewrapProcess:
         layout.write_peers(folder.box, spec.peers)
         layout.working_folder(spec, folder)
+        self._waiting.limit_memory(spec.resources.memory_bytes)
         environment = layout.environment(spec, bubblewrap.ROOTS)
         call = {"argv": list(spec.argv[3:]), "env": environment, "cwd": spec.cwd, "stdout": None, "stderr": None}
         try:
@@ -88,6 +90,7 @@ def wait_for_host(home: Path, key: WarmKey, orders: socket.socket) -> None:
             run_host(home, job, host, WarmSandbox(process, stdin_write), lambda folder: _move_in(folder, box))
     finally:
         process.kill()
+        process.close()
         shutil.rmtree(box, ignore_errors=True)
 
 
@@ -98,7 +101,7 @@ def _make_ready(home: Path, key: WarmKey, box: Path, stdin: int) -> BubblewrapPr
     for name, value in layout.base_environment(bubblewrap.ROOTS).items():
         arguments += ["--setenv", name, value]
     argv = (*_RUNTIME, "warm", "--preload", ",".join(key.modules))
-    return bubblewrap.start(arguments, argv, stdin)
+    return bubblewrap.start(arguments, argv, MemoryGroup(home), stdin=stdin)
 
 
 def _move_in(folder: HostFolder, box: Path) -> None:

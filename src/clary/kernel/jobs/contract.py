@@ -82,6 +82,8 @@ class Channel:
     `uri` names a prefix for S3Prefix, one object for both manifests. Under S3Prefix all keys that begin with it are
     taken; below `path`, `p/train/a` lies at `a` for the prefix `p/train` and at `train/a` for `p/tr`.
     `gzip` unpacks each object; `record_io` wraps each in a record (Pipe mode only, as on AWS).
+    `listing`, relative to /opt/ml, is where the host finds a JSON document of its share of the objects, in order: the
+    path of each below `path`, and its URI (not in Pipe mode). A share may be empty.
     """
 
     name: str
@@ -95,6 +97,7 @@ class Channel:
     record_io: bool = False
     shuffle_seed: int | None = None
     path: str = ""
+    listing: str = ""
 
     @property
     def place(self) -> str:
@@ -118,6 +121,8 @@ class Output:
     otherwise the tree is stored below the prefix `uri`.
     continuous: the tree is first downloaded from `uri`, then synchronised while the process runs and at its end
     (SageMaker's checkpoints). `on_failure` uploads it also when the process failed.
+    live: each file of the tree is stored while the process runs, as soon as it appears, and then listed by its own URI
+    in `Observation.outputs`, also of a host that was lost. The process moves files there when they are whole.
     An empty folder uploads nothing as a tree, and an empty archive only when `even_empty`.
     """
 
@@ -125,6 +130,7 @@ class Output:
     uri: str
     archive: bool = True
     continuous: bool = False
+    live: bool = False
     on_failure: bool = True
     even_empty: bool = False
 
@@ -218,6 +224,7 @@ class HostSpec:
             *(channel.place for channel in self.channels),
             *(model.path for model in self.models),
             *(output.path for output in self.outputs),
+            *(channel.listing for channel in self.channels if channel.listing),
             *([self.socket] if self.socket else []),
         ):
             if path.startswith("/") or ".." in path.split("/") or "\0" in path or not path.strip("/."):

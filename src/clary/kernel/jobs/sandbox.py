@@ -30,6 +30,9 @@ class Process(Protocol):
     def remark(self) -> str:
         """What the executor knows about an unwanted end, such as the memory limit; empty when nothing."""
 
+    def close(self) -> None:
+        """Let go of what the process needed, once it was killed."""
+
 
 class Sandbox(Protocol):
     """Makes one host's process. The process and all that it begins die when the shim that launched it dies."""

@@ -9,6 +9,7 @@ The main thread does the work in order: stage, launch, supervise, upload.
 
 import contextlib
 import os
+import threading
 import traceback
 from collections.abc import Callable
 from dataclasses import replace
@@ -27,6 +28,7 @@ from clary.kernel.jobs.contract import (
     Kind,
     Observation,
     Outcome,
+    Output,
     Phase,
 )
 from clary.kernel.jobs.feeding import Feeder
@@ -57,7 +59,8 @@ class Shim:
         self._console = Console(spec, folder.log, services.telemetry, clock, self._complain)
         self._scratch = folder.path / "scratch"
         self._feeders: list[Feeder] = []
-        self._syncs: list[tuple[str, uploads.ContinuousSync]] = []
+        self._syncs: list[tuple[Output, uploads.ContinuousSync]] = []
+        self._telling = threading.Lock()
         self._bench = Bench()
 
     def run(self) -> None:
@@ -95,6 +98,7 @@ class Shim:
                 feeder.close()
         streamed = sum(feeder.bytes for feeder in self._feeders)
         end = self._judge(code, process)
+        process.close()
         self._console.flush()
         self._enter(Phase.UPLOADING, bytes_downloaded=staged + streamed, healthy=None)
         return self._upload(end)
@@ -114,10 +118,11 @@ class Shim:
             if channel.mode is InputMode.PIPE:
                 self._feeders.append(Feeder(objects, channel, ml, self._scratch, self._feeder_failed))
         for output in self._spec.outputs:
-            if output.continuous:
+            if output.continuous or output.live:
                 sync = uploads.TreeSync(objects, output, ml, self._scratch)
                 sync.adopt()
-                self._syncs.append((output.uri, uploads.ContinuousSync(sync, self._clock, self._complain)))
+                tell = self._tell_stored if output.live else None
+                self._syncs.append((output, uploads.ContinuousSync(sync, self._clock, self._complain, tell)))
         check()
         return staging.bytes
 
@@ -168,11 +173,11 @@ class Shim:
         stored: list[str] = []
         failed = end["outcome"] is Outcome.FAILED
         try:
-            for uri, sync in self._syncs:
-                if sync.close():
-                    stored.append(uri)
+            for synced, sync in self._syncs:
+                files = sync.close()
+                stored += files if synced.live else [synced.uri] if files else []
             for output in self._spec.outputs:
-                if not output.continuous and (output.on_failure or not failed):
+                if not (output.continuous or output.live) and (output.on_failure or not failed):
                     stored += uploads.upload(self._services.objects, output, self._folder.ml, self._scratch)
         except ClientFault as fault:
             end = end | _end(Outcome.FAILED, Failure.CLIENT, f"Output upload failed: {fault}")
@@ -181,6 +186,9 @@ class Shim:
     @property
     def _socket(self) -> Path | None:
         return self._folder.door / self._spec.socket if self._spec.socket else None
+
+    def _tell_stored(self, uris: tuple[str, ...]) -> None:
+        self._change(outputs=uris)
 
     def _feeder_failed(self, error: Exception) -> None:
         failure = Failure.CLIENT if isinstance(error, ClientFault) else Failure.INTERNAL
@@ -192,8 +200,9 @@ class Shim:
 
     def _change(self, **changes: Any) -> None:
         """Record something new about the host, durably, then tell."""
-        self._seen = replace(self._seen, **changes)
-        self._folder.save(self._seen)
+        with self._telling:
+            self._seen = replace(self._seen, **changes)
+            self._folder.save(self._seen)
         if self._spec.wake is not None:
             self._services.wake(self._spec.wake.topic, self._spec.wake.key)
 

@@ -1,6 +1,7 @@
 """Fill /opt/ml before the process starts: configuration, channels in File and FastFile mode, models, checkpoints."""
 
 import contextlib
+import json
 import os
 import shutil
 import zlib
@@ -36,26 +37,33 @@ class Staging:
         for folder in _FOLDERS:
             (self._ml / folder).mkdir(parents=True, exist_ok=True)
         for path, text in spec.files.items():
-            place = self._ml / path
-            place.parent.mkdir(parents=True, exist_ok=True)
-            place.write_text(text)
+            self._write(path, text)
         for channel in spec.channels:
             if channel.mode is not InputMode.PIPE:
                 self._channel(channel)
         for model in spec.models:
             self._model(model)
         for output in spec.outputs:
-            if not output.archive or output.continuous:
+            if not output.archive:
                 (self._ml / output.path).mkdir(parents=True, exist_ok=True)
             if output.continuous:
                 self._resume(output)
+
+    def _write(self, path: str, text: str) -> None:
+        place = self._ml / path
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_text(text)
 
     def _channel(self, channel: Channel) -> None:
         folder = self._ml / channel.place
         folder.mkdir(parents=True, exist_ok=True)
         if channel.record_io:
             raise ClientFault(f'Channel "{channel.name}": RecordIO wraps records of Pipe mode only.')
-        for source in share(channel, list_sources(self._objects, channel)):
+        sources = share(channel, list_sources(self._objects, channel))
+        if channel.listing:
+            listed = {source.place: f"s3://{source.bucket}/{source.key}" for source in sources}
+            self._write(channel.listing, json.dumps(listed))
+        for source in sources:
             view = channel.mode is InputMode.FAST_FILE and self._read_only_views and not channel.gzip
             self._place(source, folder, gzip=channel.gzip, link=view)
 

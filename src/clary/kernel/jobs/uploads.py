@@ -1,4 +1,4 @@
-"""Bring a host's outputs to S3: archives and trees at the end, checkpoints while it runs."""
+"""Bring a host's outputs to S3: archives and trees at the end, checkpoints and live outputs while it runs."""
 
 import contextlib
 import os
@@ -55,6 +55,11 @@ class TreeSync:
             if tree is not None:
                 self._stored = {path: _signature(status) for path, status, _ in tree.files()}
 
+    @property
+    def stored(self) -> tuple[str, ...]:
+        """The URIs of the files that are stored."""
+        return tuple(f"s3://{self._bucket}/{self._prefix}{path}" for path in self._stored)
+
     def sync(self, *, settled: bool) -> int:
         """Store what changed; return how many files are stored now.
 
@@ -89,28 +94,43 @@ class TreeSync:
 
 
 class ContinuousSync:
-    """Runs a `TreeSync` from a thread until closed."""
+    """Runs a `TreeSync` from a thread until closed.
 
-    def __init__(self, sync: TreeSync, clock: Clock, complain: Callable[[str], None]) -> None:
+    With `tell`, files are whole when they appear: each is taken in the first round, and after a round that stored any,
+    `tell` is called with the URIs of all.
+    """
+
+    def __init__(
+        self,
+        sync: TreeSync,
+        clock: Clock,
+        complain: Callable[[str], None],
+        tell: Callable[[tuple[str, ...]], None] | None = None,
+    ) -> None:
         self._sync = sync
         self._clock = clock
         self._complain = complain
+        self._tell = tell
         self._closed = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="checkpoints", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="outputs", daemon=True)
         self._thread.start()
 
-    def close(self) -> int:
-        """Stop, then store the rest; return how many files are stored. The host's processes must have ended."""
+    def close(self) -> tuple[str, ...]:
+        """Stop, then store the rest; return the URIs of what is stored. The host's processes must have ended."""
         self._closed.set()
         self._thread.join()
-        return self._sync.sync(settled=True)
+        self._sync.sync(settled=True)
+        return self._sync.stored
 
     def _run(self) -> None:
         while not self._clock.wait(self._closed, _SYNC_SECONDS):
             try:
-                self._sync.sync(settled=False)
+                before = len(self._sync.stored)
+                self._sync.sync(settled=self._tell is not None)
+                if self._tell is not None and len(self._sync.stored) > before:
+                    self._tell(self._sync.stored)
             except Exception as error:  # noqa: BLE001  # tried again in a second, and at the end
-                self._complain(f"checkpoints could not be synchronised: {error!r}")
+                self._complain(f"outputs could not be synchronised: {error!r}")
 
 
 def _signature(status: os.stat_result) -> Signature:
