@@ -86,10 +86,11 @@ def test_nursery_killed(world):
     nursery = world.executor._nursery
     nursery.kill()
     nursery.wait()
-    world.executor.prepare()
     assert world.observe(spec).phase is Phase.RUNNING
     world.executor.stop(spec.job, spec.host)
     assert world.ended(spec).outcome is Outcome.STOPPED
+    assert world.run("pass").outcome is Outcome.COMPLETED
+    assert world.executor._nursery is not nursery
     assert world.run("pass").outcome is Outcome.COMPLETED
 
 

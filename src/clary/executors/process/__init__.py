@@ -9,6 +9,7 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 from clary.executors.process import memory, python_environment
@@ -32,6 +33,7 @@ class ProcessExecutor:
         self._plain = plain
         self._warm = warm and not plain
         self._nursery: subprocess.Popen[bytes] | None = None
+        self._preparing = threading.RLock()
 
     def start(self, spec: HostSpec) -> None:
         folder = HostFolder(self._home, spec.job, spec.host)
@@ -40,6 +42,7 @@ class ProcessExecutor:
         key = suitable(spec) if self._warm else None
         if not self._ask({"job": spec.job, "host": spec.host} | _key_members(key)):
             self._start_slowly(spec.job, spec.host)
+            self._heal_nursery()
 
     def observe(self, job: str, host: str) -> Observation | None:
         return HostFolder(self._home, job, host).observe()
@@ -65,22 +68,24 @@ class ProcessExecutor:
 
     def prepare(self, warm: tuple[tuple[str, str], ...] = ()) -> None:
         """Start the nursery, and have it warm up interpreters: (account, "python:xgboost") each."""
-        if self._nursery is not None and self._nursery.poll() is not None:
-            self.close()
-        if self._nursery is None:
-            socket_path(self._home, "nursery").parent.mkdir(parents=True, exist_ok=True)
-            command = [sys.executable, "-m", _NURSERY, str(self._home), *self._flags]
-            self._nursery = subprocess.Popen(command, stdin=subprocess.PIPE)
-        assert self._nursery.stdin is not None
-        for account, what in warm:
-            request = _key_members(WarmKey.parse(account, what))
-            self._nursery.stdin.write(json.dumps(request).encode() + b"\n")
-        self._nursery.stdin.flush()
+        with self._preparing:
+            if self._nursery is not None and self._nursery.poll() is not None:
+                self.close()
+            if self._nursery is None:
+                socket_path(self._home, "nursery").parent.mkdir(parents=True, exist_ok=True)
+                command = [sys.executable, "-m", _NURSERY, str(self._home), *self._flags]
+                self._nursery = subprocess.Popen(command, stdin=subprocess.PIPE)
+            assert self._nursery.stdin is not None
+            for account, what in warm:
+                request = _key_members(WarmKey.parse(account, what))
+                self._nursery.stdin.write(json.dumps(request).encode() + b"\n")
+            self._nursery.stdin.flush()
 
     def close(self) -> None:
-        if self._nursery is not None:
-            self._nursery.communicate()
-            self._nursery = None
+        with self._preparing:
+            if self._nursery is not None:
+                self._nursery.communicate()
+                self._nursery = None
 
     def capabilities(self) -> list[Capability]:
         refusal = unavailable()
@@ -99,6 +104,13 @@ class ProcessExecutor:
             ),
             self._memory_capability(),
         ]
+
+    def _heal_nursery(self) -> None:
+        """Start the nursery again when it was ours and died."""
+        with self._preparing:
+            died = self._nursery is not None and self._nursery.poll() is not None
+        if died:
+            self.prepare()
 
     def _memory_capability(self) -> Capability:
         if memory.available() and not self._plain:
