@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from clary.executors.process import memory
-from clary.kernel.jobs.contract import Failure, LogTarget, Outcome, Resources
+from clary.kernel.jobs.contract import Failure, HostSpec, InvalidSpec, Kind, LogTarget, Outcome, Resources
 
+WHERE = {"account": "000000000000", "region": "us-east-1"}
 PROBE = (
     "def tried(action):\n"
     "    try:\n"
@@ -19,6 +20,21 @@ PROBE = (
     "    except OSError as error:\n"
     "        return type(error).__name__\n"
 )
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        {"environment": {"A": "a\0--bind\0/\0/mnt"}},
+        {"environment": {"A\0--bind\0/\0/mnt": ""}},
+        {"cwd": "/opt/ml\0--bind\0/\0/mnt"},
+        {"argv": ("python", "-c", "pass\0")},
+    ],
+    ids=["value", "name", "cwd", "argv"],
+)
+def test_what_a_user_writes_cannot_become_an_option_of_the_sandbox(members):
+    with pytest.raises(InvalidSpec, match="NUL"):
+        HostSpec(**{"job": "j", "host": "algo-1", "kind": Kind.TASK, "argv": ("python",), **WHERE, **members})
 
 
 def test_home_is_hidden(confined):

@@ -135,6 +135,8 @@ def start(
     prefix: Sequence[str] = (),
 ) -> BubblewrapProcess:
     """Run `argv` in a new sandbox. The options go over a file, so that no secret shows in the process list."""
+    if any("\0" in option for option in options):
+        raise SandboxFault("An option of the sandbox has a NUL character in it, where the next would begin.")
     told = os.memfd_create("bubblewrap-arguments")
     os.write(told, b"".join(option.encode() + b"\0" for option in options))
     os.lseek(told, 0, os.SEEK_SET)

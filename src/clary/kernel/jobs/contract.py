@@ -214,6 +214,10 @@ class HostSpec:
                 raise InvalidSpec(f"{what} {name!r} is not a safe name: use letters, digits, '.', '_' and '-'.")
         if not self.argv:
             raise InvalidSpec("argv is empty: name a program to run.")
+        # The system ends every text at a NUL, and bubblewrap's options would go on behind it with what a user wrote.
+        for text in (*self.argv, *self.environment, *self.environment.values(), self.cwd):
+            if "\0" in text:
+                raise InvalidSpec(f"{text[:100]!r} has a NUL character in it: leave it out.")
         if self.kind is Kind.SERVICE and not (self.port or self.socket):
             raise InvalidSpec("a service needs the port or the socket that it listens on.")
         names = [channel.name for channel in self.channels]
