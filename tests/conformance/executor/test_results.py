@@ -103,6 +103,31 @@ def test_checkpoints_appear_while_it_runs_and_are_resumed(world):
     assert world.keys("checkpoints/c") == ["checkpoints/c/1", "checkpoints/c/2"]
 
 
+def test_live_outputs_are_stored_one_by_one_and_outlive_the_host(world):
+    world.put("live/out/of-others", "untouched")
+    output = Output("output/done", "s3://work/live/out", archive=False, live=True)
+    spec = world.start(
+        "open(f'{ML}/draft', 'w').write('one')\n"
+        "os.makedirs(f'{ML}/output/done/a')\n"
+        "os.rename(f'{ML}/draft', f'{ML}/output/done/a/1')\n"
+        "print(os.listdir(f'{ML}/output/done'))\n"
+        "signal.pause()",
+        outputs=(output,),
+    )
+    world.until(lambda: world.observe(spec).outputs == ("s3://work/live/out/a/1",))
+    assert world.get("live/out/a/1") == b"one"
+    world.executor.end_all()
+    seen = world.observe(spec)
+    assert (seen.outcome, seen.outputs) == (Outcome.LOST, ("s3://work/live/out/a/1",))
+    assert world.lines(spec) == ["['a']"], "what others stored there does not come down"
+
+
+def test_live_outputs_of_the_last_moment_are_stored_at_the_end(world):
+    output = Output("output/done", "s3://work/late/out", archive=False, live=True)
+    seen = world.run("open(f'{ML}/output/done/1', 'w').write('one')\nsys.exit(3)", outputs=(output,))
+    assert (seen.outcome, seen.outputs) == (Outcome.FAILED, ("s3://work/late/out/1",))
+
+
 def test_half_written_checkpoints_are_left_for_later(world):
     output = Output("checkpoints", "s3://work/growing/c", archive=False, continuous=True)
     spec = world.start(

@@ -278,7 +278,8 @@ class FinalMetric:
 class Observation:
     """What is known of a host, at one moment. Times are epoch seconds.
 
-    `phases` holds when each phase passed so far began. `outcome` and what describes it are None before `ENDED`.
+    `phases` holds when each phase passed so far began; a lost host ended when it was last heard of. `outcome` and
+    what describes it are None before `ENDED`.
     `reason` is the process's own failure file (at most 1,024 characters), else its last lines, else what went wrong
     around it; `failure` says whose fault. `outputs` lists the S3 URIs that were stored whole.
     `healthy` is whether a service last answered its ping; None until it did once. `socket` is the absolute path where

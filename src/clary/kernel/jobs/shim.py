@@ -52,7 +52,7 @@ class Shim:
             spec.job,
             spec.host,
             Phase.PENDING,
-            {Phase.PENDING: folder.path.stat().st_mtime},
+            {Phase.PENDING: folder.created_at()},
             shim_pid=os.getpid(),
             port=spec.port,
         )
@@ -174,8 +174,9 @@ class Shim:
         failed = end["outcome"] is Outcome.FAILED
         try:
             for synced, sync in self._syncs:
-                files = sync.close()
-                stored += files if synced.live else [synced.uri] if files else []
+                sync.close()
+                if sync.stored:
+                    stored += sync.stored if synced.live else [synced.uri]
             for output in self._spec.outputs:
                 if not (output.continuous or output.live) and (output.on_failure or not failed):
                     stored += uploads.upload(self._services.objects, output, self._folder.ml, self._scratch)
@@ -187,8 +188,8 @@ class Shim:
     def _socket(self) -> Path | None:
         return self._folder.door / self._spec.socket if self._spec.socket else None
 
-    def _tell_stored(self, uris: tuple[str, ...]) -> None:
-        self._change(outputs=uris)
+    def _tell_stored(self) -> None:
+        self._change(outputs=tuple(uri for output, sync in self._syncs if output.live for uri in sync.stored))
 
     def _feeder_failed(self, error: Exception) -> None:
         failure = Failure.CLIENT if isinstance(error, ClientFault) else Failure.INTERNAL

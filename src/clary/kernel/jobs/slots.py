@@ -34,9 +34,13 @@ class Machine:
 @record("slots", version=1, scope="global")
 @dataclass(frozen=True)
 class Holdings:
-    """Who holds what: by owner, one document of `Resources` for each of its hosts."""
+    """Who holds what: by owner, one document of `Resources` for each of its hosts.
+
+    `first_in_line` is who waits longest among the jobs of each room, by the topic that wakes it: owner and since when.
+    """
 
     by_owner: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    first_in_line: dict[str, list[Any]] = field(default_factory=dict)
 
     def resources(self, owner: str) -> list[Resources]:
         return [Resources(**(held | {"gpus": tuple(held["gpus"])})) for held in self.by_owner[owner]]
@@ -104,10 +108,13 @@ class Slots:
         self._table = Table(store, clock, Holdings, None, None)
         self._machine = this_machine(settings.slots_cpus)
 
-    def acquire(self, owner: str, instance_types: Sequence[str]) -> list[Resources] | None:
+    def acquire(self, owner: str, instance_types: Sequence[str], *, topic: str, since: float) -> list[Resources] | None:
         """Give `owner` one allocation for each instance, all or none: None when it has to wait.
 
-        Asked again by an owner that holds some, the answer is what it holds.
+        It waits while the machine is too full, or a job of another topic stands in line since before it. Each topic
+        orders its own jobs and asks for the first, which then stands in line until it is given something or released;
+        `waiting` says whom to wake after somebody was given or gave back. Asked again by an owner that holds some, the
+        answer is what it holds.
         """
         answer: list[Resources] | None = None
 
@@ -116,29 +123,41 @@ class Slots:
             if owner in holdings.by_owner:
                 answer = holdings.resources(owner)
                 return None
-            held = [one for other in holdings.by_owner for one in holdings.resources(other)]
-            answer = place(self._machine, held, [size_of(name) for name in instance_types])
+            line = holdings.first_in_line
+            if all(since <= other for name, (_, other) in line.items() if name != topic):
+                held = [one for other in holdings.by_owner for one in holdings.resources(other)]
+                answer = place(self._machine, held, [size_of(name) for name in instance_types])
             if answer is None:
-                return None
-            return replace(holdings, by_owner=holdings.by_owner | {owner: [asdict(one) for one in answer]})
+                first = [owner, since]
+                return None if line.get(topic) == first else replace(holdings, first_in_line=line | {topic: first})
+            return replace(
+                _without(holdings, owner), by_owner=holdings.by_owner | {owner: [asdict(one) for one in answer]}
+            )
 
         self._change(take)
         return answer
 
     def release(self, owner: str) -> None:
-        """Give back what `owner` holds, if anything."""
+        """Give back what `owner` holds and its place in line, if anything."""
 
         def drop(holdings: Holdings) -> Holdings | None:
-            if owner not in holdings.by_owner:
-                return None
-            return replace(holdings, by_owner={name: one for name, one in holdings.by_owner.items() if name != owner})
+            left = _without(holdings, owner)
+            return None if left == holdings else left
 
         self._change(drop)
 
     def owners(self) -> list[str]:
-        """Everybody who holds something."""
+        """Everybody who holds something or stands in line."""
         entry = self._table.get(_ALL)
-        return list(entry.value.by_owner) if entry else []
+        if entry is None:
+            return []
+        return list(dict.fromkeys([*entry.value.by_owner, *(name for name, _ in entry.value.first_in_line.values())]))
+
+    def waiting(self) -> list[str]:
+        """The topics whose jobs stand in line, longest first."""
+        entry = self._table.get(_ALL)
+        line = entry.value.first_in_line if entry else {}
+        return sorted(line, key=lambda topic: line[topic][1])
 
     def _change(self, change: Any) -> None:
         if self._table.get(_ALL) is None:
@@ -147,3 +166,10 @@ class Slots:
             except AlreadyExists:
                 pass
         self._table.update(_ALL, change)
+
+
+def _without(holdings: Holdings, owner: str) -> Holdings:
+    return Holdings(
+        {name: held for name, held in holdings.by_owner.items() if name != owner},
+        {topic: first for topic, first in holdings.first_in_line.items() if first[0] != owner},
+    )

@@ -44,7 +44,7 @@ class Staging:
         for model in spec.models:
             self._model(model)
         for output in spec.outputs:
-            if not output.archive:
+            if not output.archive or output.continuous:
                 (self._ml / output.path).mkdir(parents=True, exist_ok=True)
             if output.continuous:
                 self._resume(output)

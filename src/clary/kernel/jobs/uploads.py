@@ -58,7 +58,7 @@ class TreeSync:
     @property
     def stored(self) -> tuple[str, ...]:
         """The URIs of the files that are stored."""
-        return tuple(f"s3://{self._bucket}/{self._prefix}{path}" for path in self._stored)
+        return tuple(f"s3://{self._bucket}/{self._prefix}{path}" for path in list(self._stored))
 
     def sync(self, *, settled: bool) -> int:
         """Store what changed; return how many files are stored now.
@@ -97,7 +97,7 @@ class ContinuousSync:
     """Runs a `TreeSync` from a thread until closed.
 
     With `tell`, files are whole when they appear: each is taken in the first round, and after a round that stored any,
-    `tell` is called with the URIs of all.
+    `tell` is called.
     """
 
     def __init__(
@@ -105,7 +105,7 @@ class ContinuousSync:
         sync: TreeSync,
         clock: Clock,
         complain: Callable[[str], None],
-        tell: Callable[[tuple[str, ...]], None] | None = None,
+        tell: Callable[[], None] | None = None,
     ) -> None:
         self._sync = sync
         self._clock = clock
@@ -115,12 +115,16 @@ class ContinuousSync:
         self._thread = threading.Thread(target=self._run, name="outputs", daemon=True)
         self._thread.start()
 
-    def close(self) -> tuple[str, ...]:
-        """Stop, then store the rest; return the URIs of what is stored. The host's processes must have ended."""
+    @property
+    def stored(self) -> tuple[str, ...]:
+        """The URIs of the files that are stored."""
+        return self._sync.stored
+
+    def close(self) -> None:
+        """Stop, then store the rest. The host's processes must have ended."""
         self._closed.set()
         self._thread.join()
         self._sync.sync(settled=True)
-        return self._sync.stored
 
     def _run(self) -> None:
         while not self._clock.wait(self._closed, _SYNC_SECONDS):
@@ -128,7 +132,7 @@ class ContinuousSync:
                 before = len(self._sync.stored)
                 self._sync.sync(settled=self._tell is not None)
                 if self._tell is not None and len(self._sync.stored) > before:
-                    self._tell(self._sync.stored)
+                    self._tell()
             except Exception as error:  # noqa: BLE001  # tried again in a second, and at the end
                 self._complain(f"outputs could not be synchronised: {error!r}")
 

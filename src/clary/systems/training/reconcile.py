@@ -114,13 +114,13 @@ def _begin(platform: Platform, table: Table[TrainingJob], entry: Entry[TrainingJ
     ended = _end_before_it_begins(platform, job, now)
     if ended is not None:
         _write(table, entry, ended)
-        _slots(platform).release(_owner(ended))
-        platform.wake(TOPIC)
+        _release(platform, ended)
         return False
     hosts = hosts_of(job.request)
     granted = None
     if last is not None or not _others_wait(platform, entry):
-        granted = _slots(platform).acquire(_owner(job), [one.instance_type for one in hosts])
+        types = [one.instance_type for one in hosts]
+        granted = _slots(platform).acquire(_owner(job), types, topic=TOPIC, since=entry.created_at)
     if granted is None:
         if entry.parent != WAITING:
             table.replace(entry, enter(job, "Pending", now), parent=WAITING)
@@ -131,6 +131,8 @@ def _begin(platform: Platform, table: Table[TrainingJob], entry: Entry[TrainingJ
     if job.secondary != "Starting":
         begun = enter(begun, "Starting", now)
     written = table.replace(entry, begun, parent="")
+    for topic in _slots(platform).waiting():
+        platform.wake(topic)  # the next in line may fit beside this one
     if number == 1:
         _take_warm_pool(table, written)
     _start(platform, table, written, attempt)
@@ -209,8 +211,15 @@ def _write(table: Table[TrainingJob], entry: Entry[TrainingJob], job: TrainingJo
 def _clear(platform: Platform, job: TrainingJob, attempt: Attempt) -> None:
     """Let go of what an ended job used, and wake those that wait for it."""
     _forget(_executor(platform), attempt)
-    _slots(platform).release(_owner(job))
-    platform.wake(TOPIC)
+    _release(platform, job)
+
+
+def _release(platform: Platform, job: TrainingJob) -> None:
+    """Give back the job's slots or its place in line, and wake those who wait: others of this room, and of others."""
+    slots = _slots(platform)
+    slots.release(_owner(job))
+    for topic in {TOPIC, *slots.waiting()}:
+        platform.wake(topic)
 
 
 def _sweep(platform: Platform, started: list[tuple[str, str]], holders: list[str], active: set[str]) -> None:

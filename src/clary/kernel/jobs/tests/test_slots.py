@@ -98,13 +98,31 @@ def test_holdings_are_remembered(tmp_path):
     settings = Settings.load({}, home=tmp_path, slots_cpus=4)
     store = open_sqlite(tmp_path / "records.db")
     slots = Slots(store, VirtualClock(), settings)
-    first = slots.acquire("a", ["ml.m5.xlarge"])
+    first = slots.acquire("a", ["ml.m5.xlarge"], topic="x", since=1.0)
     assert first[0].cpus == 4
-    assert slots.acquire("a", ["ml.m5.large"]) == first
+    assert slots.acquire("a", ["ml.m5.large"], topic="x", since=1.0) == first
     again = Slots(store, VirtualClock(), settings)
-    assert again.acquire("b", ["ml.m5.large"]) is None
-    assert again.owners() == ["a"]
+    assert again.acquire("b", ["ml.m5.large"], topic="x", since=2.0) is None
+    assert (again.owners(), again.waiting()) == (["a", "b"], ["x"])
     again.release("a")
     again.release("a")
-    assert slots.acquire("b", ["ml.m5.large"]) is not None
+    assert slots.acquire("b", ["ml.m5.large"], topic="x", since=2.0) is not None
+    assert (again.owners(), again.waiting()) == (["b"], [])
+    store.close()
+
+
+def test_rooms_stand_in_one_line(tmp_path):
+    """A large job that came first is not passed for ever by small ones of another room."""
+    store = open_sqlite(tmp_path / "records.db")
+    slots = Slots(store, VirtualClock(), Settings.load({}, home=tmp_path, slots_cpus=4))
+    assert slots.acquire("runs", ["ml.m5.large"], topic="x", since=1.0)
+    assert slots.acquire("large", ["ml.m5.xlarge"], topic="x", since=2.0) is None
+    assert slots.acquire("small", ["ml.m5.large"], topic="y", since=3.0) is None, "it would fit, but came later"
+    assert slots.waiting() == ["x", "y"]
+    slots.release("runs")
+    assert slots.acquire("large", ["ml.m5.xlarge"], topic="x", since=2.0)
+    assert slots.acquire("small", ["ml.m5.large"], topic="y", since=3.0) is None
+    slots.release("large")
+    assert slots.acquire("small", ["ml.m5.large"], topic="y", since=3.0)
+    assert slots.waiting() == []
     store.close()
