@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from clary.kernel.core.clock import SystemClock
+from clary.kernel.core.clock import Clock, SystemClock, VirtualClock
 from clary.kernel.events import Alarm, Waker, socket_path
 from clary.kernel.reconcile import Loop, Reconciler
 
@@ -13,9 +13,9 @@ PATIENCE_SECONDS = 10.0
 
 
 @contextmanager
-def running(home: Path, *reconcilers: Reconciler) -> Iterator[Waker]:
+def running(home: Path, *reconcilers: Reconciler, clock: Clock | None = None) -> Iterator[Waker]:
     alarm, waker = Alarm(home), Waker(home)
-    loop = Loop(reconcilers, alarm, SystemClock())
+    loop = Loop(reconcilers, alarm, clock or SystemClock())
     thread = threading.Thread(target=loop.run)
     thread.start()
     try:
@@ -103,6 +103,40 @@ def test_a_reconciler_is_run_again_when_it_asked_to_be(tmp_path: Path) -> None:
         waker.wake("topic", "key")
         for _ in range(3):
             assert runs.acquire(timeout=PATIENCE_SECONDS)
+
+
+def test_wake_ups_do_not_multiply_the_runs_that_were_asked_for(tmp_path: Path) -> None:
+    clock = VirtualClock()
+    runs, nudged = threading.Semaphore(0), threading.Semaphore(0)
+    count = 0
+
+    def run(key: str | None) -> float | None:
+        nonlocal count
+        if key is None:
+            return None
+        count += 1
+        runs.release()
+        return 10.0
+
+    def nudge(key: str | None) -> None:
+        if key is not None:
+            nudged.release()
+
+    reconcilers = Reconciler("topic", run, 1e6), Reconciler("nudge", nudge, 1e6)
+    with running(tmp_path, *reconcilers, clock=clock) as waker:
+
+        def pass_a_second() -> None:
+            clock.advance(1.0)
+            waker.wake("nudge", "the loop")
+            assert nudged.acquire(timeout=PATIENCE_SECONDS)
+
+        for _ in range(5):
+            waker.wake("topic", "key")
+            assert runs.acquire(timeout=PATIENCE_SECONDS)
+            pass_a_second()
+        for _ in range(30):
+            pass_a_second()
+    assert 5 + 2 <= count <= 5 + 4
 
 
 def test_waking_without_a_listener_is_harmless(tmp_path: Path) -> None:

@@ -31,6 +31,9 @@ class Reconciler:
     every_seconds: float
 
 
+_Work = tuple[str, str | None]
+
+
 class Loop:
     """Runs reconcilers until stopped: one run at a time for each topic and key, others side by side."""
 
@@ -40,10 +43,11 @@ class Loop:
         self._clock = clock
         self._stopping = threading.Event()
         self._lock = threading.Lock()
-        self._running: set[tuple[str, str | None]] = set()
-        self._again: set[tuple[str, str | None]] = set()
-        self._due: list[tuple[float, int, tuple[str, str | None]]] = []
-        self._tie = itertools.count()
+        self._running: set[_Work] = set()
+        self._again: set[_Work] = set()
+        self._due: list[tuple[float, int, _Work]] = []
+        self._tickets: dict[_Work, int] = {}  # the one entry of the heap that counts for each
+        self._ticket = itertools.count()
 
     def run(self) -> None:
         """Block until `stop`; then let running reconcilers finish."""
@@ -64,15 +68,17 @@ class Loop:
             next_at = self._due[0][0] if self._due else float("inf")
         return max(0.0, min(_LONGEST_WAIT_SECONDS, next_at - self._clock.monotonic()))
 
-    def _take_due(self) -> list[tuple[str, str | None]]:
+    def _take_due(self) -> list[_Work]:
         now = self._clock.monotonic()
         due = []
         with self._lock:
             while self._due and self._due[0][0] <= now:
-                due.append(heapq.heappop(self._due)[2])
+                _, ticket, work = heapq.heappop(self._due)
+                if self._tickets.get(work) == ticket:
+                    due.append(work)
         return due
 
-    def _start(self, pool: ThreadPoolExecutor, work: tuple[str, str | None]) -> None:
+    def _start(self, pool: ThreadPoolExecutor, work: _Work) -> None:
         if work[0] not in self._reconcilers:
             return
         with self._lock:
@@ -80,9 +86,10 @@ class Loop:
                 self._again.add(work)
                 return
             self._running.add(work)
+            self._tickets.pop(work, None)  # this run says anew when the next one is due
         pool.submit(self._reconcile, work)
 
-    def _reconcile(self, work: tuple[str, str | None]) -> None:
+    def _reconcile(self, work: _Work) -> None:
         topic, key = work
         reconciler = self._reconcilers[topic]
         again_seconds: float | None
@@ -100,8 +107,8 @@ class Loop:
                 if key is None:
                     again_seconds = min(again_seconds or reconciler.every_seconds, reconciler.every_seconds)
                 if again_seconds is not None:
-                    at = self._clock.monotonic() + again_seconds
-                    heapq.heappush(self._due, (at, next(self._tie), work))
+                    ticket = self._tickets[work] = next(self._ticket)
+                    heapq.heappush(self._due, (self._clock.monotonic() + again_seconds, ticket, work))
                     if self._due[0][2] == work:
                         self._alarm.interrupt()
                 return
