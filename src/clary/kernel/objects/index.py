@@ -5,7 +5,7 @@ among the versions of the key. So listing current objects reads nothing else.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from clary.kernel.kv import Snapshot, Transaction
 from clary.kernel.objects import journal
@@ -111,12 +111,11 @@ class Edit:
         self._now = now
 
     def put(self, key: str, version: ObjectVersion, body: bytes | None, condition: Condition) -> ObjectVersion:
-        """Make `version` the current one and return it with its place. `body` as in `journal.record_new`."""
+        """Make `version` the current one, give it its place and return it. `body` as in `journal.record_new`."""
         newest = current(self._tx, self.bucket.name, key)
         check(condition, newest, key)
-        version = replace(
-            version, place=self._place(key, newest, version.blob), versioned=self.bucket.versioning == "Enabled"
-        )
+        version.place = self._place(key, newest, version.blob)
+        version.versioned = self.bucket.versioning == "Enabled"
         self._retire(key, newest, version)
         self._tx.put(current_key(self.bucket.name, key), version.to_bytes())
         journal.record_new(self._tx, version.blob, self.bucket.name, key, body=body, now=self._now)
@@ -201,7 +200,7 @@ class Edit:
             known = newest or next(others(self._tx, self.bucket.name, key, limit=1), None)
             if known is not None:
                 place = min(place, int(known.place[:16], 16) - 1)
-        return f"{place:016x}{blob[:16]}"
+        return f"{place:016x}{blob[-16:]}"
 
 
 def _among_others(tx: Snapshot, bucket: str, key: str, version_id: str) -> ObjectVersion | None:

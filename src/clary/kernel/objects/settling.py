@@ -74,11 +74,13 @@ class Settler:
     def heal(self, older_than: float) -> int:
         """Do the work that is recorded and older than `older_than` seconds; return how much there was."""
         found = 0
-        limit = self._clock.now() - older_than
+        now = self._clock.now()
         ours = set(self._unsynced) | {blob for _, blob in self._unused.copy()}
         for key, record in self._kv.scan(*span(b"w")):
             work = read_work(key[1:].decode(), record)
-            if (older_than and work.since > limit) or work.blob in ours:
+            # The files of unused blobs are left alone for the time of grace by those who are to remove them, too.
+            patience = older_than if work.keep else older_than and older_than + GRACE_SECONDS
+            if (patience and work.since > now - patience) or work.blob in ours:
                 continue
             found += 1
             if work.keep:

@@ -113,9 +113,9 @@ def checked_lifecycle(document: Mapping[str, Any]) -> list[dict[str, Any]]:
         _check_days(rule.get("AbortIncompleteMultipartUpload"), "DaysAfterInitiation")
         for transition in rule.get("Transitions") or []:
             _check_date(transition)
-            storage_class(transition.get("StorageClass"))
+            _check_transition(transition, {"Days", "Date"})
         for transition in rule.get("NoncurrentVersionTransitions") or []:
-            storage_class(transition.get("StorageClass"))
+            _check_transition(transition, {"NoncurrentDays"})
     return rules
 
 
@@ -153,6 +153,14 @@ def _check_expiration(expiration: Mapping[str, Any] | None) -> None:
 def _check_days(action: Mapping[str, Any] | None, name: str) -> None:
     if action is not None and name in action and action[name] <= 0:
         raise _invalid(f"'{name}' for the action must be a positive integer")
+
+
+def _check_transition(transition: Mapping[str, Any], times: set[str]) -> None:
+    if len(transition.keys() & times) != 1 or not transition.get("StorageClass"):
+        raise malformed(f"a transition has one of {', '.join(sorted(times))}, and a StorageClass")
+    if any(transition[name] < 0 for name in transition.keys() & times - {"Date"}):
+        raise _invalid("'Days' in the Transition action must be nonnegative")
+    storage_class(transition["StorageClass"])
 
 
 def _check_date(action: Mapping[str, Any]) -> None:

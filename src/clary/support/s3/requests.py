@@ -38,6 +38,7 @@ _STORAGE_CLASSES = frozenset(
         "DEEP_ARCHIVE",
     }
 )
+_CHECKSUMS = {f"Checksum{name}": name for name in ALGORITHMS}
 _CUSTOMER_KEYS = ("SSECustomerAlgorithm", "SSECustomerKey", "SSECustomerKeyMD5")
 _LOCKS = ("ObjectLockMode", "ObjectLockRetainUntilDate", "ObjectLockLegalHoldStatus")
 _PRIVATE_ACLS = frozenset({"private", "bucket-owner-full-control"})
@@ -159,10 +160,9 @@ def checked_tags(tag_set: list[dict[str, str]], most: int) -> dict[str, str]:
 def claim(ctx: Context, request: dict[str, Any], size: int | None) -> Claim:
     """Return what a request claims about its body; takes the members it reads out of `request`."""
     claimed: dict[str, str] = {}
-    for name in ALGORITHMS:
-        value = request.pop(f"Checksum{name}", None)
-        if value is not None:
-            claimed[name] = _checked_checksum(name, value)
+    for member, name in _CHECKSUMS.items():
+        if member in request:
+            claimed[name] = _checked_checksum(name, request.pop(member))
     if len(claimed) > 1:
         raise AwsError(
             "InvalidRequest", "Expecting a single x-amz-checksum- header. Multiple checksum types given.", status=400

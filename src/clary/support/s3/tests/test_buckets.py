@@ -169,6 +169,8 @@ def test_documents_that_make_no_sense_are_refused(s3: Any, bucket: str) -> None:
         ({"Expiration": {"Date": datetime(2030, 1, 1, 5, tzinfo=UTC)}}, "InvalidArgument"),
         ({"ID": "x" * 256}, "InvalidArgument"),
         ({"Prefix": "both"}, "MalformedXML"),
+        ({"Transitions": [{"StorageClass": "GLACIER"}]}, "MalformedXML"),
+        ({"Transitions": [{"Days": 1, "StorageClass": "WARM"}]}, "InvalidStorageClass"),
     ):
         rules = {"Rules": [rule | broken]}
         put = s3.put_bucket_lifecycle_configuration
