@@ -7,6 +7,7 @@ several events. Bytes that are not UTF-8 are replaced, so that nothing a job pri
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
+from typing import TextIO
 
 from clary.kernel.core.clock import Clock
 from clary.kernel.jobs.contract import FAILURE_REASON_LIMIT, FinalMetric, HostSpec
@@ -18,6 +19,7 @@ _LONGEST_EVENT = 256 * 1024 - 26  # the limit of CloudWatch Logs, with its overh
 _BATCH_EVENTS = 10_000
 _BATCH_BYTES = 1024 * 1024
 _TAIL_LINES = 20
+_LONGEST_FILE = 64 * 1024 * 1024
 
 
 class LineCutter:
@@ -76,7 +78,8 @@ class Console:
         self._telemetry = telemetry
         self._clock = clock
         self._complain = complain
-        self._file = open(log, "a", encoding="utf-8", errors="replace")  # noqa: SIM115  # closed by `close`
+        self._path = log
+        self._file = self._open()
         self._cutters = {"stdout": LineCutter(), "stderr": LineCutter()}
         self._tails: dict[str, deque[str]] = {name: deque(maxlen=_TAIL_LINES) for name in self._cutters}
         self._events: list[tuple[int, str]] = []
@@ -109,6 +112,7 @@ class Console:
         events, self._events, self._bytes = self._events, [], 0
         values, self._values = self._values, []
         self._file.flush()
+        self._keep_file_short()
         try:
             if events and self._spec.log is not None:
                 self._telemetry.log(self._spec.log.group, self._spec.log.stream, events)
@@ -120,6 +124,16 @@ class Console:
     def close(self) -> None:
         self.flush()
         self._file.close()
+
+    def _open(self) -> TextIO:
+        return open(self._path, "a", encoding="utf-8", errors="replace")
+
+    def _keep_file_short(self) -> None:
+        """Put a long file aside, in place of the one before: a service may talk for years."""
+        if self._file.tell() > _LONGEST_FILE:
+            self._file.close()
+            self._path.replace(self._path.with_suffix(".old.txt"))
+            self._file = self._open()
 
     def _take(self, stream: str, lines: list[str], *, match: bool = True) -> None:
         if not lines:

@@ -6,7 +6,7 @@
     state.json   the latest observation; replaced atomically, the last one durable before it is seen
     stop         exists once somebody asked to stop
     control      a FIFO that wakes the shim to look for `stop`
-    log.txt      what the process printed
+    log.txt      what the process printed lately; log.old.txt what it printed before
     shim.log     what went wrong in the shim itself
     box/         what the sandbox sees: ml (/opt/ml), env (the interpreter's environment), tmp, etc
 """
@@ -21,6 +21,7 @@ import signal
 import stat
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from clary.kernel.core.ids import new_id
@@ -68,6 +69,9 @@ class HostFolder:
     def spec(self) -> HostSpec:
         return HostSpec.from_json(self._spec.read_text())
 
+    def created_at(self) -> float:
+        return self._spec.stat().st_mtime
+
     def take(self) -> bool:
         """Become this host's shim. False when there is one already, or was: a host runs once."""
         fd = os.open(self._lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -104,7 +108,7 @@ class HostFolder:
         found = self.saved()
         if found is None or found.ended:
             return found
-        return _lost(found)
+        return _lost(found, self._state.stat().st_mtime)
 
     def request_stop(self) -> None:
         with contextlib.suppress(FileNotFoundError):
@@ -226,9 +230,9 @@ def _try_lock(fd: int) -> bool:
     return True
 
 
-def _lost(found: Observation) -> Observation:
-    body = {**found.__dict__, "phase": Phase.ENDED, "outcome": Outcome.LOST, "reason": _LOST, "healthy": None}
-    return Observation(**body)
+def _lost(found: Observation, last_seen: float) -> Observation:
+    phases = found.phases | {Phase.ENDED: last_seen}
+    return replace(found, phase=Phase.ENDED, phases=phases, outcome=Outcome.LOST, reason=_LOST, healthy=None)
 
 
 def _write(path: Path, text: str, *, durable: bool = False) -> None:
