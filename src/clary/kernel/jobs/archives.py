@@ -1,4 +1,4 @@
-"""Trees and archives at the border of the sandbox: what a job wrote is hostile until proven harmless.
+"""Trees and archives that leave the sandbox: what a job wrote is hostile until proven harmless.
 
 The shim reads a job's files from outside the sandbox. A symbolic link there would be followed in the shim's own,
 unconfined view, so every path is opened component by component without following any.
@@ -11,7 +11,7 @@ import tarfile
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from clary.kernel.jobs.services import ClientFault
+from clary.kernel.jobs.unpacking import stays_inside
 
 _COMPRESSION = 3  # model files hardly shrink: higher levels cost seconds and win a few percent
 
@@ -96,7 +96,7 @@ def pack(tree: Tree, archive: Path) -> int:
             elif stat.S_ISLNK(status.st_mode):
                 info.type = tarfile.SYMTYPE
                 info.linkname = os.readlink(name, dir_fd=fd)
-                if _stays_inside(path, info.linkname):
+                if stays_inside(path, info.linkname):
                     tar.addfile(info)
             elif stat.S_ISREG(status.st_mode):
                 descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW, dir_fd=fd)
@@ -107,21 +107,3 @@ def pack(tree: Tree, archive: Path) -> int:
     with open(archive, "rb") as file:
         os.fsync(file.fileno())
     return count
-
-
-def extract(archive: Path, folder: Path, uri: str) -> None:
-    """Unpack a tar, gzip'd or not, into `folder`. Raises ClientFault when it is broken or reaches outside."""
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
-        with tarfile.open(archive, "r:*") as tar:
-            tar.extractall(folder, filter="data")
-    except tarfile.FilterError as error:
-        raise ClientFault(f'The archive "{uri}" reaches outside of its folder: {error}.') from error
-    except (tarfile.TarError, EOFError, OSError, ValueError) as error:
-        raise ClientFault(f'The archive "{uri}" cannot be extracted: {error}.') from error
-
-
-def _stays_inside(path: str, target: str) -> bool:
-    if target.startswith("/"):
-        return False
-    return not os.path.normpath(os.path.join(os.path.dirname(path), target)).startswith("..")

@@ -8,10 +8,10 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path
 
-from clary.kernel.jobs import archives
 from clary.kernel.jobs.contract import Channel, HostSpec, InputMode, ModelSource, Output
 from clary.kernel.jobs.services import ClientFault, ObjectStore, split_uri
 from clary.kernel.jobs.sources import Source, list_sources, safe_place, share
+from clary.kernel.jobs.unpacking import extract
 
 _FOLDERS = ("input/config", "input/data", "model", "output/data", "code")
 _CHUNK = 64 * 1024  # gzip may grow a thousandfold: this bounds what one step holds in memory
@@ -73,7 +73,7 @@ class Staging:
         if model.archive:
             path = self._objects.open(*split_uri(model.uri))
             self.bytes += path.stat().st_size
-            archives.extract(path, folder, model.uri)
+            extract(path, folder, model.uri)
             return
         channel = Channel(name="model", uri=model.uri, path=model.path)
         for source in list_sources(self._objects, channel):

@@ -30,6 +30,8 @@ def extract(archive: Path, folder: Path, uri: str) -> None:
     try:
         with tarfile.open(archive, "r:*") as tar:
             _unpack(tar, root)
+            while tar.fileobj is not None and tar.fileobj.read(_CHUNK):
+                continue  # a compressed archive says at its very end whether it is whole
     except _Outside as error:
         raise ClientFault(f'The archive "{uri}" reaches outside of its folder: {error}.') from error
     except (tarfile.TarError, EOFError, OSError, ValueError, zlib.error) as error:
