@@ -55,6 +55,11 @@ class Measures:
                 _log.exception("metrics of endpoint %s were lost", endpoint)
 
 
+def no_invocations(endpoint: str, variant: str) -> Datum:
+    """What keeps a variant that is asked nothing from having no load at all to scale in by: a sum of zero."""
+    return Datum("InvocationsPerInstance", {"EndpointName": endpoint, "VariantName": variant}, value=0.0)
+
+
 def summarise(invocations: Sequence[Invocation], dimensions: dict[str, str]) -> list[Datum]:
     """The metrics AWS documents for an endpoint's invocations, each with one sample a request."""
     samples: dict[str, list[float]] = {

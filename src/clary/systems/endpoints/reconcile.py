@@ -20,7 +20,9 @@ from clary.kernel.rooms import Platform, reconciler
 from clary.kernel.rooms.roles import work_environment
 from clary.kernel.rooms.tags import tags_without
 from clary.kernel.store import Conflict, Entry, Table
+from clary.kernel.telemetry.metrics import Datum
 from clary.systems.endpoints.deploy import HOST, JOB_PREFIX, Seen, advance, next_look
+from clary.systems.endpoints.measures import NAMESPACE, no_invocations
 from clary.systems.endpoints.records import Endpoint, Instance, Variant
 from clary.systems.endpoints.routes import DOMAIN, build_route, route_key
 from clary.systems.endpoints.servers import server_spec
@@ -29,6 +31,7 @@ from clary.systems.endpoints.sessions import Sessions
 TOPIC = "endpoints"
 
 _EVERY_SECONDS = 5.0
+_METRICS_EVERY_SECONDS = 30.0  # so that no minute goes without
 _CREDENTIAL_SECONDS = 365 * 24 * 3600.0  # a server is given its credentials once, and lives long
 
 _log = logging.getLogger("clary.endpoints")
@@ -46,6 +49,17 @@ def reconcile(platform: Platform, key: str | None) -> float | None:
         platform.wake(TOPIC, f"{entry.account}/{entry.region}/{entry.name}")
     _sweep(platform, started, entries)
     return None
+
+
+@reconciler("endpoint_metrics", every_seconds=_METRICS_EVERY_SECONDS)
+def report(platform: Platform, key: str | None) -> None:
+    """Report that variants serve, so that those without any requests have metrics too."""
+    served: dict[tuple[str, str], list[Datum]] = {}
+    for entry in platform.records(Endpoint).all():
+        for variant in entry.value.serving.variants if entry.value.serving else ():
+            served.setdefault((entry.account, entry.region), []).append(no_invocations(entry.name, variant.name))
+    for (account, region), data in served.items():
+        platform.metrics.put(account, region, NAMESPACE, data)
 
 
 def _drive(platform: Platform, table: Table[Endpoint], account: str, region: str, name: str) -> float | None:

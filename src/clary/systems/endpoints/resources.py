@@ -1,9 +1,30 @@
 """The kinds of resource of this room, with the errors AWS answers for names that are missing or taken."""
 
-from clary.kernel.rooms.resources import Resource
+from typing import Any
+
+from clary.kernel.rooms import Context, Resource
+from clary.kernel.store import Entry
+from clary.systems.endpoints.fleets import summaries
 from clary.systems.endpoints.records import Endpoint, EndpointConfig, Model
 
 _CODE = "ValidationException"
+
+
+def endpoint_document(ctx: Context, entry: Entry[Endpoint]) -> dict[str, Any]:
+    """What DescribeEndpoint and Search both say of an endpoint."""
+    endpoint = entry.value
+    document = {
+        "EndpointName": entry.name,
+        "EndpointArn": ENDPOINTS.arn(ctx, entry.name),
+        "EndpointConfigName": endpoint.config,
+        "ProductionVariants": summaries(endpoint.serving) if endpoint.serving else None,
+        "EndpointStatus": endpoint.status,
+        "FailureReason": endpoint.failure_reason or None,
+        "CreationTime": entry.created_at,
+        "LastModifiedTime": entry.updated_at,
+    }
+    return {member: value for member, value in document.items() if value is not None}
+
 
 MODELS = Resource(
     "sagemaker",
@@ -25,4 +46,6 @@ ENDPOINTS = Resource(
     Endpoint,
     missing=(_CODE, 'Could not find endpoint "{arn}".'),
     taken=(_CODE, 'Cannot create already existing endpoint "{arn}".'),
+    search="Endpoint",
+    document=endpoint_document,
 )

@@ -10,10 +10,10 @@ from clary.kernel.rooms.lists import list_output
 from clary.kernel.rooms.tags import read_tags
 from clary.kernel.store import Entry
 from clary.systems.endpoints import deploy
-from clary.systems.endpoints.fleets import build_fleet, pending, retain, summaries
+from clary.systems.endpoints.fleets import build_fleet, pending, retain
 from clary.systems.endpoints.records import Endpoint, Fleet, Variant
 from clary.systems.endpoints.refusals import check_deployment
-from clary.systems.endpoints.resources import CONFIGS, ENDPOINTS, MODELS
+from clary.systems.endpoints.resources import CONFIGS, ENDPOINTS, MODELS, endpoint_document
 
 _TOPIC = "endpoints"
 
@@ -110,14 +110,7 @@ def describe_endpoint(ctx: Context, EndpointName: str) -> dict[str, Any]:
     endpoint = entry.value
     updating = endpoint.serving is not None and endpoint.deploying is not None
     return {
-        "EndpointName": EndpointName,
-        "EndpointArn": ENDPOINTS.arn(ctx, EndpointName),
-        "EndpointConfigName": endpoint.config,
-        "ProductionVariants": summaries(endpoint.serving) if endpoint.serving else None,
-        "EndpointStatus": endpoint.status,
-        "FailureReason": endpoint.failure_reason or None,
-        "CreationTime": entry.created_at,
-        "LastModifiedTime": entry.updated_at,
+        **endpoint_document(ctx, entry),
         "LastDeploymentConfig": endpoint.last_deployment,
         "PendingDeploymentSummary": pending(endpoint.deploying) if updating and endpoint.deploying else None,
     }

@@ -36,6 +36,18 @@ def test_a_script_answers_logs_and_is_measured(serving_models: Serving) -> None:
     assert variant["CurrentInstanceCount"] == variant["DesiredInstanceCount"] == 1
     assert variant["DeployedImages"][0]["SpecifiedImage"]
 
+    streamed = serving_models.runtime.invoke_endpoint_with_response_stream(
+        EndpointName=name, Body="[7]", ContentType="application/json"
+    )
+    assert streamed["InvokedProductionVariant"] == "v0"
+    assert b"".join(event["PayloadPart"]["Bytes"] for event in streamed["Body"]) == b"[14]"
+
+    found = serving_models.sagemaker.search(
+        Resource="Endpoint",
+        SearchExpression={"Filters": [{"Name": "EndpointName", "Operator": "Equals", "Value": name}]},
+    )
+    assert [one["Endpoint"]["EndpointStatus"] for one in found["Results"]] == ["InService"]
+
     logs = serving_models.server.client("logs")
     group = f"/aws/sagemaker/Endpoints/{name}"
 
@@ -71,7 +83,7 @@ def test_a_script_answers_logs_and_is_measured(serving_models: Serving) -> None:
             EndTime=2_000_000_000,
         )["MetricDataResults"]
         sums = {one["Id"]: sum(one["Values"]) for one in found}
-        return sums.get("invocations") == 2 and sums.get("modellatency", 0) > 100
+        return sums.get("invocations") == 3 and sums.get("modellatency", 0) > 100
 
     eventually(counted)
 
