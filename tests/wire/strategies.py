@@ -60,7 +60,7 @@ def _value(use: Member, depth: int) -> st.SearchStrategy[Any]:
         return st.deferred(lambda: _structure(shape, depth))
     if shape.type == "list":
         element = _HEADER if use.location == "header" and shape.member.shape.type == "string" else None
-        return st.lists(element or _value(shape.member, depth + 1), min_size=1, max_size=3)
+        return st.lists(_value(shape.member, depth + 1) if element is None else element, min_size=1, max_size=3)
     if shape.type == "map":
         if outside:
             return st.dictionaries(st.text("abc-", min_size=1, max_size=5), _HEADER, min_size=1, max_size=3)

@@ -16,7 +16,12 @@ from clary.kernel.auth.tests.signing import CREDENTIALS, SECRET, Sent, credentia
 from clary.kernel.core.clock import SystemClock
 from clary.kernel.core.errors import AwsError
 
-NOW = SystemClock().now()
+
+def at(offset_seconds: float = 0) -> float:
+    """A moment from now: the signers below take the real time."""
+    return SystemClock().now() + offset_seconds
+
+
 DATA = bytes(range(256)) * 40
 EMPTY = hashlib.sha256(b"").hexdigest()
 CRC32 = base64.b64encode(zlib.crc32(DATA).to_bytes(4, "big")).decode()
@@ -43,7 +48,7 @@ def open_request(content: str, length: int = len(DATA), **headers: str) -> tuple
     )
     scope = peek_scope(request)
     assert scope is not None
-    return request, verify(request, scope, CREDENTIALS.get, now=NOW)
+    return request, verify(request, scope, CREDENTIALS.get, now=at())
 
 
 def signed_chunks(identity: Identity, data: bytes, *, trailer: str = "", size: int = 4096) -> bytes:

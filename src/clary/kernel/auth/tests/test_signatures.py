@@ -20,13 +20,16 @@ from clary.kernel.auth.tests.signing import CREDENTIALS, KEY, ROOT, SECRET, Sent
 from clary.kernel.core.clock import SystemClock
 from clary.kernel.core.errors import AwsError
 
-NOW = SystemClock().now()
+
+def at(offset_seconds: float = 0) -> float:
+    """A moment from now: the signers below take the real time."""
+    return SystemClock().now() + offset_seconds
 
 
 def check(request: Sent, **options: object) -> Identity:
     scope = peek_scope(request)
     assert scope is not None
-    options = {"now": NOW, "find_credential": CREDENTIALS.get, **options}
+    options = {"now": at(), "find_credential": CREDENTIALS.get, **options}
     return verify(request, scope, **options)  # type: ignore[arg-type]
 
 
@@ -87,7 +90,7 @@ def test_presigned_v4(expires: int) -> None:
     signer = S3SigV4QueryAuth(credentials(), "s3", "us-east-1", expires=expires)
     request = send(signer, "GET", "/bucket/a%20key?response-content-type=text%2Fplain")
     assert check(request).body.content == "UNSIGNED-PAYLOAD"
-    error = refused(request, now=NOW + expires + 10)
+    error = refused(request, now=at(expires + 10))
     assert (error.code, error.status, error.message) == ("AccessDenied", 403, "Request has expired")
     assert refused(request.replace(method="PUT")).code == "SignatureDoesNotMatch"
     assert refused(request.replace(path="/bucket/other")).code == "SignatureDoesNotMatch"
@@ -101,7 +104,7 @@ def test_presigned_longer_than_a_week() -> None:
 
 def test_presigned_before_its_time() -> None:
     request = send(S3SigV4QueryAuth(credentials(), "s3", "us-east-1"), "GET", "/b/k")
-    assert refused(request, now=NOW - 1000).message == "Request is not yet valid"
+    assert refused(request, now=at(-1000)).message == "Request is not yet valid"
 
 
 def test_presigned_of_another_service_covers_the_body() -> None:
@@ -118,7 +121,7 @@ def test_presigned_v2() -> None:
     assert scope is not None
     assert (scope.kind, scope.access_key) == ("v2-query", KEY)
     check(request)
-    assert refused(request, now=NOW + 100).message == "Request has expired"
+    assert refused(request, now=at(100)).message == "Request has expired"
     assert refused(request.replace(query=request.query.replace("versionId=3", "versionId=4"))).code == (
         "SignatureDoesNotMatch"
     )
@@ -136,7 +139,7 @@ def test_header_v2() -> None:
     request = send(HmacV1Auth(credentials()), "PUT", "/bucket/key?acl", headers={"Content-Type": "text/csv"}, body=b"x")
     check(request)
     assert refused(request.replace(path="/bucket/kez")).code == "SignatureDoesNotMatch"
-    assert refused(request, now=NOW + 1000).code == "RequestTimeTooSkewed"
+    assert refused(request, now=at(1000)).code == "RequestTimeTooSkewed"
 
 
 def test_unsigned_requests_are_seen_as_such() -> None:
@@ -169,8 +172,8 @@ def test_refusals_are_spelled_as_the_service_spells_them(
         (refused(request, body=b"{}", find_credential={}.get), unknown),
         (refused(request, body=b"{}", find_credential=inactive.get), unknown),
         (refused(wrong, body=b"{}"), mismatch),
-        (refused(request, body=b"{}", now=NOW + 1000), skewed),
-        (refused(request, body=b"{}", now=NOW - 1000), skewed),
+        (refused(request, body=b"{}", now=at(1000)), skewed),
+        (refused(request, body=b"{}", now=at(-1000)), skewed),
     ]:
         assert (error.code, error.status) == (code, status)
     assert SECRET not in str(refused(wrong, body=b"{}"))
@@ -193,7 +196,7 @@ def test_s3_headers_must_be_signed() -> None:
 
 
 def test_session_tokens() -> None:
-    found = {KEY: Credential(KEY, SECRET, ROOT, session_token="token", expires_at=NOW + 60)}
+    found = {KEY: Credential(KEY, SECRET, ROOT, session_token="token", expires_at=at(60))}
     good = send(S3SigV4Auth(credentials("token"), "s3", "us-east-1"), "GET", "/b")
     check(good, find_credential=found.get)
     presigned = send(S3SigV4QueryAuth(credentials("token"), "s3", "us-east-1"), "GET", "/b")
@@ -203,10 +206,10 @@ def test_session_tokens() -> None:
     for bad in (credentials("other"), credentials()):
         request = send(S3SigV4Auth(bad, "s3", "us-east-1"), "GET", "/b")
         assert refused(request, find_credential=found.get).code == "InvalidToken"
-    assert refused(good, find_credential=found.get, now=NOW + 61).code == "ExpiredToken"
+    assert refused(good, find_credential=found.get, now=at(61)).code == "ExpiredToken"
     assert refused(good).code == "InvalidToken"
     json = send(SigV4Auth(credentials("token"), "sagemaker", "us-east-1"), "POST", "/", body=b"{}")
-    assert refused(json, body=b"{}", find_credential=found.get, now=NOW + 61).code == "ExpiredTokenException"
+    assert refused(json, body=b"{}", find_credential=found.get, now=at(61)).code == "ExpiredTokenException"
 
 
 @pytest.mark.parametrize(
