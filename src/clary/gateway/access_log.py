@@ -5,6 +5,7 @@ import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from clary.kernel.wire import Response
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
 _FLUSH_SECONDS = 0.5
 _ROTATE_BYTES = 64 * 1024 * 1024
+_LONGEST_KEY = 128
 
 
 class AccessLog:
@@ -30,11 +32,12 @@ class AccessLog:
         self, exchange: "Exchange", response: Response, client: tuple[str, int] | None, elapsed_seconds: float
     ) -> None:
         match, scope, request = exchange.match, exchange.scope, exchange.request
+        key = _plain(scope.access_key) if scope is not None else "-"
         operation = f"{match.operation.service.name}:{match.operation.name}" if match is not None else "-"
         if not self._lines:
             asyncio.get_running_loop().call_later(_FLUSH_SECONDS, self._flush)
         self._lines.append(
-            f"{time.time():.3f} {client[0] if client else '-'} {scope.access_key if scope else '-'} {operation} "
+            f"{time.time():.3f} {client[0] if client else '-'} {key} {operation} "
             f"{response.status} {elapsed_seconds * 1000:.2f} {exchange.request_id} {request.method} {request.path}\n"
         )
 
@@ -48,3 +51,8 @@ class AccessLog:
                 os.replace(self._path, f"{self._path}.1")
         finally:
             os.close(descriptor)
+
+
+def _plain(access_key: str) -> str:
+    """A key that is claimed, not proven: whatever it holds, it stays one word of the line."""
+    return access_key if access_key.isalnum() else quote(access_key[:_LONGEST_KEY], safe="")

@@ -90,7 +90,7 @@ async def send_body(send: Send, receive: Receive, response: Response, *, head: b
     elif isinstance(body, bytes):
         await send({"type": "http.response.body", "body": body})
     elif isinstance(body, FileBody):
-        await _send_file(send, body)
+        await _send_file(send, receive, body)
     else:
         await _send_stream(send, receive, body)
 
@@ -121,19 +121,24 @@ async def _hung_up(receive: Receive) -> None:
         continue
 
 
-async def _send_file(send: Send, body: FileBody) -> None:
+async def _send_file(send: Send, receive: Receive, body: FileBody) -> None:
     descriptor = os.open(body.path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        offset, end = body.offset, body.offset + body.length
-        while True:
-            chunk = os.pread(descriptor, min(_FILE_CHUNK_BYTES, end - offset), offset)
-            offset += len(chunk)
-            more = bool(chunk) and offset < end
-            await send({"type": "http.response.body", "body": chunk, "more_body": more})
-            if not more:
-                return
+        if body.length <= _FILE_CHUNK_BYTES:
+            await send({"type": "http.response.body", "body": os.pread(descriptor, body.length, body.offset)})
+        else:
+            await _send_stream(send, receive, _file_chunks(descriptor, body))
     finally:
         os.close(descriptor)
+
+
+async def _file_chunks(descriptor: int, body: FileBody) -> AsyncIterator[bytes]:
+    offset, end = body.offset, body.offset + body.length
+    while chunk := os.pread(descriptor, min(_FILE_CHUNK_BYTES, end - offset), offset):
+        offset += len(chunk)
+        yield chunk
+        # Sending to a client that is gone does not wait: without this nobody else would be served until the file ends.
+        await asyncio.sleep(0)
 
 
 def _too_large(limit_bytes: int) -> AwsError:

@@ -6,6 +6,7 @@ from typing import Any
 
 from clary.kernel.rooms import Platform
 from clary.kernel.wire import Request, Response
+from clary.kernel.wire.bindings import header_value
 
 _Rule = Mapping[str, Any]
 
@@ -23,7 +24,10 @@ def preflight(platform: Platform, request: Request) -> Response | None:
     rule = _find(platform, request, origin, method, wanted)
     if rule is None:
         return Response(403, [], b"CORSResponse: this CORS request is not allowed by the bucket's rules.")
-    headers = [*_allowed(rule, origin), (b"access-control-allow-methods", ", ".join(rule["AllowedMethods"]).encode())]
+    headers = [
+        *_allowed(rule, origin),
+        (b"access-control-allow-methods", header_value(", ".join(rule["AllowedMethods"]))),
+    ]
     if wanted:
         headers.append((b"access-control-allow-headers", ", ".join(wanted).encode("latin-1", "replace")))
     if rule.get("MaxAgeSeconds") is not None:
@@ -40,7 +44,7 @@ def decorate(platform: Platform, request: Request, response: Response) -> None:
     if rule is not None:
         response.headers.extend(_allowed(rule, origin))
         if rule.get("ExposeHeaders"):
-            response.headers.append((b"access-control-expose-headers", ", ".join(rule["ExposeHeaders"]).encode()))
+            response.headers.append((b"access-control-expose-headers", header_value(", ".join(rule["ExposeHeaders"]))))
 
 
 def _find(platform: Platform, request: Request, origin: str, method: str, wanted: list[str]) -> _Rule | None:
