@@ -2,13 +2,18 @@
 
 import fcntl
 import os
+import threading
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO
 
 import orjson
 
-_FOLDERS = ("run", "log")
+from clary.kernel.core.clock import SystemClock
+
+_FOLDERS = ("run", "log", "objects", "kv", "jobs", "cache")
+_PATIENCE_SECONDS = 1.0
+_POLL_SECONDS = 0.01
 
 
 class HomeInUse(Exception):
@@ -28,25 +33,27 @@ class ServerInfo:
 
 
 def prepare(home: Path) -> None:
-    """Make the folders that every process expects. Only the owner may enter the home."""
+    """Make the folders of a home, each for its owner alone: the home itself may have been there before, open to all."""
     home.mkdir(parents=True, exist_ok=True, mode=0o700)
     for folder in _FOLDERS:
-        (home / folder).mkdir(exist_ok=True)
+        (home / folder).mkdir(exist_ok=True, mode=0o700)
 
 
-def hold(home: Path, name: str) -> IO[str]:
+def hold(home: Path, name: str, patience_seconds: float = _PATIENCE_SECONDS) -> IO[str]:
     """Take the lock `name` of this home; it is let go when the file is closed or the process ends.
 
-    Raises HomeInUse with the holder's process id.
+    Raises HomeInUse with the holder's process id. Patient, since who asks `is_held` has the lock for an instant.
     """
     handle = (home / "run" / f"{name}.lock").open("a+", encoding="utf-8")
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    clock, pause = SystemClock(), threading.Event()
+    deadline = clock.monotonic() + patience_seconds
+    while not (taken := _try_lock(handle)) and clock.monotonic() < deadline:
+        pause.wait(_POLL_SECONDS)
+    if not taken:
         handle.seek(0)
         holder = handle.read().strip() or "unknown"
         handle.close()
-        raise HomeInUse(f"process {holder} already runs the {name} of {home}") from None
+        raise HomeInUse(f"process {holder} already runs the {name} of {home}")
     handle.truncate(0)
     handle.write(str(os.getpid()))
     handle.flush()
@@ -59,11 +66,15 @@ def is_held(home: Path, name: str) -> bool:
     if not path.exists():
         return False
     with path.open("a+", encoding="utf-8") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-    return False
+        return not _try_lock(handle)
+
+
+def _try_lock(handle: IO[str]) -> bool:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def announce(home: Path, info: ServerInfo) -> None:

@@ -26,6 +26,7 @@ from clary.server.protocol import BoundedProtocol
 
 _PR_SET_PDEATHSIG = 1
 _GRACEFUL_SECONDS = 5
+_TURN_SECONDS = 60.0
 _FIRST_WARM = "python:xgboost,pandas"
 
 
@@ -66,7 +67,7 @@ def run_gateway(settings: Settings, listener: socket.socket, endpoint: str) -> N
 
 def run_controller(settings: Settings) -> None:
     """Run the reconcilers of this home until SIGTERM. Waits for its turn when another controller is active."""
-    with home.hold(settings.home, "controller"):
+    with home.hold(settings.home, "controller", _TURN_SECONDS):
         platform = Platform(settings)
         executor = ProcessExecutor(settings.home, warm=settings.warm_interpreters)
         executor.prepare(((settings.account, _FIRST_WARM),) if settings.warm_interpreters else ())

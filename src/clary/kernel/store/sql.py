@@ -4,7 +4,9 @@ SQLite runs in WAL mode with synchronous FULL, so that a commit is on disk when 
 begins IMMEDIATE, so that two writers queue instead of failing half-way.
 """
 
+import os
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +117,8 @@ def open_sqlite(path: Path, *, durable: bool = True) -> SqlStore:
     Without `durable`, what was written survives the end of any process but not a power cut; for throw-away servers.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    with suppress(FileExistsError):  # it holds secrets; what SQLite puts beside it is as private as it is
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
     synchronous = "FULL" if durable else "OFF"
     engine = sa.create_engine(
         f"sqlite+pysqlite:///{path}", connect_args={"check_same_thread": False, "timeout": _BUSY_TIMEOUT_MS / 1000}
