@@ -1,10 +1,14 @@
 """Identifiers: unguessable, and in the shapes AWS gives them."""
 
+import os
+import random
 import secrets
 import string
 import uuid
 
 _ALPHANUMERIC = string.ascii_uppercase + string.digits
+_random = random.Random(os.urandom(32))
+os.register_at_fork(after_in_child=lambda: _random.seed(os.urandom(32)))
 
 
 def new_id() -> str:
@@ -15,6 +19,12 @@ def new_id() -> str:
 def new_uuid() -> str:
     """A request id or token as AWS writes it: lower-case, with dashes."""
     return str(uuid.UUID(bytes=secrets.token_bytes(16), version=4))
+
+
+def request_id() -> str:
+    """An id that is unique but may be guessed, in the form of a UUID; costs a microsecond, one every request."""
+    digits = f"{_random.getrandbits(128):032x}"
+    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-a{digits[17:20]}-{digits[20:]}"
 
 
 def short_id(length: int = 12) -> str:
