@@ -19,7 +19,7 @@ from clary.kernel.auth import payload, refusals, signatures
 from clary.kernel.auth.principals import Principal
 from clary.kernel.auth.signatures import Identity, Scope
 from clary.kernel.core.errors import AwsError
-from clary.kernel.core.ids import request_id
+from clary.kernel.core import ids
 from clary.kernel.objects.checksums import TRAILER_CHECKSUMS
 from clary.kernel.objects.intake import check_document
 from clary.kernel.rooms import Body, Context, Platform, Reply
@@ -37,7 +37,7 @@ class Exchange:
 
     request: Request
     receive: Receive
-    request_id: str = field(default_factory=request_id)
+    request_id: str = field(default_factory=ids.request_id)
     scope: Scope | None = None
     match: Match | None = None
     principal: Principal | None = None
