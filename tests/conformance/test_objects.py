@@ -391,6 +391,95 @@ class TestUploads:
             objects.uploads.parts("bucket", "b", other.id)
 
 
+class TestAssembly:
+    """Parts of one size are written where they will stand, and completing copies none of them."""
+
+    STRIDE = LEAST_PART_BYTES
+    BODY = random.Random(4).randbytes(2 * STRIDE + 70_000)
+
+    def part(self, number: int) -> bytes:
+        return self.BODY[(number - 1) * self.STRIDE : number * self.STRIDE]
+
+    async def send(self, objects: Objects, upload_id: str, number: int, body: bytes | None = None) -> NamedPart:
+        data = self.part(number) if body is None else body
+        claim = Claim(size=len(data))
+        part = await objects.uploads.put_part("bucket", "a", upload_id, number, pieces(data), claim=claim)
+        return NamedPart(number, part.etag, {})
+
+    def blobs(self, tmp_path: Path) -> set[tuple[int, int]]:
+        files = (tmp_path / "objects" / ".clary" / "data").glob("*/*")
+        return {(path.stat().st_ino, path.stat().st_size) for path in files}
+
+    @pytest.mark.parametrize("order", [[1, 2, 3], [3, 2, 1], [2, 3, 1]], ids=str)
+    def test_the_parts_file_becomes_the_object(self, objects: Objects, tmp_path: Path, order: list[int]) -> None:
+        upload = objects.uploads.begin("bucket", "a").id
+
+        async def send() -> list[NamedPart]:
+            return await asyncio.gather(*(self.send(objects, upload, number) for number in order))
+
+        named = sorted(asyncio.run(send()), key=lambda part: part.number)
+        grown = max(self.blobs(tmp_path), key=lambda blob: blob[1])[0]
+        objects.uploads.complete("bucket", "a", upload, named)
+        assert objects.get_bytes("bucket", "a") == self.BODY
+        path = objects.local_path("bucket", "a")
+        assert (path.stat().st_ino, path.stat().st_size) == (grown, len(self.BODY))
+        objects.flush()
+        objects._settler.remove_unused(0.0)
+        assert self.blobs(tmp_path) == {(grown, len(self.BODY))}
+        assert [*objects._kv.scan(b"p", b"q"), *objects._kv.scan(b"s", b"t"), *objects._kv.scan(b"w", b"x")] == []
+
+    def test_parts_sent_twice_left_out_or_broken_off_are_right_all_the_same(self, objects: Objects) -> None:
+        async def broken(number: int) -> AsyncIterator[bytes]:
+            async for piece in pieces(self.part(number)[: self.STRIDE // 2][::-1]):
+                yield piece
+            raise ConnectionResetError("gone")
+
+        async def twice(upload: str) -> list[NamedPart]:
+            await self.send(objects, upload, 1, self.part(2))
+            return [await self.send(objects, upload, 1), await self.send(objects, upload, 2)]
+
+        async def broken_off(upload: str) -> list[NamedPart]:
+            one = await self.send(objects, upload, 1)
+            claim = Claim(size=self.STRIDE)
+            with pytest.raises(ConnectionResetError):
+                await objects.uploads.put_part("bucket", "a", upload, 2, broken(2), claim=claim)
+            return [one, await self.send(objects, upload, 2)]
+
+        async def left_out(upload: str) -> list[NamedPart]:
+            one = await self.send(objects, upload, 1)
+            await self.send(objects, upload, 2, self.part(1))
+            return [one, NamedPart(3, (await self.send(objects, upload, 3, self.part(2))).etag, {})]
+
+        async def too_long(upload: str) -> list[NamedPart]:
+            with refused("IncompleteBody"):
+                claim = Claim(size=self.STRIDE)
+                await objects.uploads.put_part("bucket", "a", upload, 1, pieces(self.BODY), claim=claim)
+            return [await self.send(objects, upload, 1), await self.send(objects, upload, 2)]
+
+        for attempt in (twice, broken_off, left_out, too_long):
+            upload = objects.uploads.begin("bucket", "a").id
+            named = asyncio.run(attempt(upload))
+            objects.uploads.complete("bucket", "a", upload, named)
+            assert objects.get_bytes("bucket", "a") == self.BODY[: 2 * self.STRIDE], attempt.__name__
+
+    def test_a_refused_completion_leaves_the_upload_usable(self, objects: Objects) -> None:
+        objects.put_bytes("bucket", "a", b"there")
+        upload = objects.uploads.begin("bucket", "a").id
+        named = [asyncio.run(self.send(objects, upload, 1))]
+        with refused("PreconditionFailed"):
+            objects.uploads.complete("bucket", "a", upload, named, condition=Condition(if_none_match="*"))
+        named.append(asyncio.run(self.send(objects, upload, 2)))
+        objects.uploads.complete("bucket", "a", upload, named)
+        assert objects.get_bytes("bucket", "a") == self.BODY[: 2 * self.STRIDE]
+
+    def test_an_aborted_upload_leaves_no_file(self, objects: Objects, tmp_path: Path) -> None:
+        upload = objects.uploads.begin("bucket", "a").id
+        asyncio.run(self.send(objects, upload, 2))
+        objects.uploads.abort("bucket", "a", upload)
+        objects._settler.remove_unused(0.0)
+        assert self.blobs(tmp_path) == set()
+
+
 class TestEvents:
     def test_are_recorded_for_those_the_rules_name(self, objects: Objects) -> None:
         objects.put_bytes("bucket", "in/before.csv", b"")

@@ -45,7 +45,7 @@ class Blobs:
 
     def __init__(self, root: Path, *, durable: bool = True) -> None:
         self.root = root
-        self._durable = durable
+        self.durable = durable
         self._new = root / HIDDEN / "new"
         self._data = str(root / HIDDEN / "data")
         self._new.mkdir(parents=True, exist_ok=True)
@@ -77,7 +77,7 @@ class Blobs:
             self.write_again(blob, data)
             return
         try:
-            _write_all(descriptor, [data])
+            pwrite_all(descriptor, [data], 0)
         finally:
             os.close(descriptor)
 
@@ -86,7 +86,7 @@ class Blobs:
         draft = f"{self._new}/{blob}.{secrets.token_hex(4)}"
         descriptor = os.open(draft, _CREATE, 0o444)
         try:
-            _write_all(descriptor, [data])
+            pwrite_all(descriptor, [data], 0)
         finally:
             os.close(descriptor)
         self._rename(draft, self.path(blob))
@@ -97,6 +97,12 @@ class Blobs:
             self._rename(f"{self._new}/{blob}", self.path(blob))
         except FileNotFoundError:
             return
+
+    def seal(self, blob: str) -> None:
+        """Warn programs off a file that was written in place, now that it is an object."""
+        path = self.find(blob)
+        if path is not None:
+            os.chmod(path, 0o444)
 
     def remove(self, blob: str) -> None:
         """Remove the blob, wherever it is, and its folder when nothing else is in it."""
@@ -113,7 +119,7 @@ class Blobs:
 
     def create(self) -> "NewBlob":
         """Begin to stream a new blob."""
-        return NewBlob(str(self._new), durable=self._durable)
+        return NewBlob(str(self._new), durable=self.durable)
 
     def link(self, source: str) -> str:
         """Make a new blob with the bytes of the file `source`, at no cost where the file system can; return its name.
@@ -127,13 +133,13 @@ class Blobs:
         except OSError as error:
             if error.errno not in CANNOT_LINK:
                 raise
-            copy = NewBlob(str(self._new), blob, durable=self._durable)
+            copy = NewBlob(str(self._new), blob, durable=self.durable)
             copy.copy(source, 0, os.stat(source).st_size)
             copy.sync()
             copy.release()
             return blob
-        if self._durable:
-            _sync_folder(str(self._new))
+        if self.durable:
+            sync_folder(str(self._new))
         return blob
 
     def strays(self) -> Iterator[str]:
@@ -170,7 +176,7 @@ class Blobs:
 
     def sync(self) -> None:
         """Make everything written so far safe on disk."""
-        if not self._durable:
+        if not self.durable:
             return
         descriptor = os.open(self.root, os.O_RDONLY | os.O_CLOEXEC)
         try:
@@ -233,9 +239,9 @@ class NewBlob:
 
     def write(self, buffers: Sequence[bytes]) -> None:
         """Append; the disk begins to write at once, so that the final sync finds little left."""
-        self.size += _write_all(self._descriptor, buffers)
+        self.size += pwrite_all(self._descriptor, buffers, self.size)
         if self._durable and self.size - self._started >= 8 * _STREAM_BYTES:
-            _start_writing(self._descriptor, self._started, self.size - self._started)
+            start_writing(self._descriptor, self._started, self.size - self._started)
             self._started = self.size
 
     def copy(self, source: str, offset: int, length: int) -> None:
@@ -244,28 +250,21 @@ class NewBlob:
         try:
             left = length
             while left:
-                copied = _copy_range(descriptor, self._descriptor, offset, min(left, 64 * _STREAM_BYTES))
+                copied = copy_range(descriptor, self._descriptor, offset, min(left, 64 * _STREAM_BYTES), self.size)
                 if copied == 0:
                     raise OSError(errno.EIO, f"ended {left} bytes early", source)
                 offset, left = offset + copied, left - copied
                 self.size += copied
                 if self._durable:
-                    _start_writing(self._descriptor, self.size - copied, copied)
+                    start_writing(self._descriptor, self.size - copied, copied)
         finally:
             os.close(descriptor)
-
-    def read(self) -> Iterator[bytes]:
-        """Yield what was written, in pieces."""
-        offset = 0
-        while piece := os.pread(self._descriptor, _STREAM_BYTES, offset):
-            yield piece
-            offset += len(piece)
 
     def sync(self) -> None:
         """Make the bytes and the name safe on disk."""
         if self._durable:
             os.fsync(self._descriptor)
-            _sync_folder(self._folder)
+            sync_folder(self._folder)
 
     def discard(self) -> None:
         """Remove the file."""
@@ -291,7 +290,8 @@ def read_range(path: str, offset: int, length: int) -> bytes:
         os.close(descriptor)
 
 
-def _sync_folder(path: str) -> None:
+def sync_folder(path: str) -> None:
+    """Make the names in a folder safe on disk."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
@@ -299,27 +299,31 @@ def _sync_folder(path: str) -> None:
         os.close(descriptor)
 
 
-def _write_all(descriptor: int, buffers: Sequence[bytes]) -> int:
+def pwrite_all(descriptor: int, buffers: Sequence[bytes], offset: int) -> int:
+    """Write all of `buffers`, one after another, from `offset` on; return how many bytes they are."""
     total = sum(map(len, buffers))
+    if not total:
+        return 0
     if len(buffers) > _MOST_BUFFERS:
         buffers = [b"".join(buffers)]
-    written = os.writev(descriptor, buffers) if total else 0
+    written = os.pwritev(descriptor, buffers, offset)
     if written < total:
-        rest = memoryview(b"".join(buffers))[written:]
-        while rest:
-            rest = rest[os.write(descriptor, rest) :]
+        rest = memoryview(b"".join(buffers))
+        while written < total:
+            written += os.pwrite(descriptor, rest[written:], offset + written)
     return total
 
 
-def _copy_range(source: int, target: int, offset: int, length: int) -> int:
+def copy_range(source: int, target: int, offset: int, length: int, target_offset: int) -> int:
+    """Copy up to `length` bytes between files, inside the kernel where it can; return how many."""
     if hasattr(os, "copy_file_range"):
         try:
-            return os.copy_file_range(source, target, length, offset)
+            return os.copy_file_range(source, target, length, offset, target_offset)
         except OSError as error:
             if error.errno not in {errno.ENOSYS, errno.EXDEV, errno.EOPNOTSUPP, errno.EINVAL}:
                 raise
     piece = os.pread(source, min(length, _STREAM_BYTES), offset)
-    return _write_all(target, [piece])
+    return pwrite_all(target, [piece], target_offset)
 
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -330,7 +334,7 @@ if _sync_file_range is not None:
     _sync_file_range.argtypes = [ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint]
 
 
-def _start_writing(descriptor: int, offset: int, length: int) -> None:
+def start_writing(descriptor: int, offset: int, length: int) -> None:
     """Ask the kernel to begin writing a range; a hint, so a refusal does not matter."""
     if _sync_file_range is not None:
         _sync_file_range(descriptor, offset, length, _SYNC_FILE_RANGE_WRITE)

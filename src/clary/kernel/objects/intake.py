@@ -4,16 +4,16 @@ import asyncio
 import base64
 import binascii
 import hashlib
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from clary.kernel.core.errors import AwsError
 from clary.kernel.objects import checksums
-from clary.kernel.objects.blobs import Blobs, NewBlob, new_blob, read_range
+from clary.kernel.objects.blobs import Blobs, new_blob, read_range
 from clary.kernel.objects.records import Claim
 from clary.kernel.objects.refusals import bad_digest
 
@@ -21,6 +21,19 @@ from clary.kernel.objects.refusals import bad_digest
 SMALL_BYTES = 64 * 1024
 _FLUSH_BYTES = 1024 * 1024
 _LOCKED_HASH_BYTES = 2047
+
+
+class Stream(Protocol):
+    """A file that is being written."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def size(self) -> int: ...
+    def write(self, buffers: Sequence[bytes]) -> None: ...
+    def sync(self) -> None: ...
+    def discard(self) -> None: ...
+    def release(self) -> None: ...
 
 
 @dataclass(slots=True)
@@ -32,7 +45,7 @@ class Taken:
     etag: str
     checksums: dict[str, str]
     data: bytes | None = None
-    stream: NewBlob | None = None
+    stream: Stream | None = None
 
     def release(self) -> None:
         """Let go of the file, which the index knows now."""
@@ -155,33 +168,40 @@ def _take_pieces(pieces: Iterable[bytes], blobs: Blobs, claim: Claim) -> Taken:
     return Taken(stream.name, stream.size, etag, sums, stream=stream)
 
 
-async def take_stream(body: AsyncIterator[bytes], blobs: Blobs, claim: Claim, threads: Executor) -> Taken:
-    """Take a stream from the event loop; a large one is hashed and written by `threads`, and synced."""
+async def take_stream(
+    body: AsyncIterator[bytes],
+    create: Callable[[], Stream],
+    claim: Claim,
+    threads: Executor,
+    *,
+    keep_small: bool = True,
+) -> Taken:
+    """Take a stream from the event loop; a large one is hashed and written by `threads` to what `create` returns."""
     chunks = aiter(body)
     buffers: list[bytes] = []
     size = 0
     async for chunk in chunks:
         buffers.append(chunk)
         size += len(chunk)
-        if size > SMALL_BYTES:
+        if size > SMALL_BYTES or not keep_small:
             break
     else:
         return take_bytes(buffers[0] if len(buffers) == 1 else b"".join(buffers), claim)
-    return await _Inflow(blobs, claim, threads).take(chunks, buffers, size)
+    return await _Inflow(create, claim, threads).take(chunks, buffers, size)
 
 
 class _Inflow:
     """One large stream: while a batch of its chunks is hashed and written, the next batch arrives."""
 
-    def __init__(self, blobs: Blobs, claim: Claim, threads: Executor) -> None:
-        self._blobs = blobs
+    def __init__(self, create: Callable[[], Stream], claim: Claim, threads: Executor) -> None:
+        self._create = create
         self._threads = threads
         self._hashes = _Hashes(claim)
         self._busy: asyncio.Future[Any] | None = None
 
     async def take(self, chunks: AsyncIterator[bytes], buffers: list[bytes], pending: int) -> Taken:
         loop = asyncio.get_running_loop()
-        stream = await loop.run_in_executor(self._threads, self._blobs.create)
+        stream = await loop.run_in_executor(self._threads, self._create)
         try:
             async for chunk in chunks:
                 buffers.append(chunk)
@@ -201,7 +221,7 @@ class _Inflow:
             raise
         return Taken(stream.name, stream.size, etag, sums, stream=stream)
 
-    async def _flush(self, stream: NewBlob, buffers: list[bytes]) -> None:
+    async def _flush(self, stream: Stream, buffers: list[bytes]) -> None:
         await self._idle()
         loop = asyncio.get_running_loop()
         self._busy = asyncio.ensure_future(

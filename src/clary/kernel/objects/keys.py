@@ -6,6 +6,7 @@
     v<bucket> 00 <key, escaped> 00 00 <place>  the other versions, and all delete markers, newest first
     u<bucket> 00 <key, escaped> 00 00 <id>     Upload
     p<upload id><number, 2 bytes>              Part
+    s<upload id><number, 2 bytes>              a claim to the slot of a part (see `assembly`), empty
     w<blob>                                    work that is left to do for a blob (see `journal`)
     e<number, 8 bytes>                         an event, JSON; numbers grow
 
@@ -63,6 +64,14 @@ def parts_prefix(upload_id: str) -> bytes:
 
 def part_key(upload_id: str, number: int) -> bytes:
     return parts_prefix(upload_id) + number.to_bytes(2, "big")
+
+
+def slots_prefix(upload_id: str) -> bytes:
+    return b"s" + upload_id.encode()
+
+
+def slot_key(upload_id: str, number: int) -> bytes:
+    return slots_prefix(upload_id) + number.to_bytes(2, "big")
 
 
 def work_key(blob: str) -> bytes:

@@ -2,12 +2,14 @@
 
 from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import Executor
-from typing import Protocol
+from functools import partial
+from typing import NamedTuple, Protocol
 
 from clary.kernel.core.clock import Clock
 from clary.kernel.core.errors import AwsError
 from clary.kernel.kv import KeyValue, Snapshot, Transaction
-from clary.kernel.objects import events, index, intake, keys, listing, uploads
+from clary.kernel.objects import assembly, events, index, intake, keys, listing, uploads
+from clary.kernel.objects.assembly import Slot, SlotWriter
 from clary.kernel.objects.blobs import Blobs, new_blob
 from clary.kernel.objects.checksums import DEFAULT_ALGORITHM, types_of
 from clary.kernel.objects.index import Edit
@@ -103,20 +105,40 @@ class Multipart:
         """Store a part, in place of an earlier one of its number."""
         uploads.check_part_number(number)
         upload = self.get(bucket, key, upload_id, account=account)
-        taken = await intake.take_stream(body, self._blobs, _with(claim, upload.algorithm), self._streams.threads)
-        part = self._part(number, taken)
-        now = part.modified
+        slot = await self._claim_slot(upload, number, claim.size)
+        create = self._blobs.create if slot is None else partial(SlotWriter, self._blobs, slot)
+        taken: Taken | None = None
         try:
+            taken = await intake.take_stream(
+                body, create, _with(claim, upload.algorithm), self._streams.threads, keep_small=slot is None
+            )
+            part = self._part(number, taken, in_assembly=slot is not None)
+            data, now = taken.data, part.modified
             unused = await self._kv.write_async(
-                lambda tx: uploads.put_part(tx, upload, part, taken.data, account=account, now=now)
+                lambda tx: uploads.put_part(tx, upload, part, data, account=account, now=now)
             )
         except BaseException:
-            taken.discard()
+            if taken is not None:
+                taken.discard()
+            if slot is not None:
+                await self._kv.write_async(lambda tx: assembly.give_back(tx, upload_id, number))
             raise
         taken.release()
-        await self._settler.present_async(Committed(bucket, "", taken.blob, taken.data))
+        if slot is None:
+            await self._settler.present_async(Committed(bucket, "", taken.blob, taken.data))
         self._settler.unused(unused)
         return part
+
+    async def _claim_slot(self, upload: Upload, number: int, size: int | None) -> Slot | None:
+        """Claim where the part goes, None when it is to be a file of its own."""
+        if size is None or size <= SMALL_BYTES:
+            return None
+
+        def write(tx: Transaction) -> Slot | None:
+            begun = uploads.get_upload(tx, upload.bucket, upload.key, upload.id)
+            return assembly.claim(tx, begun, number, size)
+
+        return await self._kv.write_async(write)
 
     def copy_part(
         self,
@@ -164,29 +186,29 @@ class Multipart:
     ) -> ObjectVersion:
         """Make the named parts one object and end the upload. `claim` may hold the object's checksum and size."""
 
-        def look(snapshot: Snapshot) -> tuple[Upload, Sequence[Part], dict[str, bytes]]:
-            bucket_record = index.bucket_of(snapshot, bucket, account)
-            upload = uploads.get_upload(snapshot, bucket_record.name, key, upload_id)
+        def look(snapshot: Snapshot) -> _Plan:
+            index.bucket_of(snapshot, bucket, account)
+            upload = uploads.get_upload(snapshot, bucket, key, upload_id)
             index.check(condition, index.current(snapshot, bucket, key), key)
-            chosen = uploads.choose(uploads.get_parts(snapshot, upload_id), named, upload.algorithm)
-            return upload, chosen, _journaled(snapshot, chosen)
+            return _plan(snapshot, upload, named)
 
-        upload, parts, bodies = self._kv.read(look)
+        plan = self._kv.read(look)
+        upload, parts = plan.upload, plan.parts
         now = self._clock.now()
         draft = uploads.assembled(upload, parts, "", now)
         _check_claim(claim, draft, upload.algorithm)
-        draft.blob = uploads.join(self._blobs, parts, bodies)
+        draft.blob = self._join(plan)
 
         def finish(tx: Transaction) -> tuple[ObjectVersion, Sequence[str]]:
             edit = Edit(tx, index.bucket_of(tx, bucket, account), now)
-            uploads.get_upload(tx, bucket, key, upload_id)
-            if uploads.choose(uploads.get_parts(tx, upload_id), named, upload.algorithm) != parts:
+            again = _plan(tx, uploads.get_upload(tx, bucket, key, upload_id), named)
+            if again.parts != parts or (draft.blob == upload.assembly and not again.fits):
                 raise AwsError(
                     "OperationAborted",
                     "A part was replaced while the upload was being completed. Try again.",
                     status=409,
                 )
-            unused = uploads.end(tx, upload, now)
+            unused = uploads.end(tx, upload, now, keep=draft.blob)
             version = edit.put(key, draft, None, condition)
             events.record(tx, edit.bucket, events.COMPLETE, key, version, now)
             return version, [*unused, *edit.unused]
@@ -194,11 +216,18 @@ class Multipart:
         try:
             version, unused = self._kv.write(finish)
         except BaseException:
-            self._blobs.remove(draft.blob)
+            if draft.blob != upload.assembly:
+                self._blobs.remove(draft.blob)
             raise
+        self._blobs.seal(version.blob)
         self._settler.present_now([Committed(bucket, key, version.blob)])
         self._settler.unused(unused)
         return version
+
+    def _join(self, plan: "_Plan") -> str:
+        """Make one blob of the parts: the upload's own file where that is possible."""
+        finished = assembly.finish(self._blobs, plan.upload, plan.parts, plan.bodies) if plan.fits else None
+        return finished or uploads.join(self._blobs, plan.upload, plan.parts, plan.bodies)
 
     def abort(self, bucket: str, key: str, upload_id: str, *, account: str | None = None) -> None:
         """End an upload and drop its parts."""
@@ -244,7 +273,7 @@ class Multipart:
 
         return self._kv.read(look)
 
-    def _part(self, number: int, taken: Taken) -> Part:
+    def _part(self, number: int, taken: Taken, *, in_assembly: bool = False) -> Part:
         return Part(
             number=number,
             blob=taken.blob,
@@ -252,7 +281,24 @@ class Multipart:
             etag=taken.etag,
             modified=self._clock.now(),
             checksums=taken.checksums,
+            in_assembly=in_assembly,
         )
+
+
+class _Plan(NamedTuple):
+    """An upload, the parts chosen for the object, their bytes that are in the journal, and whether its file `fits`."""
+
+    upload: Upload
+    parts: Sequence[Part]
+    bodies: dict[str, bytes]
+    fits: bool
+
+
+def _plan(snapshot: Snapshot, upload: Upload, named: Sequence[NamedPart]) -> _Plan:
+    stored = uploads.get_parts(snapshot, upload.id)
+    chosen = uploads.choose(stored, named, upload.algorithm)
+    fits = assembly.fits(upload, stored, chosen, assembly.claims(snapshot, upload.id))
+    return _Plan(upload, chosen, _journaled(snapshot, chosen), fits)
 
 
 def _with(claim: Claim, algorithm: str) -> Claim:

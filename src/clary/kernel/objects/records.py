@@ -86,11 +86,14 @@ class Upload(_Stored):
     metadata: dict[str, str] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)
     encryption: dict[str, Any] = field(default_factory=dict)
+    # The file it grows in, and the bytes from one part's place in it to the next (see `assembly`).
+    assembly: str = ""
+    stride: int = 0
 
 
 @dataclass(slots=True)
 class Part(_Stored):
-    """One part of an upload; `checksums` by algorithm."""
+    """One part of an upload; `checksums` by algorithm. `in_assembly`: in its slot of the upload's own file."""
 
     number: int = 0
     blob: str = ""
@@ -98,6 +101,7 @@ class Part(_Stored):
     etag: str = ""
     modified: float = 0.0
     checksums: dict[str, str] = field(default_factory=dict)
+    in_assembly: bool = False
 
 
 @dataclass(frozen=True, slots=True)

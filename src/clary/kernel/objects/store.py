@@ -89,7 +89,7 @@ class Objects:
         if claim.size is None or claim.size > SMALL_BYTES:
             # Refuse what will be refused anyway before the bytes are taken.
             self.buckets.get(bucket, account)
-        taken = await intake.take_stream(body, self._blobs, claim, self.threads)
+        taken = await intake.take_stream(body, self._blobs.create, claim, self.threads)
         try:
             change = self._putting(bucket, key, taken, content, condition=condition, account=account)
             version, unused = await self._kv.write_async(change)

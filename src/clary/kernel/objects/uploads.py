@@ -60,20 +60,25 @@ def put_part(
     at = keys.part_key(upload.id, part.number)
     before = tx.get(at)
     unused = []
-    if before is not None:
-        unused.append(Part.from_bytes(before).blob)
-        journal.record_unused(tx, unused[0], upload.bucket, "", now)
+    if before is not None and not (replaced := Part.from_bytes(before)).in_assembly:
+        unused.append(replaced.blob)
+        journal.record_unused(tx, replaced.blob, upload.bucket, "", now)
     tx.put(at, part.to_bytes())
-    journal.record_new(tx, part.blob, upload.bucket, "", body=body, now=now)
+    if not part.in_assembly:
+        journal.record_new(tx, part.blob, upload.bucket, "", body=body, now=now)
     return unused
 
 
-def end(tx: Transaction, upload: Upload, now: float) -> list[str]:
-    """Remove an upload and its parts; return the blobs that are unused now."""
-    unused = []
+def end(tx: Transaction, upload: Upload, now: float, keep: str = "") -> list[str]:
+    """Remove an upload and its parts; return the blobs that are unused now, which `keep` is not."""
+    blobs = {upload.assembly} if upload.assembly else set()
     for key, data in tx.scan(*keys.span(keys.parts_prefix(upload.id))):
-        unused.append(Part.from_bytes(data).blob)
-        journal.record_unused(tx, unused[-1], upload.bucket, "", now)
+        blobs.add(Part.from_bytes(data).blob)
+        tx.delete(key)
+    unused = sorted(blobs - {keep})
+    for blob in unused:
+        journal.record_unused(tx, blob, upload.bucket, "", now)
+    for key, _ in tx.scan(*keys.span(keys.slots_prefix(upload.id))):
         tx.delete(key)
     tx.delete(keys.upload_key(upload.bucket, upload.key, upload.id))
     return unused
@@ -134,9 +139,9 @@ def assembled(upload: Upload, parts: Sequence[Part], blob: str, now: float) -> O
     )
 
 
-def join(blobs: Blobs, parts: Sequence[Part], bodies: dict[str, bytes]) -> str:
+def join(blobs: Blobs, upload: Upload, parts: Sequence[Part], bodies: dict[str, bytes]) -> str:
     """Write the parts one after another to a new blob, synced; return its name. `bodies` are those in the journal."""
-    if len(parts) == 1 and parts[0].blob not in bodies:
+    if len(parts) == 1 and parts[0].blob not in bodies and not parts[0].in_assembly:
         path = blobs.find(parts[0].blob)
         if path is not None:
             return blobs.link(path)
@@ -149,7 +154,7 @@ def join(blobs: Blobs, parts: Sequence[Part], bodies: dict[str, bytes]) -> str:
             path = blobs.find(part.blob)
             if path is None:
                 raise invalid_part(part.number, "it was replaced or the upload ended meanwhile")
-            stream.copy(path, 0, part.size)
+            stream.copy(path, (part.number - 1) * upload.stride if part.in_assembly else 0, part.size)
         stream.sync()
     except BaseException:
         stream.discard()
