@@ -158,6 +158,7 @@ def main() -> NoReturn:
     home, *flags = sys.argv[1:]
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     nursery = Nursery(Path(home), "--plain" in flags)
+    memory.available()  # looked up once, for all who are forked
     gc.collect()
     gc.freeze()
     nursery.run()

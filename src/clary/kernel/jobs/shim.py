@@ -111,15 +111,14 @@ class Shim:
         check()
         ml = self._folder.ml
         ml.mkdir(parents=True, exist_ok=True)
-        objects = self._services.objects
-        staging = Staging(objects, ml, read_only_views=self._sandbox.read_only_views, check=check)
+        staging = Staging(self._services, ml, read_only_views=self._sandbox.read_only_views, check=check)
         staging.fill(self._spec)
         for channel in self._spec.channels:
             if channel.mode is InputMode.PIPE:
-                self._feeders.append(Feeder(objects, channel, ml, self._scratch, self._feeder_failed))
+                self._feeders.append(Feeder(self._services.objects, channel, ml, self._scratch, self._feeder_failed))
         for output in self._spec.outputs:
             if output.continuous or output.live:
-                sync = uploads.TreeSync(objects, output, ml, self._scratch)
+                sync = uploads.TreeSync(self._services.objects, output, ml, self._scratch)
                 sync.adopt()
                 tell = self._tell_stored if output.live else None
                 self._syncs.append((output, uploads.ContinuousSync(sync, self._clock, self._complain, tell)))

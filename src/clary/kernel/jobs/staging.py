@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from clary.kernel.jobs.contract import Channel, HostSpec, InputMode, ModelSource, Output
-from clary.kernel.jobs.services import ClientFault, ObjectStore, split_uri
+from clary.kernel.jobs.services import ClientFault, ObjectStore, Services, split_uri
 from clary.kernel.jobs.sources import Source, list_sources, safe_place, share
 from clary.kernel.jobs.unpacking import extract
 
@@ -25,8 +25,8 @@ class Cancelled(Exception):
 class Staging:
     """Fills one /opt/ml. `check` is called between objects and raises Cancelled to give up."""
 
-    def __init__(self, objects: ObjectStore, ml: Path, *, read_only_views: bool, check: Callable[[], None]) -> None:
-        self._objects = objects
+    def __init__(self, services: Services, ml: Path, *, read_only_views: bool, check: Callable[[], None]) -> None:
+        self._services = services
         self._ml = ml
         self._read_only_views = read_only_views
         self._check = check
@@ -53,6 +53,11 @@ class Staging:
         place = self._ml / path
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_text(text)
+
+    @property
+    def _objects(self) -> ObjectStore:
+        """Opened late: a host without inputs starts without it."""
+        return self._services.objects
 
     def _channel(self, channel: Channel) -> None:
         folder = self._ml / channel.place
