@@ -5,7 +5,7 @@ from typing import Any
 from clary.kernel.core.errors import AwsError
 from clary.kernel.objects.records import Condition, Content, ObjectVersion
 from clary.kernel.rooms import Context, FileBody, Reply, operation
-from clary.support.s3 import answers, requests
+from clary.support.s3 import answers, permissions, requests
 from clary.support.s3.reads import Span, is_unmodified, span_of
 
 _OBJECT = "arn:aws:s3:::{Bucket}/{Key}"
@@ -69,6 +69,7 @@ async def get_object(
 ) -> Reply:
     """Answer with an object, or a part of it."""
     requests.check_owner(ctx, ExpectedBucketOwner)
+    permissions.require_version(ctx, "s3:GetObject", Bucket, Key, VersionId)
     found = ctx.platform.objects.read(Bucket, Key, VersionId, account=ctx.account)
     version = found.version
     _refuse_marker(version, "GET")
@@ -103,6 +104,7 @@ async def head_object(
 ) -> Reply:
     """Answer with what GetObject would say, without the bytes."""
     requests.check_owner(ctx, ExpectedBucketOwner)
+    permissions.require_version(ctx, "s3:GetObject", Bucket, Key, VersionId)
     version = ctx.platform.objects.find(Bucket, Key, VersionId, account=ctx.account)
     _refuse_marker(version, "HEAD")
     if is_unmodified(version, IfMatch, IfNoneMatch, IfModifiedSince, IfUnmodifiedSince):
@@ -126,6 +128,7 @@ async def delete_object(
 ) -> dict[str, Any]:
     """Delete an object or a version; in a versioned bucket, an object is only marked."""
     requests.check_owner(ctx, ExpectedBucketOwner)
+    permissions.require_version(ctx, "s3:DeleteObject", Bucket, Key, VersionId)
     condition = Condition(
         if_match=None if IfMatch is None else requests.unquoted(IfMatch),
         if_modified=IfMatchLastModifiedTime,
@@ -153,24 +156,24 @@ def delete_objects(
     wanted = Delete["Objects"]
     if not 0 < len(wanted) <= _MOST_DELETES:
         raise AwsError("MalformedXML", f"Name 1 to {_MOST_DELETES} objects to delete, not {len(wanted)}.", status=400)
-    entries = [
-        (
-            entry["Key"],
-            entry.get("VersionId"),
-            Condition(
-                if_match=requests.unquoted(entry["ETag"]) if entry.get("ETag") else None,
-                if_modified=entry.get("LastModifiedTime"),
-                if_size=entry.get("Size"),
-            ),
-        )
-        for entry in wanted
-    ]
     deleted: list[dict[str, Any]] = []
     errors: list[dict[str, Any]] = []
-    for deletion in ctx.platform.objects.delete_many(Bucket, entries, account=ctx.account):
-        name: dict[str, Any] = {"Key": deletion.key} | (
-            {"VersionId": deletion.version_id} if deletion.version_id else {}
+    entries = []
+    for entry in wanted:
+        key, version_id = entry["Key"], entry.get("VersionId")
+        try:
+            permissions.require(ctx, "s3:DeleteObject", Bucket, key, version_id)
+        except AwsError as error:
+            errors.append(_named(key, version_id) | {"Code": error.code, "Message": error.message})
+            continue
+        condition = Condition(
+            if_match=requests.unquoted(entry["ETag"]) if entry.get("ETag") else None,
+            if_modified=entry.get("LastModifiedTime"),
+            if_size=entry.get("Size"),
         )
+        entries.append((key, version_id, condition))
+    for deletion in ctx.platform.objects.delete_many(Bucket, entries, account=ctx.account):
+        name = _named(deletion.key, deletion.version_id)
         if deletion.error is not None:
             errors.append(name | {"Code": deletion.error.code, "Message": deletion.error.message})
             continue
@@ -265,7 +268,9 @@ def checked_source(
     if_modified_since: float | None,
     if_unmodified_since: float | None,
 ) -> ObjectVersion:
-    """Return the version to copy from. Raises PreconditionFailed where it is not as the client wants it."""
+    """Return the version to copy from, where the caller may read it. Raises PreconditionFailed where it is not as the
+    client wants it."""
+    permissions.require(ctx, "s3:GetObject", *source)
     version = ctx.platform.objects.find(*source, account=ctx.account)
     if version.marker:
         raise AwsError(
@@ -309,6 +314,10 @@ def _overridden(name: str, overrides: dict[str, Any]) -> dict[str, Any]:
             requests.check_honoured(name, {member: value})
             raise requests.not_implemented(f"{member} of {name}", "leave it out")
     return {_OVERRIDES[member]: value for member, value in overrides.items()}
+
+
+def _named(key: str, version_id: str | None) -> dict[str, Any]:
+    return {"Key": key} | ({"VersionId": version_id} if version_id else {})
 
 
 def _not_modified(version: ObjectVersion) -> Reply:
