@@ -17,7 +17,7 @@ _MAX_SESSION_POLICIES = 10
 
 
 @operation("sts", "GetCallerIdentity")
-def get_caller_identity(ctx: Context) -> dict[str, str]:
+async def get_caller_identity(ctx: Context) -> dict[str, str]:
     """Say who calls. Needs no permission, as on AWS."""
     principal = ctx.principal
     return {"UserId": principal.user_id, "Account": principal.account, "Arn": principal.arn}
