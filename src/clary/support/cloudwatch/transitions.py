@@ -116,8 +116,11 @@ def _carry_out(platform: Platform, entry: Entry[Alarm], action: str) -> str | No
                 InvocationType="Event",
                 Payload=message.encode(),
             )
+        elif target.service == "autoscaling" and target.resource.startswith("scalingPolicy:"):
+            platform.wake("autoscaling")  # it looks at its policies' alarms itself
         else:
-            return f"Clary has no action of {target.service or action}: use an SNS topic or a Lambda function."
+            named = target.service or action
+            return f"Clary has no action of {named}: use an SNS topic, a Lambda function or a scaling policy."
     except AwsError as error:
         return str(error)
     return None
