@@ -1,0 +1,1 @@
+"""Operations of Application Auto Scaling, by what they are about."""

@@ -1,0 +1,243 @@
+"""Targets that are scaled over hours of a virtual clock: bounds, cooldowns, schedules, and what went wrong."""
+
+from typing import Any
+
+import pytest
+
+from clary.kernel.core.errors import AwsError
+from clary.support.autoscaling.tests.conftest import DIMENSION, RESOURCE, TARGET, World
+
+
+def step_policy(world: World, name: str, *steps: tuple[float | None, float | None, int], **settings: Any) -> str:
+    adjustments = [
+        {
+            key: value
+            for key, value in (
+                ("MetricIntervalLowerBound", low),
+                ("MetricIntervalUpperBound", high),
+                ("ScalingAdjustment", amount),
+            )
+            if value is not None
+        }
+        for low, high, amount in steps
+    ]
+    configuration = {"AdjustmentType": "ChangeInCapacity", "StepAdjustments": adjustments, **settings}
+    made = world.call("PutScalingPolicy", **TARGET, PolicyName=name, StepScalingPolicyConfiguration=configuration)
+    return str(made["PolicyARN"])
+
+
+def backlog_alarm(world: World, name: str, action: str, comparison: str = "GreaterThanThreshold") -> None:
+    world.call(
+        "PutMetricAlarm",
+        "cloudwatch",
+        AlarmName=name,
+        AlarmActions=[action],
+        Namespace="App",
+        MetricName="Backlog",
+        Statistic="Average",
+        Period=60,
+        EvaluationPeriods=1,
+        Threshold=100.0,
+        ComparisonOperator=comparison,
+    )
+
+
+def put_backlog(world: World, value: float) -> None:
+    data = [{"MetricName": "Backlog", "Value": value, "Timestamp": world.clock.now() - 60}]
+    world.call("PutMetricData", "cloudwatch", Namespace="App", MetricData=data)
+
+
+def test_bounds_bring_the_count_within_them(world: World) -> None:
+    world.register(2, 4)
+    world.drive()
+    assert world.count == 2
+    (activity,) = world.history
+    assert activity["StatusCode"] == "Successful"
+    assert activity["Cause"] == "minimum capacity was set to 2"
+    assert activity["Description"] == "Setting desired instance count to 2."
+    world.call("RegisterScalableTarget", **TARGET, MinCapacity=1, MaxCapacity=1)
+    world.drive()
+    assert world.count == 1
+    assert world.history[0]["Cause"] == "maximum capacity was set to 1"
+
+
+def test_load_scales_out_within_a_minute_and_its_end_scales_in_after_fifteen(world: World) -> None:
+    world.register(1, 4)
+    world.track(60.0, ScaleOutCooldown=60, ScaleInCooldown=120)
+    world.pass_time(60, load=50)
+    assert world.count == 1
+    world.pass_time(60, load=600)
+    assert world.count > 1, "the minute need not be over when its sum is above the target"
+    world.pass_time(10 * 60, load=600)
+    assert world.count == 4, "600 would need 10, and 4 are allowed"
+    assert [activity["StatusCode"] for activity in world.history] == ["Successful"] * len(world.history)
+    assert "above the target of 60" in world.history[0]["Cause"]
+    world.pass_time(14 * 60, load=100)
+    assert world.count == 4
+    world.pass_time(4 * 60, load=100)
+    assert world.count == 2, "100 invocations need two instances at 60 each"
+    assert world.history[0]["Cause"].startswith(f"monitor alarm TargetTracking-{RESOURCE}-AlarmLow-")
+    assert world.history[0]["Cause"].endswith("in state ALARM triggered policy track")
+    world.pass_time(20 * 60)
+    assert world.count == 1, "no load at all is less than any"
+
+
+def test_sudden_load_has_its_instances_within_two_minutes(world: World) -> None:
+    world.register(1, 20)
+    world.track(60.0)
+    world.pass_time(120, load=600)
+    assert world.count >= 10
+    assert world.count <= 12
+
+
+def test_the_cooldown_after_scaling_out_counts_from_before(world: World) -> None:
+    world.register(1, 20)
+    metric = {"MetricName": "Busy", "Namespace": "App", "Statistic": "Average"}
+    settings = {"TargetValue": 50.0, "CustomizedMetricSpecification": metric, "ScaleOutCooldown": 600}
+    world.call(
+        "PutScalingPolicy",
+        **TARGET,
+        PolicyName="busy",
+        PolicyType="TargetTrackingScaling",
+        TargetTrackingScalingPolicyConfiguration=settings,
+    )
+
+    def minutes(count: int, busy: float) -> None:
+        for _ in range(count):
+            data = [{"MetricName": "Busy", "Value": busy, "Timestamp": world.clock.now()}]
+            world.call("PutMetricData", "cloudwatch", Namespace="App", MetricData=data)
+            world.clock.advance(60)
+            world.drive()
+
+    minutes(1, 90)
+    assert world.count == 2
+    minutes(2, 90)
+    assert world.count == 2, "still 90: as if one had become two, which it has"
+    minutes(2, 140)
+    assert world.count == 3, "one would have become three"
+    minutes(8, 140)
+    assert world.count == 3
+    minutes(4, 140)
+    assert world.count == 9
+
+
+def test_suspended_directions_are_not_taken(world: World) -> None:
+    world.register(1, 4, SuspendedState={"DynamicScalingOutSuspended": True})
+    world.track(60.0)
+    world.pass_time(180, load=600)
+    assert world.count == 1
+    world.call("RegisterScalableTarget", **TARGET, SuspendedState={"DynamicScalingOutSuspended": False})
+    world.pass_time(60, load=600)
+    assert world.count > 1
+
+
+def test_steps_follow_their_alarm(world: World) -> None:
+    world.register(1, 10)
+    arn = step_policy(world, "steps", (0, 100, 1), (100, None, 3), Cooldown=120, MetricAggregationType="Maximum")
+    backlog_alarm(world, "backlog", arn)
+    described = world.call("DescribeScalingPolicies", ServiceNamespace="sagemaker")["ScalingPolicies"]
+    assert [alarm["AlarmName"] for alarm in described[0]["Alarms"]] == ["backlog"]
+    put_backlog(world, 150.0)
+    world.drive()
+    assert world.count == 2
+    assert world.history[0]["Cause"] == "monitor alarm backlog in state ALARM triggered policy steps"
+    world.clock.advance(60)
+    put_backlog(world, 250.0)
+    world.drive()
+    assert world.count == 4, "within the cooldown, the one added before counts for the three that are asked"
+    world.clock.advance(60)
+    put_backlog(world, 250.0)
+    world.drive()
+    assert world.count == 4
+    world.clock.advance(120)
+    put_backlog(world, 250.0)
+    world.drive()
+    assert world.count == 7
+
+
+def test_an_alarm_set_by_hand_runs_its_policy(world: World) -> None:
+    world.register(1, 10)
+    five = [{"VariantName": "v", "DesiredInstanceCount": 5}]
+    world.call("UpdateEndpointWeightsAndCapacities", "sagemaker", EndpointName="e", DesiredWeightsAndCapacities=five)
+    world.drive()
+    arn = step_policy(world, "down", (None, 0, -2), Cooldown=0)
+    backlog_alarm(world, "quiet", arn, "LessThanThreshold")
+    world.call("SetAlarmState", "cloudwatch", AlarmName="quiet", StateValue="ALARM", StateReason="by hand")
+    world.reconcilers["autoscaling"](f"111122223333/eu-west-1/{DIMENSION}/{RESOURCE}")
+    world.reconcilers["endpoints"]("111122223333/eu-west-1/e")
+    assert world.count == 3
+
+
+def test_schedules_set_bounds_when_they_are_due(world: World) -> None:
+    world.register(1, 10)
+    now = "2025-06-15T15:10:00"  # the clock begins at 15:07
+    world.call(
+        "PutScheduledAction",
+        **TARGET,
+        ScheduledActionName="morning",
+        Schedule=f"at({now})",
+        ScalableTargetAction={"MinCapacity": 3},
+    )
+    world.call(
+        "PutScheduledAction",
+        **TARGET,
+        ScheduledActionName="evening",
+        Schedule="cron(20 17 * * ? *)",
+        Timezone="Europe/Berlin",
+        ScalableTargetAction={"MinCapacity": 1, "MaxCapacity": 2},
+    )
+    world.pass_time(120)
+    assert world.count == 1
+    world.pass_time(60)
+    assert world.count == 3
+    causes = [activity["Cause"] for activity in world.history]
+    assert causes == ["minimum capacity was set to 3", "scheduled action name morning was triggered"]
+    assert world.history[1]["Description"] == "Setting min capacity to 3"
+    world.pass_time(600)
+    assert world.count == 2
+    (target,) = world.call("DescribeScalableTargets", ServiceNamespace="sagemaker")["ScalableTargets"]
+    assert (target["MinCapacity"], target["MaxCapacity"]) == (1, 2)
+
+
+def test_what_is_due_while_schedules_are_suspended_passes_by(world: World) -> None:
+    world.register(1, 10, SuspendedState={"ScheduledScalingSuspended": True})
+    action = {"ScheduledActionName": "often", "ScalableTargetAction": {"MinCapacity": 3}}
+    world.call("PutScheduledAction", **TARGET, **action, Schedule="rate(5 minutes)")
+    world.pass_time(360)
+    world.call("RegisterScalableTarget", **TARGET, SuspendedState={})
+    world.drive()
+    assert world.count == 1
+    world.pass_time(240)
+    assert world.count == 3
+
+
+def test_servers_that_do_not_start_leave_a_change_unfulfilled_and_another_try_for_later(world: World) -> None:
+    world.machines.broken = True
+    world.register(2, 4)
+    world.drive()
+    world.drive()
+    assert world.count == 1
+    (activity,) = world.history
+    assert activity["StatusCode"] == "Unfulfilled"
+    assert "no such model" in activity["StatusMessage"]
+    world.machines.broken = False
+    world.pass_time(50)
+    assert world.count == 1
+    world.pass_time(20)
+    assert world.count == 2
+    assert [activity["StatusCode"] for activity in world.history] == ["Successful", "Unfulfilled"]
+
+
+def test_a_target_goes_with_its_endpoint(world: World) -> None:
+    world.register(1, 4)
+    alarms = [alarm["AlarmName"] for alarm in world.track(60.0)["Alarms"]]
+    assert [name.split("-")[-6] for name in alarms] == ["AlarmHigh", "AlarmLow"]
+    world.call("DeleteEndpoint", "sagemaker", EndpointName="e")
+    for _ in range(3):
+        world.drive()
+        world.clock.advance(60)
+    with pytest.raises(AwsError):
+        world.call("DescribeEndpoint", "sagemaker", EndpointName="e")
+    assert world.call("DescribeScalableTargets", ServiceNamespace="sagemaker")["ScalableTargets"] == []
+    assert world.call("DescribeScalingPolicies", ServiceNamespace="sagemaker")["ScalingPolicies"] == []
+    assert world.call("DescribeAlarms", "cloudwatch")["MetricAlarms"] == []
