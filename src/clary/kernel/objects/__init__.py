@@ -12,9 +12,9 @@ from pathlib import Path
 from clary.kernel.core.clock import Clock
 from clary.kernel.kv import KeyValue
 from clary.kernel.objects.store import Objects
-from clary.kernel.objects.uri import parse_s3_uri, s3_uri
+from clary.kernel.objects.uri import normal_s3_uri, parse_s3_uri, s3_uri
 
-__all__ = ["Objects", "open_objects", "parse_s3_uri", "s3_uri"]
+__all__ = ["Objects", "normal_s3_uri", "open_objects", "parse_s3_uri", "s3_uri"]
 
 
 def open_objects(home: Path, kv: KeyValue, clock: Clock, *, durable: bool = True) -> Objects:

@@ -2,7 +2,6 @@
 
 import asyncio
 import base64
-import binascii
 import hashlib
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
@@ -239,7 +238,7 @@ class _Inflow:
 def _decoded(md5: str) -> bytes:
     try:
         digest = base64.b64decode(md5, validate=True)
-    except binascii.Error:
+    except ValueError:
         digest = b""
     if len(digest) != 16:
         raise AwsError(

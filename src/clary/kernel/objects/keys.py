@@ -13,7 +13,10 @@
 A key that may hold the byte 00 and is followed by more is escaped: 00 becomes 00 ff, which keeps the order.
 """
 
+from clary.kernel.core.errors import AwsError
 from clary.kernel.kv import after_prefix
+
+MOST_KEY_BYTES = 1024
 
 _END = b"\0\0"
 
@@ -97,3 +100,18 @@ def split_escaped(rest: bytes) -> tuple[str, str]:
 def span(prefix: bytes) -> tuple[bytes, bytes | None]:
     """Return the bounds of everything that begins with `prefix`."""
     return prefix, after_prefix(prefix)
+
+
+def check_key(key: str) -> None:
+    """Raise KeyTooLongError, or InvalidArgument when `key` is not text that UTF-8 can hold."""
+    try:
+        size = len(key.encode())
+    except UnicodeEncodeError:
+        raise AwsError("InvalidArgument", "Object keys must be valid UTF-8.", status=400) from None
+    if size > MOST_KEY_BYTES:
+        raise AwsError(
+            "KeyTooLongError",
+            f"Your key is too long: it has {size} bytes, and {MOST_KEY_BYTES} are allowed.",
+            status=400,
+            members={"Size": size, "MaxSizeAllowed": MOST_KEY_BYTES},
+        )

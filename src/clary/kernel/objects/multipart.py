@@ -52,6 +52,7 @@ class Multipart:
         account: str | None = None,
     ) -> Upload:
         """Begin an upload; parts are checked by `algorithm`, and the object's checksum is of `checksum_type`."""
+        keys.check_key(key)
         algorithm = algorithm or DEFAULT_ALGORITHM
         possible = types_of(algorithm)
         if checksum_type and checksum_type not in possible:

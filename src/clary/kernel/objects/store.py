@@ -5,43 +5,31 @@ mixture; a failed write changes nothing. Any number of threads and processes may
 `AwsError`s with S3's codes. `account` None asks nobody's permission; otherwise that account must own the bucket.
 """
 
-import os
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from clary.kernel.core.clock import Clock
 from clary.kernel.core.errors import AwsError
 from clary.kernel.kv import KeyValue, Snapshot, Transaction
-from clary.kernel.objects import checksums, events, index, intake, listing
-from clary.kernel.objects.blobs import Blobs, read_range
+from clary.kernel.objects import checksums, events, index, intake
+from clary.kernel.objects.blobs import Blobs
 from clary.kernel.objects.buckets import Buckets
 from clary.kernel.objects.events import Events
 from clary.kernel.objects.folders import Folders
 from clary.kernel.objects.index import Edit, Removal
 from clary.kernel.objects.intake import SMALL_BYTES, Taken
-from clary.kernel.objects.journal import read_work
-from clary.kernel.objects.keys import work_key
+from clary.kernel.objects.keys import check_key
 from clary.kernel.objects.multipart import Multipart
+from clary.kernel.objects.reading import Found, Reading
 from clary.kernel.objects.records import ALWAYS, Claim, Condition, Content, ObjectVersion
-from clary.kernel.objects.refusals import no_such_key
 from clary.kernel.objects.settling import Committed, Settler
 
-MOST_KEY_BYTES = 1024
 _STREAM_THREADS = 8
-_LIST_BATCH = 1000
 _ANYTHING = Claim()
 _PLAIN = Content()
-
-
-class Found(NamedTuple):
-    """A version and its bytes: `data` when they are few, else the file `path`."""
-
-    version: ObjectVersion
-    data: bytes | None
-    path: Path | None
 
 
 class Deletion(NamedTuple):
@@ -53,13 +41,12 @@ class Deletion(NamedTuple):
     error: AwsError | None
 
 
-class Objects:
+class Objects(Reading):
     """The buckets and objects of one home."""
 
     def __init__(self, root: Path, kv: KeyValue, clock: Clock, *, durable: bool = True) -> None:
-        self._kv = kv
+        super().__init__(kv, Blobs(root, durable=durable))
         self._clock = clock
-        self._blobs = Blobs(root, durable=durable)
         self._folders = Folders(self._blobs, self._current_blob)
         self._settler = Settler(kv, self._blobs, self._folders, clock)
         self.buckets = Buckets(kv, self._folders, clock)
@@ -70,8 +57,6 @@ class Objects:
     def threads(self) -> ThreadPoolExecutor:
         """Where streams are hashed and written."""
         return ThreadPoolExecutor(_STREAM_THREADS, thread_name_prefix="objects-stream")
-
-    # Writing
 
     async def put(
         self,
@@ -225,116 +210,9 @@ class Objects:
 
         return self._kv.write(write)
 
-    # Reading
-
-    def find(
-        self, bucket: str, key: str, version_id: str | None = None, *, account: str | None = None
-    ) -> ObjectVersion:
-        """Return a version, by default the current one. Raises NoSuchBucket, NoSuchKey, NoSuchVersion."""
-
-        def look(snapshot: Snapshot) -> ObjectVersion:
-            index.bucket_of(snapshot, bucket, account)
-            return index.find(snapshot, bucket, key, version_id)
-
-        return self._kv.read(look)
-
-    def read(self, bucket: str, key: str, version_id: str | None = None, *, account: str | None = None) -> Found:
-        """Return a version and its bytes. The file stays for a minute at least, whatever becomes of the object."""
-
-        def look(snapshot: Snapshot) -> tuple[ObjectVersion, bytes | None]:
-            index.bucket_of(snapshot, bucket, account)
-            version = index.find(snapshot, bucket, key, version_id)
-            work = snapshot.get(work_key(version.blob)) if version.size <= SMALL_BYTES else None
-            return version, None if work is None else read_work(version.blob, work).body
-
-        while True:
-            version, data = self._kv.read(look)
-            if version.marker or data is not None:
-                return Found(version, data or b"", None)
-            path = self._blobs.path(version.blob)
-            try:
-                if version.size <= SMALL_BYTES:
-                    return Found(version, read_range(path, 0, version.size), None)
-                found = self._blobs.find(version.blob)
-                if found is not None:
-                    return Found(version, None, Path(found))
-            except FileNotFoundError:
-                pass
-            self._check_lost(bucket, key, version)
-
-    def get_bytes(self, bucket: str, key: str, version_id: str | None = None, *, account: str | None = None) -> bytes:
-        """Return the bytes of an object, all in memory."""
-        found = self.read(bucket, key, version_id, account=account)
-        return found.data if found.path is None else found.path.read_bytes()  # type: ignore[return-value]
-
-    def local_path(self, bucket: str, key: str, version_id: str | None = None, *, account: str | None = None) -> Path:
-        """Return a file with the bytes of a version. Never write to it: it is the object."""
-        found = self.read(bucket, key, version_id, account=account)
-        if found.path is not None:
-            return found.path
-        assert found.data is not None
-        path = self._blobs.path(found.version.blob)
-        if not os.path.exists(path) or os.path.getsize(path) != found.version.size:
-            self._blobs.write_again(found.version.blob, found.data)
-        return Path(path)
-
-    def page(
-        self,
-        bucket: str,
-        *,
-        prefix: str = "",
-        delimiter: str = "",
-        after: str = "",
-        limit: int = 1000,
-        account: str | None = None,
-    ) -> listing.Page[listing.Listed]:
-        """Return one page of current objects and common prefixes."""
-
-        def look(snapshot: Snapshot) -> listing.Page[listing.Listed]:
-            index.bucket_of(snapshot, bucket, account)
-            return listing.page_of_objects(
-                snapshot, bucket, prefix=prefix, delimiter=delimiter, after=after, limit=limit
-            )
-
-        return self._kv.read(look)
-
-    def page_of_versions(
-        self,
-        bucket: str,
-        *,
-        prefix: str = "",
-        delimiter: str = "",
-        after: str = "",
-        after_version: str = "",
-        limit: int = 1000,
-        account: str | None = None,
-    ) -> listing.Page[listing.ListedVersion]:
-        """Return one page of versions, delete markers and common prefixes."""
-
-        def look(snapshot: Snapshot) -> listing.Page[listing.ListedVersion]:
-            index.bucket_of(snapshot, bucket, account)
-            return listing.page_of_versions(
-                snapshot,
-                bucket,
-                prefix=prefix,
-                delimiter=delimiter,
-                after=after,
-                after_version=after_version,
-                limit=limit,
-            )
-
-        return self._kv.read(look)
-
-    def list(self, bucket: str, prefix: str = "", *, account: str | None = None) -> Iterator[listing.Listed]:
-        """Yield the current objects whose keys begin with `prefix`, in byte order. Raises NoSuchBucket."""
-        self.buckets.get(bucket, account)
-        return self._listed(bucket, prefix)
-
     def cors_rules(self, bucket: str) -> Sequence[dict[str, Any]]:
         """Return the CORS rules of a bucket; none when there is no such bucket."""
         return self.buckets.cors_rules(bucket)
-
-    # Upkeep
 
     def heal(self, older_than: float = 0.0) -> int:
         """Do what processes that died left undone, if it is older than so many seconds; return how much there was."""
@@ -356,14 +234,6 @@ class Objects:
         if "threads" in vars(self):
             self.threads.shutdown()
         self._blobs.close()
-
-    # Inside
-
-    def _listed(self, bucket: str, prefix: str) -> Iterator[listing.Listed]:
-        after = ""
-        while batch := self._kv.read(partial(_batch, bucket=bucket, prefix=prefix, after=after)):
-            yield from batch
-            after = batch[-1].key
 
     def _store(
         self,
@@ -449,6 +319,7 @@ class Objects:
             deletions = []
             for key, version_id, condition in keys:
                 try:
+                    check_key(key)
                     removal = edit.delete(key, version_id, condition)
                 except AwsError as error:
                     deletions.append(Deletion(key, version_id, None, error))
@@ -484,31 +355,3 @@ class Objects:
             return None if version is None else version.blob
 
         return self._kv.read(look)
-
-    def _check_lost(self, bucket: str, key: str, version: ObjectVersion) -> None:
-        """Raise unless the file is missing because the object changed since it was looked up."""
-        try:
-            again = self.find(bucket, key, version.version_id if version.versioned else None)
-        except AwsError:
-            raise no_such_key(key) from None
-        if again.blob == version.blob and self._blobs.find(version.blob) is None:
-            raise OSError(f"the bytes of s3://{bucket}/{key} (blob {version.blob}) are missing from {self._blobs.root}")
-
-
-def _batch(snapshot: Snapshot, *, bucket: str, prefix: str, after: str) -> Sequence[listing.Listed]:
-    return listing.objects(snapshot, bucket, prefix, after, _LIST_BATCH)
-
-
-def check_key(key: str) -> None:
-    """Raise KeyTooLongError, or InvalidArgument when `key` is not text that UTF-8 can hold."""
-    try:
-        size = len(key.encode())
-    except UnicodeEncodeError:
-        raise AwsError("InvalidArgument", "Object keys must be valid UTF-8.", status=400) from None
-    if size > MOST_KEY_BYTES:
-        raise AwsError(
-            "KeyTooLongError",
-            f"Your key is too long: it has {size} bytes, and {MOST_KEY_BYTES} are allowed.",
-            status=400,
-            members={"Size": size, "MaxSizeAllowed": MOST_KEY_BYTES},
-        )

@@ -1,5 +1,7 @@
 """S3 URIs."""
 
+from urllib.parse import urlsplit
+
 from clary.kernel.core.errors import validation
 
 _SCHEMES = frozenset({"s3", "s3a", "s3n"})
@@ -17,3 +19,20 @@ def parse_s3_uri(uri: str) -> tuple[str, str]:
 def s3_uri(bucket: str, key: str) -> str:
     """Return the URI of an object or prefix."""
     return f"s3://{bucket}/{key}"
+
+
+def normal_s3_uri(text: str, member: str) -> str:
+    """`s3://bucket/key` of an S3 URI or an S3 URL. Raises ValidationException naming the member."""
+    parts = urlsplit(text)
+    if parts.scheme == "s3" and parts.netloc:
+        return text
+    host, path = parts.netloc, parts.path.lstrip("/")
+    if parts.scheme == "https" and ".amazonaws.com" in host:
+        first = host.partition(".")[0]
+        if first == "s3" or first.startswith("s3-"):
+            bucket, _, key = path.partition("/")
+        else:
+            bucket, key = host.partition(".s3")[0], path
+        if bucket:
+            return f"s3://{bucket}/{key}"
+    raise validation(f"{member}: {text!r} does not name a place in S3; write s3://bucket/prefix.")

@@ -18,10 +18,15 @@ def owner(account: str) -> dict[str, str]:
 
 def stored(version: ObjectVersion) -> dict[str, Any]:
     """Return what the answer to a write says."""
-    output: dict[str, Any] = {"ETag": f'"{version.etag}"', **checksums(version), **version.encryption}
+    output: dict[str, Any] = {"ETag": f'"{version.etag}"', **checksums(version), **encryption(version)}
     if version.versioned:
         output["VersionId"] = version.place
     return output
+
+
+def encryption(version: ObjectVersion) -> dict[str, Any]:
+    """Return the encryption asked for, without the context: that is told where it was given and nowhere else."""
+    return {name: value for name, value in version.encryption.items() if name != "SSEKMSEncryptionContext"}
 
 
 def checksums(version: ObjectVersion) -> dict[str, str]:
@@ -40,7 +45,7 @@ def described(version: ObjectVersion) -> dict[str, Any]:
         "ETag": f'"{version.etag}"',
         "LastModified": version.modified,
         **version.headers,
-        **version.encryption,
+        **encryption(version),
     }
     if version.metadata:
         output["Metadata"] = version.metadata

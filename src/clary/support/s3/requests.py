@@ -1,7 +1,6 @@
 """What clients say about objects, read from the members of their requests; what S3 refuses is refused here."""
 
 import base64
-import binascii
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 from urllib.parse import parse_qsl, unquote
@@ -235,7 +234,7 @@ def _metadata(metadata: Mapping[str, str] | None) -> dict[str, str]:
 def _checked_checksum(name: str, value: str) -> str:
     try:
         size = len(base64.b64decode(value.partition("-")[0], validate=True))
-    except binascii.Error:
+    except ValueError:
         size = -1
     if size != len(new(name).digest()):
         raise AwsError(

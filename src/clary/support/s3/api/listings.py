@@ -10,6 +10,7 @@ from clary.support.s3 import answers, requests
 
 _BUCKET = "arn:aws:s3:::{Bucket}"
 _MOST = 1000
+_MOST_BUCKETS = 10_000
 
 
 @operation("s3", "ListObjectsV2", resource=_BUCKET)
@@ -143,7 +144,9 @@ def list_buckets(
     BucketRegion: str | None = None,
 ) -> dict[str, Any]:
     """List the caller's buckets."""
-    limit = MaxBuckets or 10_000
+    if MaxBuckets is not None and not 1 <= MaxBuckets <= _MOST_BUCKETS:
+        raise requests.invalid_argument("max-buckets", MaxBuckets, f"Argument must be between 1 and {_MOST_BUCKETS}")
+    limit = MaxBuckets or _MOST_BUCKETS
     after = _read_token(ContinuationToken) if ContinuationToken else ""
     found = [
         bucket

@@ -47,7 +47,7 @@ async def put_object(
         condition=requests.condition(IfMatch, IfNoneMatch),
         account=ctx.account,
     )
-    return answers.stored(version)
+    return answers.stored(version) | version.encryption
 
 
 @operation("s3", "GetObject", resource=_OBJECT)
