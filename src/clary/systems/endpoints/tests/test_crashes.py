@@ -1,0 +1,164 @@
+"""The reconciler dies at one crossing after another, before or after it; whoever comes next finishes the work."""
+
+from collections.abc import Callable
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import pytest
+
+from clary.executors.process import ProcessExecutor
+from clary.kernel.core.settings import Settings
+from clary.kernel.rooms import Platform
+from clary.systems.endpoints import deploy
+from clary.systems.endpoints.reconcile import reconcile
+from clary.systems.endpoints.records import Endpoint
+from clary.systems.endpoints.routes import DOMAIN, read_route, route_key
+from clary.systems.endpoints.tests.conftest import script_model
+
+pytestmark = pytest.mark.slow
+
+ACCOUNT, REGION = "000000000000", "us-east-1"
+KEY = f"{ACCOUNT}/{REGION}/e"
+
+
+class Crash(BaseException):
+    """The process is gone: nothing catches this."""
+
+
+class Crossings:
+    """Counts what leaves the reconciler, and crashes at one of it."""
+
+    def __init__(self, at: int | None = None, *, after: bool = False) -> None:
+        self.count = 0
+        self._at = at
+        self._after = after
+
+    def guard(self, target: Any, *names: str) -> Any:
+        return _Guarded(self, target, names)
+
+    def cross(self, call: Callable[[], Any]) -> Any:
+        self.count += 1
+        here = self.count == self._at
+        if here and not self._after:
+            raise Crash
+        result = call()
+        if here:
+            raise Crash
+        return result
+
+
+class _Guarded:
+    def __init__(self, crossings: Crossings, target: Any, names: tuple[str, ...]) -> None:
+        self._crossings = crossings
+        self._target = target
+        self._names = names
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._target, name)
+        if name not in self._names:
+            return found
+        return lambda *given, **named: self._crossings.cross(lambda: found(*given, **named))
+
+
+class Scene:
+    """A home without a server, in which the reconciler is run by hand."""
+
+    def __init__(self, home: Path, crossings: Crossings) -> None:
+        settings = Settings.load({}, home=str(home), warm_interpreters=False)
+        (home / "run").mkdir(parents=True)
+        self.platform = Platform(settings)
+        self.executor = ProcessExecutor(settings.home, warm=False)
+        self.platform.executor = crossings.guard(self.executor, "start", "stop", "forget")
+        self._pause = Event()
+        self._store = self.platform.store
+        self._kv = self.platform.kv(DOMAIN)
+        self._guarded_store = crossings.guard(self._store, "apply")
+        self._guarded_kv = crossings.guard(self._kv, "write")
+
+    def call(self, operation: str, **params: Any) -> dict[str, Any]:
+        return dict(self.platform.call(ACCOUNT, REGION, "sagemaker", operation, **params))
+
+    def config(self, name: str) -> None:
+        self.platform.objects.buckets.ensure("models", ACCOUNT, REGION)
+        self.platform.objects.put_bytes("models", name, script_model(name))
+        container = {
+            "Image": "python:3",
+            "ModelDataUrl": f"s3://models/{name}",
+            "Environment": {"SAGEMAKER_PROGRAM": "inference.py"},
+        }
+        variant = {"VariantName": "All", "ModelName": name, "InstanceType": "ml.m5.large", "InitialInstanceCount": 1}
+        self.call("CreateModel", ModelName=name, PrimaryContainer=container)
+        self.call("CreateEndpointConfig", EndpointConfigName=name, ProductionVariants=[variant])
+
+    def drive(self, until: Callable[[], bool]) -> None:
+        for _ in range(600):
+            for key in (KEY, None):
+                self._run(key)
+            if until():
+                return
+            self._pause.wait(0.05)
+        raise AssertionError(f"it did not get there: {self.endpoint()}")
+
+    def _run(self, key: str | None) -> None:
+        vars(self.platform)["store"] = self._guarded_store
+        self.platform._kvs[DOMAIN] = self._guarded_kv
+        try:
+            reconcile(self.platform, key)
+        except Crash:
+            return  # the next run is another process's
+        finally:
+            vars(self.platform)["store"] = self._store
+            self.platform._kvs[DOMAIN] = self._kv
+
+    def endpoint(self) -> Endpoint | None:
+        entry = self.platform.records(Endpoint).within(ACCOUNT, REGION).get("e")
+        return entry.value if entry else None
+
+    def serves(self, config: str) -> bool:
+        endpoint = self.endpoint()
+        return endpoint is not None and endpoint.status == deploy.IN_SERVICE and endpoint.config == config
+
+    def route(self) -> list[str]:
+        table = self._kv.get(route_key(ACCOUNT, REGION, "e"))
+        return [place for target in read_route(table) for place in target.servers.values()] if table else []
+
+    def close(self) -> None:
+        self.executor.end_all(forget=True)
+        self.executor.close()
+        self.platform.close()
+
+
+def live(scene: Scene) -> None:
+    """The life of an endpoint: created, updated, deleted."""
+    scene.config("one")
+    scene.config("two")
+    scene.call("CreateEndpoint", EndpointName="e", EndpointConfigName="one")
+    scene.drive(lambda: scene.serves("one"))
+    assert len(scene.route()) == 1
+    scene.call("UpdateEndpoint", EndpointName="e", EndpointConfigName="two")
+    scene.drive(lambda: scene.serves("two") and len(scene.executor.hosts()) == 1)
+    assert len(scene.route()) == 1
+    scene.call("DeleteEndpoint", EndpointName="e")
+    scene.drive(lambda: scene.endpoint() is None and not scene.executor.hosts())
+    assert scene.route() == []
+
+
+@pytest.fixture(autouse=True)
+def _drained_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deploy, "REQUEST_SECONDS", 0.1)
+
+
+@pytest.mark.parametrize("after", [False, True])
+def test_a_crash_anywhere_is_healed(tmp_path: Path, after: bool) -> None:
+    plain = Crossings()
+    scene = Scene(tmp_path / "home", plain)
+    live(scene)
+    scene.close()
+    assert plain.count > 10
+    for at in range(1 + after, plain.count + 1, 3):
+        scene = Scene(tmp_path / f"home-{at}", Crossings(at, after=after))
+        try:
+            live(scene)
+        finally:
+            scene.close()
