@@ -114,7 +114,7 @@ def test_botocore_reads_our_errors(name: str, protocol: str) -> None:
                 wrong.append(f"{operation.name} {error.name}: {found['Error']}")
             if response.status != error.status:
                 wrong.append(f"{error.name}: status {response.status}, not {error.status}")
-            shape = model.shape_for_error_code(code)
+            shape = model.shape_for_error_code(code) or model.shape_for_error_code(error.name)
             details = reference(parsed(response, shape, protocol))
             details.pop("ResponseMetadata", None)
             details = {key: value for key, value in details.items() if key.lower() != "message"}

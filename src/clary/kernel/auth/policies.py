@@ -169,14 +169,16 @@ def decide(permissions: Permissions, action: str, resource: str, context: Contex
     return decisions[0]
 
 
-def trusts(document: str, principal: Principal, action: str, context: Context = _NO_CONTEXT) -> Decision:
-    """Decide by a role's trust policy whether `principal` may assume it."""
+def trusts(
+    document: str, principal: Principal, action: str, context: Context = _NO_CONTEXT, *, resource: str = "*"
+) -> Decision:
+    """Decide by a role's trust policy whether `principal` may assume it, or by a resource's policy what it may do."""
     policy = compile_document(document, "trust policy")
     about = {**_about(principal), **context}
     names = _names_of(principal)
     outcome: Outcome = "implicitDeny"
     for statement in policy.statements:
-        if not statement.applies(action.lower(), "*", about):
+        if not statement.applies(action.lower(), resource, about):
             continue
         if statement.principals is not None:
             named = _names_principal(statement.principals, names)
@@ -189,12 +191,19 @@ def trusts(document: str, principal: Principal, action: str, context: Context = 
     return Decision(outcome)
 
 
-def trusts_service(document: str, service: str) -> bool:
-    """Whether a role's trust policy lets the AWS service (as `sagemaker.amazonaws.com`) assume it."""
+def trusts_service(
+    document: str,
+    service: str,
+    action: str = "sts:AssumeRole",
+    resource: str = "*",
+    context: Context = _NO_CONTEXT,
+) -> bool:
+    """Whether a role's trust policy lets the AWS service (as `sagemaker.amazonaws.com`) assume it, or a resource's
+    policy lets it do something else."""
     allowed = False
     for statement in compile_document(document, "trust policy").statements:
         services = (statement.principals or {}).get("Service", ())
-        if service in services and statement.applies("sts:assumerole", "*", _NO_CONTEXT):
+        if service in services and statement.applies(action.lower(), resource, context):
             if not statement.allow:
                 return False
             allowed = True

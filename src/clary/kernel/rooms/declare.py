@@ -40,7 +40,8 @@ def operation(service: str, name: str, *, resource: str = "*") -> Callable[[F], 
     """Mark a function as the handler of an operation.
 
     `resource` names what is acted on, for authorisation: the resource part of an ARN of the same service with input
-    members in braces, as in `training-job/{TrainingJobName}`; or a whole ARN that starts with `arn:`.
+    members in braces, as in `training-job/{TrainingJobName}` or `{QueueUrl:last}` (what follows its last slash); or a
+    whole ARN that starts with `arn:`.
     """
 
     def mark(function: F) -> F:

@@ -16,6 +16,7 @@ from clary.kernel.core.clock import Clock, SystemClock
 from clary.kernel.core.ids import new_uuid
 from clary.kernel.core.settings import Settings
 from clary.kernel.events import Waker
+from clary.kernel.events.bells import Bells
 from clary.kernel.jobs import Executor
 from clary.kernel.kv import KeyValue, open_kv
 from clary.kernel.rooms.context import Context
@@ -40,6 +41,7 @@ class Platform:
         self.executor: Executor | None = None
         self._kvs: dict[str, KeyValue] = {}
         self._kvs_lock = Lock()
+        self._bells: dict[str, Bells] = {}
 
     @cached_property
     def store(self) -> Store:
@@ -87,6 +89,13 @@ class Platform:
         """Hint the controller that there is work; never blocks, may be lost."""
         self._waker.wake(topic, key)
 
+    def bells(self, topic: str) -> Bells:
+        """The bells of a topic, for those who wait on an event loop."""
+        with self._kvs_lock:
+            if topic not in self._bells:
+                self._bells[topic] = Bells(self.settings.home, topic)
+            return self._bells[topic]
+
     def acting_as_root(self, account: str, region: str, service: str, operation: str) -> Context:
         """A context for what the platform does on an account's behalf, as reconcilers do."""
         return Context(
@@ -122,6 +131,9 @@ class Platform:
             part = opened.pop(name, None)
             if part is not None and hasattr(part, "close"):
                 part.close()
+        for bells in self._bells.values():
+            bells.close()
+        self._bells.clear()
         for kv in self._kvs.values():
             kv.close()
         self._kvs.clear()

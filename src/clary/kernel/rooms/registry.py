@@ -166,8 +166,17 @@ def _resource(ctx: Context, template: str, params: Mapping[str, Any]) -> str:
 
 
 class _Members(dict[str, Any]):
-    def __missing__(self, name: str) -> str:
-        return "*"
+    def __getitem__(self, name: str) -> "_Text":
+        return _Text(self.get(name, "*"))
+
+
+class _Text(str):
+    """A member in a resource's template: `{QueueUrl:last}` is what follows its last slash."""
+
+    __slots__ = ()
+
+    def __format__(self, spec: str) -> str:
+        return self.rpartition("/")[2] if spec == "last" else super().__format__(spec)
 
 
 def _installed() -> set[str]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from clary.kernel.wire import sqs_query
 from clary.kernel.wire.compiled import Compiled
 
 if TYPE_CHECKING:
@@ -58,7 +59,14 @@ def service(name: str) -> "Service":
 def _load_service(name: str) -> "Service":
     if name not in SERVICES:
         raise KeyError(name)
-    return Service(name, load_model(name, "service-2"))
+    model = load_model(name, "service-2")
+    return Service(name, sqs_query.with_error_codes(model) if name == "sqs" else model)
+
+
+@cache
+def query_service(name: str) -> "Service":
+    """The service as the query protocol has it; for all but SQS that is the service as it is."""
+    return Service(name, sqs_query.as_query(load_model(name, "service-2"))) if name == "sqs" else service(name)
 
 
 _services: Compiled[str, "Service"] = Compiled(_load_service)

@@ -85,6 +85,8 @@ class Query:
             found: dict[str, Any] = self._inputs[operation.input](tree)
         except RecursionError:
             raise malformed("A parameter's name is nested too deeply.") from None
+        for name in path_params.keys() & operation.input.members.keys():
+            found.setdefault(name, path_params[name])
         return found
 
     def _reader(self, use: Member) -> Read:

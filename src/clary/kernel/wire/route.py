@@ -10,10 +10,11 @@ import re
 from dataclasses import dataclass, field
 
 from clary.kernel.core.errors import AwsError
+from clary.kernel.wire import sqs_query
 from clary.kernel.wire.codecs import Codec, codec
 from clary.kernel.wire.compiled import Compiled
 from clary.kernel.wire.messages import Request
-from clary.kernel.wire.models import Operation, service
+from clary.kernel.wire.models import Operation, query_service, service
 from clary.kernel.wire.protocol_query import form_of
 from clary.kernel.wire.rest_routes import RestRoutes, virtual_bucket
 
@@ -69,7 +70,13 @@ TARGETS = {
 }
 """Prefix of X-Amz-Target, and service name in an rpc-v2-cbor path -> service."""
 
-QUERY_VERSIONS = {"sts": "2011-06-15", "iam": "2010-05-08", "sns": "2010-03-31", "cloudwatch": "2010-08-01"}
+QUERY_VERSIONS = {
+    "sts": "2011-06-15",
+    "iam": "2010-05-08",
+    "sns": "2010-03-31",
+    "cloudwatch": "2010-08-01",
+    "sqs": sqs_query.API_VERSION,
+}
 """Service that speaks query -> its API version, which tells unsigned requests apart."""
 
 REST_SERVICES = frozenset((*SCOPES["sagemaker"][1:], "s3", "lambda"))
@@ -184,9 +191,11 @@ def _by_action(request: Request, service_name: str | None) -> Match:
     if service_name is None:
         service_name = next((name for name, known in QUERY_VERSIONS.items() if known == version), None)
     if service_name is not None:
-        operations = service(service_name).operations
+        operations = query_service(service_name).operations
         if action in operations:
-            return Match(operations[action], codec("query"))
+            # SQS takes a queue's URL for where a request is sent as well as for its QueueUrl.
+            labels = {"QueueUrl": request.path} if service_name == "sqs" and request.path != "/" else {}
+            return Match(operations[action], codec("query"), labels)
     raise AwsError(
         "InvalidAction",
         f"Could not find operation {action[:128]} for version {(version or 'NO_VERSION')[:32]}",

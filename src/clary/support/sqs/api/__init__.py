@@ -1,0 +1,1 @@
+"""The operations of SQS, by what they act on."""
