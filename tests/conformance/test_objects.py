@@ -1,4 +1,7 @@
-"""Every object backend keeps the promises of `clary.kernel.objects.store`; what is of files alone stands at the end."""
+"""Every object backend keeps the promises of `clary.kernel.objects.store`; what is of files alone stands at the end.
+
+A backend joins by adding to `BACKENDS` what opens it over a home.
+"""
 
 import asyncio
 import hashlib
@@ -31,9 +34,12 @@ def opened(home: Path) -> Iterator[Objects]:
         yield objects
 
 
-@pytest.fixture
-def objects(tmp_path: Path) -> Iterator[Objects]:
-    with opened(tmp_path) as objects:
+BACKENDS = {"files": opened}
+
+
+@pytest.fixture(params=BACKENDS)
+def objects(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Objects]:
+    with BACKENDS[request.param](tmp_path) as objects:
         objects.buckets.create("bucket", ACCOUNT, "eu-west-1")
         yield objects
 
@@ -352,6 +358,8 @@ class TestUploads:
         assert version.checksums == {"CRC32": checksums.of_bytes("CRC32", data)}
         assert version.metadata == {"a": "b"}
         assert objects.uploads.page("bucket").entries == []
+        assert objects.uploads.complete("bucket", "a/b", upload.id, named) == version
+        objects.put_bytes("bucket", "a/b", b"")
         with refused("NoSuchUpload"):
             objects.uploads.complete("bucket", "a/b", upload.id, named)
 

@@ -56,7 +56,7 @@ class SlotWriter:
     def sync(self) -> None:
         """Make the part safe on disk."""
         if self._durable:
-            os.fdatasync(self._descriptor)
+            os.fsync(self._descriptor)
             sync_folder(os.path.dirname(self._path))
 
     def discard(self) -> None:

@@ -306,7 +306,7 @@ def pwrite_all(descriptor: int, buffers: Sequence[bytes], offset: int) -> int:
         return 0
     if len(buffers) > _MOST_BUFFERS:
         buffers = [b"".join(buffers)]
-    written = os.pwritev(descriptor, buffers, offset)
+    written = os.pwritev(descriptor, buffers, offset) if hasattr(os, "pwritev") else 0
     if written < total:
         rest = memoryview(b"".join(buffers))
         while written < total:

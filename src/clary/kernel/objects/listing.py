@@ -12,6 +12,8 @@ from clary.kernel.objects.records import STANDARD, ObjectVersion, Upload
 
 T = TypeVar("T")
 
+_SEEK_BATCH = 64
+
 
 class Listed(NamedTuple):
     """A current object as listings show it; `modified` in epoch seconds."""
@@ -58,10 +60,17 @@ def page_of_objects(
     page: Page[Listed] = Page()
     head = keys.current_prefix(bucket)
     low, high = _bounds(head, prefix, delimiter, after)
+    if not delimiter:
+        skip = len(head)
+        pairs = list(snapshot.scan(low, high, limit=limit + 1))
+        page.truncated = 0 < limit < len(pairs)
+        page.entries = [_listed(at[skip:].decode(), data) for at, data in pairs[:limit]]
+        page.last = page.entries[-1].key if page.entries else ""
+        return page
     while True:
-        # Without a delimiter every entry is used; with one, most entries may be skipped by the next seek.
+        # Most entries of a batch may be skipped by the next seek.
         room = limit - len(page.entries) - len(page.prefixes) + 1
-        batch = list(snapshot.scan(low, high, limit=min(room, 64) if delimiter else room))
+        batch = list(snapshot.scan(low, high, limit=min(room, _SEEK_BATCH)))
         for at, data in batch:
             if len(page.entries) + len(page.prefixes) >= limit:
                 page.truncated = limit > 0
@@ -77,7 +86,7 @@ def page_of_objects(
             page.last = key
             low = at + b"\0"
         else:
-            if not delimiter or not batch:
+            if not batch:
                 return page
 
 

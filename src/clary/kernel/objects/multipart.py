@@ -185,15 +185,23 @@ class Multipart:
         condition: Condition = ALWAYS,
         account: str | None = None,
     ) -> ObjectVersion:
-        """Make the named parts one object and end the upload. `claim` may hold the object's checksum and size."""
+        """Make the named parts one object and end the upload. `claim` may hold the object's checksum and size.
 
-        def look(snapshot: Snapshot) -> _Plan:
+        Who did not hear the answer may ask again: while the object is the current one, the answer is the same.
+        """
+
+        def look(snapshot: Snapshot) -> _Plan | ObjectVersion:
             index.bucket_of(snapshot, bucket, account)
+            newest = index.current(snapshot, bucket, key)
+            if newest is not None and newest.upload == upload_id:
+                return newest
             upload = uploads.get_upload(snapshot, bucket, key, upload_id)
-            index.check(condition, index.current(snapshot, bucket, key), key)
+            index.check(condition, newest, key)
             return _plan(snapshot, upload, named)
 
         plan = self._kv.read(look)
+        if isinstance(plan, ObjectVersion):
+            return plan
         upload, parts = plan.upload, plan.parts
         now = self._clock.now()
         draft = uploads.assembled(upload, parts, "", now)

@@ -64,6 +64,8 @@ class ObjectVersion(_Stored):
     # The parts of a multipart upload, in order: [part number, size, base64 checksum or ""].
     parts: list[list[Any]] = field(default_factory=list)
     encryption: dict[str, Any] = field(default_factory=dict)
+    # The multipart upload it was made by, so that completing it once more finds it done.
+    upload: str = ""
 
     @property
     def version_id(self) -> str:

@@ -136,6 +136,7 @@ def assembled(upload: Upload, parts: Sequence[Part], blob: str, now: float) -> O
         checksum_type=upload.checksum_type,
         parts=[[part.number, part.size, sums[n]] for n, part in enumerate(parts)],
         encryption=upload.encryption,
+        upload=upload.id,
     )
 
 
