@@ -2,6 +2,7 @@
 
 import re
 
+from clary.kernel.auth import policies
 from clary.kernel.core.errors import AwsError
 from clary.kernel.rooms import Context
 from clary.kernel.telemetry.log_records import LogGroup, LogStream
@@ -32,13 +33,19 @@ def group_name(ctx: Context, identifier: str) -> str:
     Raises InvalidParameterException when it is neither, ResourceNotFoundException when it is elsewhere.
     """
     if _GROUP_NAME.fullmatch(identifier):
-        return identifier
+        return _allowed(ctx, identifier)
     arn = _GROUP_ARN.fullmatch(identifier)
     if arn is None:
         raise invalid(f"'{identifier}' is neither the name nor the ARN of a log group.")
     if (arn[1], arn[2]) != (ctx.region, ctx.account):
         raise no_group()
-    return arn[3]
+    return _allowed(ctx, arn[3])
+
+
+def _allowed(ctx: Context, name: str) -> str:
+    """The name, where the caller may do to the group what is asked: the gate knows groups by logGroupName alone."""
+    policies.require(ctx.principal, ctx.operation, lambda: group_arn(ctx, name), {"aws:requestedregion": ctx.region})
+    return name
 
 
 def one_group_name(ctx: Context, name: str | None, identifier: str | None) -> str:

@@ -5,6 +5,8 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from clary.support.logs.patterns.expressions import Expression, ExpressionError
+
 Value = str | float | bool | None
 
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
@@ -79,7 +81,7 @@ class Reader:
             kept.append(character)
         raise self.error("closing '\"' missing")
 
-    def regex(self) -> re.Pattern[str]:
+    def regex(self) -> Expression:
         """The expression between per cent signs, of which the first stands here."""
         self.expect("%")
         end = self.text.find("%", self.at)
@@ -94,8 +96,8 @@ class Reader:
         if _NESTED_SET.search(source):
             raise self.error(f"%{source}% has a '[' or a doubled sign inside brackets: put a backslash before it")
         try:
-            return re.compile(source)
-        except (re.error, OverflowError) as error:
+            return Expression(source)
+        except ExpressionError as error:
             raise self.error(f"the regular expression %{source}% is not valid ({error})") from None
 
 
@@ -104,9 +106,8 @@ class Comparison:
     """`= 4*`, `!= %^x%`, `> 10`: an operator and what to compare with."""
 
     sign: str
-    literal: str
     number: float | None
-    expression: re.Pattern[str]
+    found_in: Callable[[str], bool]
 
     def holds(self, value: Value) -> bool:
         """Whether a value that is there passes; null never does."""
@@ -121,7 +122,7 @@ class Comparison:
     def _equals(self, value: Value) -> bool:
         if self.number is not None and isinstance(value, float):
             return value == self.number
-        return self.expression.search(text_of(value)) is not None
+        return self.found_in(text_of(value))
 
 
 def read_comparison(reader: Reader, bare: re.Pattern[str]) -> Comparison:
@@ -131,8 +132,7 @@ def read_comparison(reader: Reader, bare: re.Pattern[str]) -> Comparison:
         raise reader.error("a comparison (=, !=, <, <=, >, >=) expected")
     reader.skip_spaces()
     if reader.rest.startswith("%") and sign in {"=", "!="}:
-        expression = reader.regex()
-        return Comparison(sign, expression.pattern, None, expression)
+        return Comparison(sign, None, reader.regex().found_in)
     if reader.rest.startswith('"'):
         literal = reader.quoted()
         number = None
@@ -143,7 +143,7 @@ def read_comparison(reader: Reader, bare: re.Pattern[str]) -> Comparison:
         number = float(literal) if _NUMBER.fullmatch(literal) else None
     if sign in _ORDERS and number is None:
         raise reader.error(f"'{sign}' compares numbers, and '{literal}' is none")
-    return Comparison(sign, literal, number, _wildcards(literal))
+    return Comparison(sign, number, _wildcards(literal))
 
 
 def number_of(value: Value) -> float | None:
@@ -164,8 +164,24 @@ def text_of(value: Value) -> str:
     return "" if value is None else value
 
 
-def _wildcards(literal: str) -> re.Pattern[str]:
-    pieces = [re.escape(piece) for piece in re.split(r"\*+", literal)]
-    if len(pieces) > _MOST_UNBOUNDED + 1:
+def _wildcards(literal: str) -> Callable[[str], bool]:
+    """Whether a text is the literal, whose asterisks stand for anything."""
+    if literal.count("*") > _MOST_UNBOUNDED:
         raise PatternError(f"Invalid filter pattern: '{literal}' has more than {_MOST_UNBOUNDED} wildcards")
-    return re.compile(r"\A" + ".*?".join(pieces) + r"\Z", re.DOTALL)
+    first, *rest = literal.split("*")
+    if not rest:
+        return lambda text: text == literal
+    *middle, last = rest
+
+    def holds(text: str) -> bool:
+        at, end = len(first), len(text) - len(last)
+        if at > end or not text.startswith(first) or not text.endswith(last):
+            return False
+        for piece in middle:
+            found = text.find(piece, at, end)
+            if found < 0:
+                return False
+            at = found + len(piece)
+        return True
+
+    return holds

@@ -49,8 +49,7 @@ def _term(reader: Reader) -> Test | None:
     if reader.rest.startswith('"'):
         return _contains(reader.quoted())
     if reader.rest.startswith("%"):
-        expression = reader.regex()
-        return lambda message: expression.search(message) is not None
+        return reader.regex().found_in
     word = reader.take_match(_BARE) or ""
     if _PLAIN.fullmatch(word) is None:
         raise PatternError(f"Invalid character(s) in term '{word}': put it in double quotes")
