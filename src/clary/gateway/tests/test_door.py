@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from botocore.auth import SigV4Auth
+from botocore.auth import S3SigV4Auth, SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
@@ -45,6 +45,14 @@ def signed(server: Server, body: bytes, service: str = "logs") -> dict[str, str]
 def test_a_good_signature_gets_in(server: Server) -> None:
     status, _ = send(server, "POST", "/", signed(server, b"{}"), b"{}")
     assert status == 200
+
+
+def test_what_is_signed_for_s3_express_is_asked_of_s3(server: Server) -> None:
+    for auth, expected in ((S3SigV4Auth, 200), (SigV4Auth, 400)):  # the second names no digest of the body
+        request = AWSRequest("GET", f"{server.endpoint}/")
+        auth(Credentials(server.access_key, server.secret), "s3express", "us-east-1").add_auth(request)
+        status, body = send(server, "GET", "/", dict(request.headers.items()))
+        assert status == expected, body
 
 
 def test_a_wrong_secret_is_refused(server: Server) -> None:

@@ -8,6 +8,7 @@ from clary.kernel.core.errors import AwsError
 
 Style = Literal["s3", "query", "json", "rest"]
 
+S3_SCOPES = frozenset({"s3", "s3express"})
 _QUERY_SERVICES = frozenset({"iam", "sts", "sns", "sqs", "autoscaling", "rds", "ec2"})
 _REST_SERVICES = frozenset({"lambda", "execute-api", "sagemaker-geospatial", "emr-serverless"})
 
@@ -100,7 +101,7 @@ def refuse(fault: Fault, style: Style, message: str) -> AwsError:
 
 def style_of(service: str) -> Style:
     """The style that the service named in a credential scope uses, before the operation is known."""
-    if service == "s3":
+    if service in S3_SCOPES:
         return "s3"
     if service in _QUERY_SERVICES:
         return "query"

@@ -17,7 +17,7 @@ from urllib.parse import unquote
 
 from clary.kernel.auth import canonical, signatures_v2
 from clary.kernel.auth.principals import Credential
-from clary.kernel.auth.refusals import Fault, Style, guess_style, refuse, style_of
+from clary.kernel.auth.refusals import S3_SCOPES, Fault, Style, guess_style, refuse, style_of
 from clary.kernel.core.errors import AwsError
 
 ALGORITHM = "AWS4-HMAC-SHA256"
@@ -135,7 +135,7 @@ def verify(
     _check_time(timestamp, arguments, scope, style, now=now, skew_seconds=skew_seconds)
     token = arguments.get("X-Amz-Security-Token") if presigned else request.headers.get("x-amz-security-token")
     _check_token(credential, token, now, style)
-    if scope.service == "s3":
+    if scope.service in S3_SCOPES:
         _check_headers_signed(request.headers, scope.signed_headers)
     content, checked = _content(request.headers, arguments, body, scope, style)
     key = signing_key(credential.secret, scope.date, scope.region, scope.service)
@@ -361,7 +361,7 @@ def _content(
 ) -> tuple[str, bool]:
     """What the canonical request says of the body, and whether the body is proven to be that."""
     stated = headers.get("x-amz-content-sha256") or arguments.get("X-Amz-Content-Sha256")
-    if stated is None and scope.service == "s3":
+    if stated is None and scope.service in S3_SCOPES:
         if scope.kind == "query":
             return UNSIGNED, False
         raise AwsError("InvalidRequest", "Missing required header for this request: x-amz-content-sha256", status=400)
@@ -397,7 +397,7 @@ def body_mismatch(style: Style, stated: str, computed: str) -> AwsError:
 def _check_signature(
     request: SignedRequest, scope: Scope, style: Style, *, key: bytes, stamp: str, content: str
 ) -> None:
-    path = canonical.s3_path(request.path) if scope.service == "s3" else canonical.service_path(request.path)
+    path = canonical.s3_path(request.path) if scope.service in S3_SCOPES else canonical.service_path(request.path)
     query = canonical.query(request.query, without="X-Amz-Signature" if scope.kind == "query" else "")
     names = scope.signed_headers
     rest = f"{query}\n{canonical.headers(names, request.headers)}\n{';'.join(names)}\n{content}"

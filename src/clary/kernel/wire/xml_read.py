@@ -23,13 +23,20 @@ def malformed(message: str) -> AwsError:
 class Node:
     """An element: local name, attributes, child elements, and the text of its own."""
 
-    __slots__ = ("attributes", "children", "tag", "text")
+    __slots__ = ("_pieces", "attributes", "children", "tag")
 
     def __init__(self, tag: str, attributes: dict[str, str]) -> None:
         self.tag = tag
         self.attributes = attributes
         self.children: list[Node] = []
-        self.text = ""
+        self._pieces: list[str] = []
+
+    def add_text(self, piece: str) -> None:
+        self._pieces.append(piece)
+
+    @property
+    def text(self) -> str:
+        return "".join(self._pieces)
 
 
 def parse(body: bytes) -> Node:
@@ -50,7 +57,7 @@ def parse(body: bytes) -> Node:
         stack.pop()
 
     def text(data: str) -> None:
-        stack[-1].text += data
+        stack[-1].add_text(data)
 
     def refuse(*_declaration: object) -> None:
         raise malformed("The XML you provided declares a document type, which is not allowed.")

@@ -18,7 +18,7 @@ DOCUMENT = json.dumps({"Version": "2012-10-17", "Statement": STATEMENTS})
 LIMITED = Principal("user", ACCOUNT, name="ada", permissions=Permissions((compile_document(DOCUMENT, "only"),)))
 
 
-@pytest.mark.parametrize("identifier", ["secret", f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:secret:*"])
+@pytest.mark.parametrize("identifier", ["secret", f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:secret"])
 @pytest.mark.parametrize(
     ("operation", "member"),
     [
