@@ -1,6 +1,6 @@
 """Listings of a bucket in byte order: objects, versions and uploads, rolled up at a delimiter, page by page."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Generic, NamedTuple, TypeVar
 
@@ -50,22 +50,29 @@ def objects(snapshot: Snapshot, bucket: str, prefix: str, after: str, limit: int
     """Return up to `limit` current objects whose keys begin with `prefix` and follow `after`, if that is given."""
     head = keys.current_prefix(bucket)
     low, high = _bounds(head, prefix, "", after)
-    return [_listed(key[len(head) :].decode(), data) for key, data in snapshot.scan(low, high, limit=limit)]
+    return [listed(key[len(head) :].decode(), data) for key, data in snapshot.scan(low, high, limit=limit)]
 
 
 def page_of_objects(
-    snapshot: Snapshot, bucket: str, *, prefix: str, delimiter: str, after: str, limit: int
-) -> Page[Listed]:
-    """Return up to `limit` objects and common prefixes that follow `after`."""
-    page: Page[Listed] = Page()
+    snapshot: Snapshot,
+    bucket: str,
+    make: Callable[[str, bytes], T],
+    *,
+    prefix: str,
+    delimiter: str,
+    after: str,
+    limit: int,
+) -> Page[T]:
+    """Return up to `limit` objects and common prefixes that follow `after`; `make` makes entries of key and record."""
+    page: Page[T] = Page()
     head = keys.current_prefix(bucket)
     low, high = _bounds(head, prefix, delimiter, after)
     if not delimiter:
         skip = len(head)
         pairs = list(snapshot.scan(low, high, limit=limit + 1))
         page.truncated = 0 < limit < len(pairs)
-        page.entries = [_listed(at[skip:].decode(), data) for at, data in pairs[:limit]]
-        page.last = page.entries[-1].key if page.entries else ""
+        page.entries = [make(at[skip:].decode(), data) for at, data in pairs[:limit]]
+        page.last = pairs[:limit][-1][0][skip:].decode() if page.entries else ""
         return page
     while True:
         # Most entries of a batch may be skipped by the next seek.
@@ -82,7 +89,7 @@ def page_of_objects(
                 page.last = rolled
                 low = after_prefix(head + rolled.encode()) or at + b"\0"
                 break
-            page.entries.append(_listed(key, data))
+            page.entries.append(make(key, data))
             page.last = key
             low = at + b"\0"
         else:
@@ -101,12 +108,12 @@ def page_of_versions(
     start = after if after_version else after + "\0" if after else ""
     skipping = after_version
     last_rolled = after if delimiter and after.endswith(delimiter) else ""
-    for listed in _versions(snapshot, bucket, prefix, start):
-        if skipping and listed.key == after:
-            if listed.version.version_id == after_version:
+    for found in _versions(snapshot, bucket, prefix, start):
+        if skipping and found.key == after:
+            if found.version.version_id == after_version:
                 skipping = ""
             continue
-        rolled = _rolled_up(listed.key, prefix, delimiter)
+        rolled = _rolled_up(found.key, prefix, delimiter)
         if rolled is not None and rolled == last_rolled:
             continue
         if len(page.entries) + len(page.prefixes) >= limit:
@@ -117,8 +124,8 @@ def page_of_versions(
             page.last_id = ""
             page.prefixes.append(rolled)
         else:
-            page.entries.append(listed)
-            page.last, page.last_id = listed.key, listed.version.version_id
+            page.entries.append(found)
+            page.last, page.last_id = found.key, found.version.version_id
     return page
 
 
@@ -199,8 +206,14 @@ def _rolled_up(key: str, prefix: str, delimiter: str) -> str | None:
     return None if at < 0 else key[: at + len(delimiter)]
 
 
-def _listed(key: str, data: bytes) -> Listed:
-    version = orjson.loads(data)
+def words(key: str, data: bytes) -> tuple[str, str]:
+    """Return (key, the rest of its entry in the XML of a listing)."""
+    return key, data[: data.index(b"\n")].decode()
+
+
+def listed(key: str, data: bytes) -> Listed:
+    """Return the entry of an object from its record."""
+    version = orjson.loads(data[data.index(b"\n") + 1 :])
     return Listed(
         key,
         version.get("size", 0),

@@ -1,10 +1,10 @@
 """Reading of objects: their words, their bytes, and listings of them. It never waits for a writer."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from clary.kernel.core.errors import AwsError
 from clary.kernel.kv import KeyValue, Snapshot
@@ -15,6 +15,8 @@ from clary.kernel.objects.journal import read_work
 from clary.kernel.objects.keys import work_key
 from clary.kernel.objects.records import ObjectVersion
 from clary.kernel.objects.refusals import no_such_key
+
+T = TypeVar("T")
 
 _LIST_BATCH = 1000
 
@@ -96,11 +98,27 @@ class Reading:
         account: str | None = None,
     ) -> listing.Page[listing.Listed]:
         """Return one page of current objects and common prefixes."""
+        return self.page_of(
+            listing.listed, bucket, prefix=prefix, delimiter=delimiter, after=after, limit=limit, account=account
+        )
 
-        def look(snapshot: Snapshot) -> listing.Page[listing.Listed]:
+    def page_of(
+        self,
+        make: Callable[[str, bytes], T],
+        bucket: str,
+        *,
+        prefix: str,
+        delimiter: str,
+        after: str,
+        limit: int,
+        account: str | None,
+    ) -> listing.Page[T]:
+        """Return a page whose entries `make` makes, one of the functions for it in `listing`."""
+
+        def look(snapshot: Snapshot) -> listing.Page[T]:
             index.bucket_of(snapshot, bucket, account)
             return listing.page_of_objects(
-                snapshot, bucket, prefix=prefix, delimiter=delimiter, after=after, limit=limit
+                snapshot, bucket, make, prefix=prefix, delimiter=delimiter, after=after, limit=limit
             )
 
         return self._kv.read(look)

@@ -8,6 +8,8 @@ from typing import Any, Self
 
 import orjson
 
+from clary.kernel.wire.scalars import iso8601_millis
+
 STANDARD = "STANDARD"
 NULL_VERSION = "null"
 
@@ -70,6 +72,23 @@ class ObjectVersion(_Stored):
     @property
     def version_id(self) -> str:
         return self.place if self.versioned else NULL_VERSION
+
+    def to_bytes(self) -> bytes:
+        """Return the words of listings, a line of their own so that these need not parse the rest, and the JSON."""
+        return self._listing_words().encode() + b"\n" + _Stored.to_bytes(self)
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> "ObjectVersion":
+        return cls(**orjson.loads(data[data.index(b"\n") + 1 :]))
+
+    def _listing_words(self) -> str:
+        """Return what S3's listings say of an object besides its key, in their XML."""
+        words = f'<LastModified>{iso8601_millis(self.modified)}</LastModified><ETag>"{self.etag}"</ETag>'
+        for algorithm in self.checksums:
+            words += f"<ChecksumAlgorithm>{algorithm}</ChecksumAlgorithm>"
+        if self.checksums:
+            words += f"<ChecksumType>{self.checksum_type}</ChecksumType>"
+        return f"{words}<Size>{self.size}</Size><StorageClass>{self.storage_class or STANDARD}</StorageClass>"
 
 
 @dataclass(slots=True)

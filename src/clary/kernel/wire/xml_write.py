@@ -11,6 +11,13 @@ from clary.kernel.wire.scalars import TIMESTAMP_WRITERS, Timestamp, text_writer
 Append = Callable[[str], None]
 Write = Callable[[Any, Append], None]
 
+
+class Written(str):
+    """Elements as text already, in place of the list they stand for: for lists too long to be written one by one."""
+
+    __slots__ = ()
+
+
 _SPECIAL = re.compile(r"[&<>\x00-\x08\x0a-\x1f\x7f\x85\u2028]")
 _find_special = _SPECIAL.search
 _NAMED = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
@@ -100,6 +107,9 @@ class XmlWriter:
             write_item = self.writer(element, tag)
 
             def write_flat(value: Any, append: Append) -> None:
+                if isinstance(value, Written):
+                    append(value)
+                    return
                 for item in value:
                     write_item(item, append)
 

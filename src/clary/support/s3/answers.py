@@ -1,13 +1,16 @@
 """What S3 tells about objects: the members of its answers, from the records of the kernel."""
 
 import hashlib
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import quote
 
 from clary.kernel.objects.listing import Listed
 from clary.kernel.objects.records import STANDARD, ObjectVersion
+from clary.kernel.wire.xml_write import escape
 
+_PLAIN = re.compile(r"[A-Za-z0-9/_.~*-]*")
 DEFAULT_CONTENT_TYPE = "binary/octet-stream"
 
 
@@ -75,9 +78,19 @@ def listed(entry: Listed, encode: bool, owner_element: Mapping[str, str] | None)
     return output
 
 
+def written(entries: Iterable[tuple[str, str]], encode: bool, owner_element: Mapping[str, str] | None) -> str:
+    """Return entries of a listing as its XML; `entries` are keys and the words about them."""
+    name = encoded if encode else escape
+    tail = "</Contents>"
+    if owner_element is not None:
+        members = "".join(f"<{member}>{escape(value)}</{member}>" for member, value in owner_element.items())
+        tail = f"<Owner>{members}</Owner></Contents>"
+    return "".join([f"<Contents><Key>{name(key)}</Key>{words}{tail}" for key, words in entries])
+
+
 def encoded(text: str) -> str:
     """Return a name as `encoding-type=url` has it."""
-    return quote(text, safe="/-_.~*")
+    return text if _PLAIN.fullmatch(text) else quote(text, safe="/-_.~*")
 
 
 def tag_set(tags: Mapping[str, str]) -> list[dict[str, str]]:
