@@ -12,12 +12,13 @@ from clary.support.autoscaling.records import ScalableTarget, ScalingPolicy
 DEFAULT_STEP_COOLDOWN_SECONDS = 300.0
 
 
-def alarms_of(call: Call, policy_arn: str) -> list[Mapping[str, Any]]:
-    """The alarms that have a policy among their actions, as DescribeAlarms shows them."""
+def alarms_of(call: Call, policy_arn: str, prefix: str = "") -> list[Mapping[str, Any]]:
+    """The alarms that have a policy among their actions, and begin with `prefix`, as DescribeAlarms shows them."""
+    asked = {"ActionPrefix": policy_arn, **({"AlarmNamePrefix": prefix} if prefix else {})}
     found: list[Mapping[str, Any]] = []
     token: dict[str, Any] = {}
     while True:
-        page = call("cloudwatch", "DescribeAlarms", {"ActionPrefix": policy_arn, **token})
+        page = call("cloudwatch", "DescribeAlarms", {**asked, **token})
         found += page["MetricAlarms"]
         if not page.get("NextToken"):
             return found
@@ -59,11 +60,8 @@ def _track(call: Call, target: ScalableTarget, policy: ScalingPolicy, now: float
     value = tracking.whole(points, target.changed_at, now)
     if value is None or policy.settings.get("DisableScaleIn"):
         return Keep(), ""
-    for alarm in _going_off(call, policy):
-        if alarm["AlarmName"].startswith(tracking.alarm_name(target.resource, tracking.LOW, "")):
-            cause = f"monitor alarm {alarm['AlarmName']} in state ALARM triggered policy {policy.name}"
-            return Share(value / wanted), cause
-    return Keep(), ""
+    low = _going_off(call, policy, tracking.alarm_name(target.resource, tracking.LOW, ""))
+    return (Share(value / wanted), _cause(low[0], policy)) if low else (Keep(), "")
 
 
 def _step_wishes(call: Call, policy: ScalingPolicy, now: float) -> list[Wish]:
@@ -76,17 +74,20 @@ def _step_wishes(call: Call, policy: ScalingPolicy, now: float) -> list[Wish]:
             continue
         # An alarm speaks once a period, however short the cooldown is.
         wait = max(settings.get("Cooldown", DEFAULT_STEP_COOLDOWN_SECONDS), period)
-        cause = f"monitor alarm {alarm['AlarmName']} in state {alarm['StateValue']} triggered policy {policy.name}"
-        wishes.append(Wish(cause, step, wait, wait))
+        wishes.append(Wish(_cause(alarm, policy), step, wait, wait))
     return wishes
 
 
-def _going_off(call: Call, policy: ScalingPolicy) -> list[Mapping[str, Any]]:
+def _cause(alarm: Mapping[str, Any], policy: ScalingPolicy) -> str:
+    return f"monitor alarm {alarm['AlarmName']} in state {alarm['StateValue']} triggered policy {policy.name}"
+
+
+def _going_off(call: Call, policy: ScalingPolicy, prefix: str = "") -> list[Mapping[str, Any]]:
     """The alarms that ask for a policy in the state they are in."""
     actions = {"ALARM": "AlarmActions", "OK": "OKActions", "INSUFFICIENT_DATA": "InsufficientDataActions"}
     return [
         alarm
-        for alarm in alarms_of(call, policy.arn)
+        for alarm in alarms_of(call, policy.arn, prefix)
         if alarm["ActionsEnabled"] and policy.arn in (alarm.get(actions[alarm["StateValue"]]) or ())
     ]
 

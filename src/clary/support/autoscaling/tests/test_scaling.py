@@ -1,5 +1,6 @@
 """Targets that are scaled over hours of a virtual clock: bounds, cooldowns, schedules, and what went wrong."""
 
+import contextlib
 from typing import Any
 
 import pytest
@@ -68,17 +69,17 @@ def test_load_scales_out_within_a_minute_and_its_end_scales_in_after_fifteen(wor
     assert world.count == 1
     world.pass_time(60, load=600)
     assert world.count > 1, "the minute need not be over when its sum is above the target"
-    world.pass_time(10 * 60, load=600)
+    world.pass_time(10 * 60, load=600, step=30)
     assert world.count == 4, "600 would need 10, and 4 are allowed"
     assert [activity["StatusCode"] for activity in world.history] == ["Successful"] * len(world.history)
     assert "above the target of 60" in world.history[0]["Cause"]
-    world.pass_time(14 * 60, load=100)
+    world.pass_time(14 * 60, load=100, step=60)
     assert world.count == 4
-    world.pass_time(4 * 60, load=100)
+    world.pass_time(4 * 60, load=100, step=60)
     assert world.count == 2, "100 invocations need two instances at 60 each"
     assert world.history[0]["Cause"].startswith(f"monitor alarm TargetTracking-{RESOURCE}-AlarmLow-")
     assert world.history[0]["Cause"].endswith("in state ALARM triggered policy track")
-    world.pass_time(20 * 60)
+    world.pass_time(20 * 60, step=60)
     assert world.count == 1, "no load at all is less than any"
 
 
@@ -226,6 +227,32 @@ def test_servers_that_do_not_start_leave_a_change_unfulfilled_and_another_try_fo
     world.pass_time(20)
     assert world.count == 2
     assert [activity["StatusCode"] for activity in world.history] == ["Successful", "Unfulfilled"]
+
+
+class Killed(BaseException):
+    """The process was killed."""
+
+
+@pytest.mark.parametrize("write", range(1, 8))
+def test_a_crash_before_any_write_is_made_good(world: World, monkeypatch: pytest.MonkeyPatch, write: int) -> None:
+    """The controller dies just before its n-th write, and another goes on: one change, one note of it."""
+    world.register(2, 4)
+    apply, writes = world.platform.store.apply, 0
+
+    def dying(changes: Any) -> Any:
+        nonlocal writes
+        writes += 1
+        if writes == write:
+            raise Killed
+        return apply(changes)
+
+    monkeypatch.setattr(world.platform.store, "apply", dying)
+    with contextlib.suppress(Killed):
+        world.drive()
+    world.drive()
+    assert writes > write, "the crash came"
+    assert world.count == 2
+    assert [activity["StatusCode"] for activity in world.history] == ["Successful"]
 
 
 def test_a_target_goes_with_its_endpoint(world: World) -> None:
