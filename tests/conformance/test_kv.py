@@ -302,6 +302,7 @@ def test_kill_9_at_a_random_moment_loses_nothing_acknowledged(backend: str, tmp_
             put(kv, works="still")
 
 
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def test_a_forked_child_reads_and_writes_on_its_own(kv: KeyValue) -> None:
     put(kv, a="1")
     pid = os.fork()

@@ -670,6 +670,21 @@ class TestFiles:
                 assert unsure <= 3
 
 
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_forked_child_goes_on_alone(objects: Objects) -> None:
+    asyncio.run(objects.put("bucket", "before", pieces(b"1")))
+    pid = os.fork()
+    if pid == 0:
+        try:
+            asyncio.run(objects.put("bucket", "child", pieces(objects.get_bytes("bucket", "before"))))
+            os._exit(0)
+        finally:
+            os._exit(1)
+    asyncio.run(objects.put("bucket", "parent", pieces(b"2")))
+    assert os.waitpid(pid, 0)[1] == 0
+    assert keys(objects) == ["before", "child", "parent"]
+
+
 def test_processes_share_a_home(tmp_path: Path) -> None:
     program = """
         import sys

@@ -5,7 +5,9 @@ sync, and a hundred writers pay one sync together.
 """
 
 import asyncio
+import os
 import threading
+import weakref
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
@@ -16,6 +18,8 @@ from clary.kernel.kv.contract import KeyValueError
 Item = TypeVar("Item")
 
 LARGEST_BATCH = 1000
+
+_all: weakref.WeakSet["GroupCommit[Any]"] = weakref.WeakSet()
 
 
 class Outcome(NamedTuple):
@@ -62,10 +66,15 @@ class GroupCommit(Generic[Item]):
     def __init__(self, name: str, commit: Callable[[Sequence[Item]], list[Outcome]]) -> None:
         self._name = name
         self._commit = commit
+        self._closed = False
+        self._start_afresh()
+        _all.add(self)
+
+    def _start_afresh(self) -> None:
+        """Begin with no thread and nothing queued, as a forked child must: both stayed with its parent."""
         self._queue: SimpleQueue[_Waiter[Item] | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
-        self._closed = False
 
     def run(self, item: Item) -> Any:
         """Return the result for `item` once it is committed, or raise its error."""
@@ -157,3 +166,11 @@ class GroupCommit(Generic[Item]):
             waiter = self._queue.get()
             if waiter is not None:
                 self._answer([waiter], [refusal])
+
+
+def _after_fork_in_child() -> None:
+    for group in list(_all):
+        group._start_afresh()
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)
