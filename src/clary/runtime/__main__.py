@@ -1,4 +1,4 @@
-"""python -m clary.runtime train | serve | warm."""
+"""python -m clary.runtime train | serve | transform | warm."""
 
 import os
 import sys

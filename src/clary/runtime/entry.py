@@ -2,7 +2,7 @@
 
 import sys
 
-USAGE = "usage: python -m clary.runtime train | serve | warm [--preload MODULE,...] [FIFO]"
+USAGE = "usage: python -m clary.runtime train | serve | transform | warm [--preload MODULE,...] [FIFO]"
 
 
 def main(argv: list[str]) -> int:
@@ -16,6 +16,10 @@ def main(argv: list[str]) -> int:
         from clary.runtime.inference.server import serve
 
         return serve()
+    if command == "transform":
+        from clary.runtime.transform.driver import transform
+
+        return transform()
     if command == "warm":
         from clary.runtime.warm import warm
 

@@ -16,6 +16,9 @@ def warm(argv: list[str]) -> int:
     modules, fifo = _arguments(argv)
     for module in modules:
         importlib.import_module(module)
+    ready = os.environ.get("CLARY_READY_FILE")
+    if ready:
+        open(ready, "w").close()
     line = _read_line(fifo)
     if not line:
         return 0

@@ -20,6 +20,8 @@ TEXT = "text/plain; charset=utf-8"
 # More would only wait until their callers give up.
 WAITING_LIMIT = 1024
 END = b""
+# As SageMaker's own servers say: scripts are written for payloads of this size.
+DEFAULT_PAYLOAD = 6 * MIB
 
 
 class App:
@@ -125,12 +127,16 @@ class App:
 
     def _execution_parameters(self) -> Reply:
         threads = self._model.threads if self._model is not None else 1
-        parameters = {
-            "MaxConcurrentTransforms": threads * self._settings.workers,
-            "BatchStrategy": "MULTI_RECORD",
-            "MaxPayloadInMB": max(1, min(self._settings.max_body, 100 * MIB) // MIB),
-        }
-        return Reply(json.dumps(parameters).encode(), "application/json")
+        return Reply(json.dumps(execution_parameters(self._settings, threads)).encode(), "application/json")
+
+
+def execution_parameters(settings: Settings, threads: int) -> dict[str, Any]:
+    """How batch transform had best ask a model that runs `threads` calls at once, where the job leaves that open."""
+    return {
+        "MaxConcurrentTransforms": threads * settings.workers,
+        "BatchStrategy": "MULTI_RECORD",
+        "MaxPayloadInMB": max(1, min(settings.max_body, DEFAULT_PAYLOAD) // MIB),
+    }
 
 
 def refusal(error: Exception, timeout_seconds: float) -> Reply:

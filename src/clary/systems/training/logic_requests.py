@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
 from clary.kernel.core.errors import not_supported, validation
+from clary.kernel.objects import normal_s3_uri
 from clary.systems.training.logic_hosts import DEFAULT_MAX_RUNTIME_SECONDS, below_root
 
 MAX_RUNTIME_SECONDS = 28 * 86_400
@@ -46,7 +46,7 @@ def complete(request: Mapping[str, Any]) -> dict[str, Any]:
         "KmsKeyId": "",
         "CompressionType": "GZIP",
         **output,
-        "S3OutputPath": s3_uri(output["S3OutputPath"], "OutputDataConfig.S3OutputPath"),
+        "S3OutputPath": normal_s3_uri(output["S3OutputPath"], "OutputDataConfig.S3OutputPath"),
     }
     if "InputDataConfig" in completed:
         completed["InputDataConfig"] = _channels(completed)
@@ -54,7 +54,7 @@ def complete(request: Mapping[str, Any]) -> dict[str, Any]:
         if member in completed:
             config = completed[member]
             _check_local_path(config.get("LocalPath"), member)
-            completed[member] = {**config, uri: s3_uri(config[uri], f"{member}.{uri}")}
+            completed[member] = {**config, uri: normal_s3_uri(config[uri], f"{member}.{uri}")}
     hosts = _host_count(resources)
     if completed.get("EnableNetworkIsolation") and hosts > 1:
         raise not_supported(
@@ -62,23 +62,6 @@ def complete(request: Mapping[str, Any]) -> dict[str, Any]:
             "isolated hosts could not reach each other; use one instance, or leave the job connected",
         )
     return completed
-
-
-def s3_uri(text: str, member: str) -> str:
-    """`s3://bucket/key` of an S3 URI or an S3 URL. Raises ValidationException naming the member."""
-    parts = urlsplit(text)
-    if parts.scheme == "s3" and parts.netloc:
-        return text
-    host, path = parts.netloc, parts.path.lstrip("/")
-    if parts.scheme == "https" and ".amazonaws.com" in host:
-        first = host.partition(".")[0]
-        if first == "s3" or first.startswith("s3-"):
-            bucket, _, key = path.partition("/")
-        else:
-            bucket, key = host.partition(".s3")[0], path
-        if bucket:
-            return f"s3://{bucket}/{key}"
-    raise validation(f"{member}: {text!r} does not name a place in S3; write s3://bucket/prefix.")
 
 
 def _present(value: Any, path: list[str]) -> bool:
@@ -197,7 +180,7 @@ def _channel(channel: Mapping[str, Any], default_mode: str, groups: set[str]) ->
         "S3DataSource": {
             "S3DataDistributionType": "FullyReplicated",
             **source,
-            "S3Uri": s3_uri(source["S3Uri"], f"InputDataConfig.{name}.S3Uri"),
+            "S3Uri": normal_s3_uri(source["S3Uri"], f"InputDataConfig.{name}.S3Uri"),
         }
     }
     return completed

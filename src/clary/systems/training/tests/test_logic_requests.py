@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from clary.kernel.core.errors import AwsError
-from clary.systems.training.logic_requests import complete, s3_uri
+from clary.kernel.objects import normal_s3_uri
+from clary.systems.training.logic_requests import complete
 
 MINIMAL: dict[str, Any] = {
     "AlgorithmSpecification": {"TrainingImage": "x", "TrainingInputMode": "File"},
@@ -81,4 +82,4 @@ def test_members_that_ask_for_nothing_are_not_refused() -> None:
     ],
 )
 def test_urls_of_s3_are_uris_too(text: str, uri: str) -> None:
-    assert s3_uri(text, "S3Uri") == uri
+    assert normal_s3_uri(text, "S3Uri") == uri

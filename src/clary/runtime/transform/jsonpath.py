@@ -1,0 +1,111 @@
+"""The part of JSONPath that SageMaker's batch transform documents, over JSON values and over rows of CSV as lists.
+
+`$`, `.name`, `['a','b']`, `[0,2]`, `[-1]`, `[1:3]`, `*` in place of a name or an index; also `.['a']`.
+"""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from clary.runtime.errors import CustomerError
+
+Step = Callable[[Any], Any]
+
+_NAME = r"'(?:[^'\\]|\\.)*'"
+_TOKEN = re.compile(
+    rf"""\.(?P<dotted>[A-Za-z_][\w-]*)
+       | (?P<star>\.\* | \.?\[\*\])
+       | \.?\[\s*(?P<names>{_NAME}(?:\s*,\s*{_NAME})*)\s*\]
+       | \.?\[\s*(?P<slice>(?:-?\d+)?\s*:\s*(?:-?\d+)?)\s*\]
+       | \.?\[\s*(?P<indices>-?\d+(?:\s*,\s*-?\d+)*)\s*\]""",
+    re.VERBOSE,
+)
+
+
+class NothingSelected(CustomerError):
+    """The record has nothing where the path leads."""
+
+
+class Path:
+    """A parsed path. Raises CustomerError for one that is malformed or uses more than the documented part."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self._steps: list[tuple[Step, bool]] = []
+        if not text.startswith("$"):
+            raise CustomerError(f"the filter {text!r} must begin with $")
+        position = 1
+        while position < len(text):
+            token = _TOKEN.match(text, position)
+            if token is None:
+                raise CustomerError(f"the filter {text!r} cannot be understood from {text[position:]!r} on")
+            self._steps.append(_step(token))
+            position = token.end()
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the path selects all there is."""
+        return not self._steps
+
+    def select(self, value: Any) -> Any:
+        """What the path leads to. Raises NothingSelected.
+
+        That is one value, a list where it leads to several, an object where it names several members.
+        """
+        try:
+            return _walk(value, self._steps)
+        except (KeyError, IndexError, TypeError):
+            raise NothingSelected(f"the filter {self.text!r} selects nothing of the record") from None
+
+
+def _walk(value: Any, steps: list[tuple[Step, bool]]) -> Any:
+    for position, (step, several) in enumerate(steps):
+        value = step(value)
+        rest = steps[position + 1 :]
+        if several and rest:
+            if isinstance(value, dict):
+                return {name: _walk(item, rest) for name, item in value.items()}
+            return [_walk(item, rest) for item in value]
+    return value
+
+
+def _step(token: "re.Match[str]") -> tuple[Step, bool]:
+    """What a token does, and whether it selects several values, to each of which the rest of the path applies."""
+    if token["dotted"] is not None:
+        return _member(token["dotted"]), False
+    if token["star"] is not None:
+        return _all, True
+    if token["names"] is not None:
+        names = [re.sub(r"\\(.)", r"\1", name[1:-1]) for name in re.findall(_NAME, token["names"])]
+        return (_member(names[0]), False) if len(names) == 1 else (_members(names), True)
+    if token["slice"] is not None:
+        start, end = (int(part) if part.strip() else None for part in token["slice"].split(":"))
+        return (lambda value: _array(value)[start:end]), True
+    indices = [int(index) for index in token["indices"].split(",")]
+    if len(indices) == 1:
+        return (lambda value: _array(value)[indices[0]]), False
+    return (lambda value: [_array(value)[index] for index in indices]), True
+
+
+def _member(name: str) -> Step:
+    return lambda value: _object(value)[name]
+
+
+def _members(names: list[str]) -> Step:
+    return lambda value: {name: _object(value)[name] for name in names}
+
+
+def _all(value: Any) -> Any:
+    return list(value.values()) if isinstance(value, dict) else _array(value)
+
+
+def _array(value: Any) -> list[Any]:
+    if not isinstance(value, list):
+        raise TypeError(value)
+    return value
+
+
+def _object(value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise TypeError(value)
+    return value

@@ -1,0 +1,117 @@
+"""What CreateTransformJob accepts: members refused, members checked against each other, defaults filled in. Pure."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from clary.kernel.core.errors import not_supported, validation
+from clary.kernel.objects import normal_s3_uri
+
+_MOST_MEGABYTES = 100
+
+# The documented part of JSONPath; the runtime's `transform.jsonpath` reads it.
+_NAMES = r"'(?:[^'\\]|\\.)*'(?:\s*,\s*'(?:[^'\\]|\\.)*')*"
+_INDICES = r"-?\d+(?:\s*,\s*-?\d+)*"
+_SLICE = r"(?:-?\d+)?\s*:\s*(?:-?\d+)?"
+_PATH = re.compile(rf"\$(?:\.[A-Za-z_][\w-]*|\.\*|\.?\[\s*(?:{_NAMES}|{_SLICE}|{_INDICES}|\*)\s*\])*")
+_ROW_PATH = re.compile(rf"\$(?:\.?\[\s*(?:{_SLICE}|{_INDICES}|\*)\s*\])?")
+
+_FORMATS = {
+    "csv": ("text/csv", "application/csv", "csv"),
+    "json": (
+        "application/json",
+        "application/jsonlines",
+        "application/x-jsonlines",
+        "application/json-lines",
+        "json",
+        "jsonlines",
+    ),
+}
+
+
+def complete(request: Mapping[str, Any]) -> dict[str, Any]:
+    """The request with AWS's defaults, as it is stored. Raises ValidationException for what cannot be honoured."""
+    completed = {name: value for name, value in request.items() if name != "Tags"}
+    if "DataCaptureConfig" in completed:
+        raise not_supported("DataCaptureConfig", "inputs and outputs stay in S3 where the job names them; leave it out")
+    completed["TransformInput"] = _input(completed["TransformInput"])
+    output = completed["TransformOutput"]
+    completed["TransformOutput"] = {
+        "KmsKeyId": "",
+        "AssembleWith": "None",
+        **output,
+        "S3OutputPath": normal_s3_uri(output["S3OutputPath"], "TransformOutput.S3OutputPath"),
+    }
+    _check_payload(completed.get("MaxConcurrentTransforms"), completed.get("MaxPayloadInMB"))
+    processing = {"InputFilter": "$", "OutputFilter": "$", "JoinSource": "None", **completed.get("DataProcessing", {})}
+    _check_processing(processing, completed["TransformInput"], completed["TransformOutput"])
+    completed["DataProcessing"] = processing
+    return completed
+
+
+def check_container(model: Mapping[str, Any]) -> dict[str, Any]:
+    """The one container of a DescribeModel answer. Raises ValidationException for a model that is no such thing."""
+    containers = [model["PrimaryContainer"]] if model.get("PrimaryContainer") else list(model.get("Containers") or [])
+    if len(containers) != 1:
+        raise not_supported(
+            f"Model {model['ModelName']} with {len(containers)} containers", "batch transform needs a model with one."
+        )
+    container: dict[str, Any] = containers[0]
+    if container.get("Mode") == "MultiModel":
+        raise not_supported("Mode MultiModel", "batch transform needs a model of its own; AWS refuses this, too.")
+    return container
+
+
+def _input(given: Mapping[str, Any]) -> dict[str, Any]:
+    source = given["DataSource"]["S3DataSource"]
+    kind = source["S3DataType"]
+    if kind not in {"S3Prefix", "ManifestFile"}:
+        raise validation(f"S3DataType {kind} is not compatible with batch transform: use S3Prefix or ManifestFile.")
+    uri = normal_s3_uri(source["S3Uri"], "TransformInput.DataSource.S3DataSource.S3Uri")
+    return {
+        "CompressionType": "None",
+        "SplitType": "None",
+        **given,
+        "DataSource": {"S3DataSource": {**source, "S3Uri": uri}},
+    }
+
+
+def _check_payload(concurrent: int | None, megabytes: int | None) -> None:
+    if (megabytes or 0) > _MOST_MEGABYTES:
+        raise validation(f"MaxPayloadInMB must be at most {_MOST_MEGABYTES}, not {megabytes}.")
+    if concurrent and megabytes and concurrent * megabytes > _MOST_MEGABYTES:
+        raise validation(
+            f"MaxConcurrentTransforms ({concurrent}) times MaxPayloadInMB ({megabytes}) must be at most "
+            f"{_MOST_MEGABYTES} MB."
+        )
+
+
+def _check_processing(processing: Mapping[str, str], source: Mapping[str, Any], output: Mapping[str, Any]) -> None:
+    join = processing["JoinSource"] == "Input"
+    filters = {name: processing[name] for name in ("InputFilter", "OutputFilter") if processing[name] != "$"}
+    if not join and not filters:
+        return
+    if source["SplitType"] not in {"None", "Line"}:
+        raise validation(f"DataProcessing needs SplitType Line or None, not {source['SplitType']}.")
+    read = _format("TransformInput.ContentType", source.get("ContentType", ""))
+    written = _format("TransformOutput.Accept", output.get("Accept") or source.get("ContentType", ""))
+    if join and read != written:
+        raise validation(
+            f"JoinSource Input needs an input and an output of one format: ContentType is {read}, Accept is {written}."
+        )
+    for name, path in filters.items():
+        form = read if name == "InputFilter" else written
+        if not (_ROW_PATH if form == "csv" else _PATH).fullmatch(path):
+            what = "selects columns by number, such as $[1:] or $[0,-1]" if form == "csv" else "is a JSONPath from $"
+            raise validation(f"DataProcessing.{name} {path!r} is not valid: for {form} data a filter {what}.")
+
+
+def _format(member: str, content_type: str) -> str:
+    name = content_type.partition(";")[0].strip().lower()
+    for form, spellings in _FORMATS.items():
+        if name in spellings:
+            return form
+    raise validation(
+        f"DataProcessing needs {member} to be text/csv, application/json or application/jsonlines, "
+        f"not {content_type!r}."
+    )

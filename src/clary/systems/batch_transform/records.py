@@ -1,0 +1,43 @@
+"""What is stored of a transform job: the request as it was sent, the model it uses, and where the job stands."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from clary.kernel.store import record
+
+IN_PROGRESS = "InProgress"
+STOPPING = "Stopping"
+COMPLETED = "Completed"
+FAILED = "Failed"
+STOPPED = "Stopped"
+ACTIVE = (IN_PROGRESS, STOPPING)
+
+WAITING = "waiting"
+"""The parent of a job in the queue for slots."""
+
+
+@record("transform_job", version=1)
+@dataclass(frozen=True, slots=True)
+class TransformJob:
+    """A transform job. All times are epoch seconds.
+
+    `request` is CreateTransformJob's, completed with defaults and without tags. `container` is the model's, copied, so
+    that a model deleted later changes nothing; `role` is the one its hosts act as, empty for none. `uid` tells the job
+    from others that had its name. `attempt` is the run under way or the last one, a `logic_hosts.Attempt`; it is
+    recorded before its first host is started, so that every start can be repeated. `restarts` is how many attempts were
+    lost, `done` the inputs, by their place in the data set, whose outputs those had stored.
+    """
+
+    uid: str
+    arn: str
+    request: dict[str, Any]
+    container: dict[str, Any]
+    role: str
+    isolated: bool
+    status: str
+    attempt: dict[str, Any] | None = None
+    restarts: int = 0
+    done: list[str] = field(default_factory=list)
+    started: float | None = None
+    ended: float | None = None
+    failure_reason: str = ""

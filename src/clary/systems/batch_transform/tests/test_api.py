@@ -1,0 +1,95 @@
+"""The operations over a bare kernel: what is answered before anything runs."""
+
+import json
+from typing import Any
+
+import pytest
+
+from clary.kernel.auth.policies import Permissions, compile_document
+from clary.kernel.auth.principals import Principal
+from clary.kernel.core.errors import AwsError
+from clary.kernel.rooms import Platform
+from clary.systems.batch_transform.records import TransformJob
+from clary.systems.batch_transform.tests.conftest import ACCOUNT, BUCKET, PYTHON_IMAGE, REGION, request
+
+ARN = f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:transform-job"
+
+
+@pytest.fixture
+def call(platform: Platform) -> Any:
+    def call(operation: str, **params: Any) -> dict[str, Any]:
+        return platform.call(ACCOUNT, REGION, "sagemaker", operation, **params)
+
+    call("CreateModel", ModelName="doubling", PrimaryContainer={"Image": PYTHON_IMAGE})
+    return call
+
+
+def asked(name: str, **members: Any) -> dict[str, Any]:
+    return request(name, f"s3://{BUCKET}/in/", **members)
+
+
+def names(listed: dict[str, Any]) -> list[str]:
+    return [one["TransformJobName"] for one in listed["TransformJobSummaries"]]
+
+
+def test_a_new_job_is_described_with_defaults(call: Any) -> None:
+    assert call("CreateTransformJob", **asked("new")) == {"TransformJobArn": f"{ARN}/new"}
+    job = call("DescribeTransformJob", TransformJobName="new")
+    assert job["TransformJobStatus"] == "InProgress"
+    assert (job["TransformInput"]["CompressionType"], job["TransformInput"]["SplitType"]) == ("None", "Line")
+    assert job["DataProcessing"] == {"InputFilter": "$", "OutputFilter": "$", "JoinSource": "None"}
+    assert "MaxPayloadInMB" not in job
+    assert not {name for name in ("FailureReason", "TransformStartTime", "TransformEndTime") if job.get(name)}
+
+
+def test_a_name_is_given_once_and_needs_a_model(call: Any) -> None:
+    call("CreateTransformJob", **asked("once"))
+    with pytest.raises(AwsError, match="must be unique") as caught:
+        call("CreateTransformJob", **asked("once"))
+    assert caught.value.code == "ResourceInUse"
+    with pytest.raises(AwsError, match="Could not find model"):
+        call("CreateTransformJob", **asked("modelless", ModelName="nowhere"))
+
+
+@pytest.mark.parametrize("operation", ["DescribeTransformJob", "StopTransformJob"])
+def test_a_missing_job_is_not_found(call: Any, operation: str) -> None:
+    with pytest.raises(AwsError) as caught:
+        call(operation, TransformJobName="nowhere")
+    assert caught.value.code == "ResourceNotFound"
+
+
+def test_lists_show_the_newest_first(call: Any, platform: Platform) -> None:
+    for name in ("b-1", "a-1", "c-2"):
+        call("CreateTransformJob", **asked(name))
+    assert names(call("ListTransformJobs")) == ["c-2", "a-1", "b-1"]
+    assert names(call("ListTransformJobs", SortBy="Name", SortOrder="Ascending", NameContains="-1")) == ["a-1", "b-1"]
+    first = call("ListTransformJobs", MaxResults=2)
+    assert names(call("ListTransformJobs", MaxResults=2, NextToken=first["NextToken"])) == ["b-1"]
+    table = platform.records(TransformJob).within(ACCOUNT, REGION)
+    entry = table.get("a-1")
+    assert entry is not None
+    table.replace(entry, entry.value, status="Failed")
+    assert names(call("ListTransformJobs", StatusEquals="Failed")) == ["a-1"]
+
+
+def test_stopping_is_remembered_and_refused_once_ended(call: Any, platform: Platform) -> None:
+    call("CreateTransformJob", **asked("stop"))
+    call("StopTransformJob", TransformJobName="stop")
+    call("StopTransformJob", TransformJobName="stop")
+    assert call("DescribeTransformJob", TransformJobName="stop")["TransformJobStatus"] == "Stopping"
+
+
+def test_jobs_are_tagged(call: Any) -> None:
+    arn = call("CreateTransformJob", **asked("tagged", Tags=[{"Key": "team", "Value": "a"}]))["TransformJobArn"]
+    call("AddTags", ResourceArn=arn, Tags=[{"Key": "more", "Value": "b"}])
+    assert {one["Key"]: one["Value"] for one in call("ListTags", ResourceArn=arn)["Tags"]} == {"team": "a", "more": "b"}
+
+
+def test_who_may_transform_need_not_look_at_the_model(call: Any, platform: Platform) -> None:
+    """AWS asks for CreateTransformJob alone; the model's role was passed when the model was made."""
+    document = {"Effect": "Allow", "Action": "sagemaker:CreateTransformJob", "Resource": "*"}
+    policy = compile_document(json.dumps({"Version": "2012-10-17", "Statement": [document]}), "transform")
+    user = Principal("user", ACCOUNT, name="ann", unique_id="AIDA", permissions=Permissions((policy,)))
+    ctx = platform.acting_as_root(ACCOUNT, REGION, "sagemaker", "CreateTransformJob")
+    restricted = type(ctx)(platform, ctx.operation, user, ACCOUNT, REGION, "request-id")
+    assert platform.registry.call(restricted, asked("by-ann"))
