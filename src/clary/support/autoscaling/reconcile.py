@@ -99,7 +99,7 @@ class _Drive:
         if corrected is not None:
             return corrected
         policies = self.platform.records(ScalingPolicy).within(self.account, self.region).all(parent=target.name)
-        wishes = wishes_of(self.call, target.value, [entry.value for entry in policies], now)
+        wishes = wishes_of(self.call, target.value, current, [entry.value for entry in policies], now)
         return choose(current, limits, wishes, target.value.cooldown, now)
 
     def _ask(self, target: Entry[ScalableTarget], activity: Entry[ScalingActivity]) -> float | None:

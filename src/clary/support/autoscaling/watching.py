@@ -25,20 +25,22 @@ def alarms_of(call: Call, policy_arn: str, prefix: str = "") -> list[Mapping[str
         token = {"NextToken": page["NextToken"]}
 
 
-def wishes_of(call: Call, target: ScalableTarget, policies: Sequence[ScalingPolicy], now: float) -> list[Wish]:
-    """What each policy of a target wishes now; those with nothing to say are left out."""
+def wishes_of(
+    call: Call, target: ScalableTarget, current: int, policies: Sequence[ScalingPolicy], now: float
+) -> list[Wish]:
+    """What each policy of a target with a capacity wishes now; those with nothing to say are left out."""
     wishes: list[Wish] = []
     for policy in policies:
         if policy.kind == "TargetTrackingScaling":
-            wishes.append(_tracking_wish(call, target, policy, now))
+            wishes.append(_tracking_wish(call, target, current, policy, now))
         else:
             wishes += _step_wishes(call, policy, now)
     return wishes
 
 
-def _tracking_wish(call: Call, target: ScalableTarget, policy: ScalingPolicy, now: float) -> Wish:
+def _tracking_wish(call: Call, target: ScalableTarget, current: int, policy: ScalingPolicy, now: float) -> Wish:
     settings = policy.settings
-    adjustment, cause = _track(call, target, policy, now)
+    adjustment, cause = _track(call, target, current, policy, now)
     return Wish(
         cause,
         adjustment,
@@ -49,7 +51,9 @@ def _tracking_wish(call: Call, target: ScalableTarget, policy: ScalingPolicy, no
     )
 
 
-def _track(call: Call, target: ScalableTarget, policy: ScalingPolicy, now: float) -> tuple[Adjustment, str]:
+def _track(
+    call: Call, target: ScalableTarget, current: int, policy: ScalingPolicy, now: float
+) -> tuple[Adjustment, str]:
     """What a policy makes of its metric now, and why. It takes capacity away while its low alarm goes off."""
     wanted = policy.settings["TargetValue"]
     metric = tracking.metric_of(policy.settings, target.resource)
@@ -58,7 +62,7 @@ def _track(call: Call, target: ScalableTarget, policy: ScalingPolicy, now: float
     if high > wanted:
         return Share(high / wanted), f"policy {policy.name}: its metric is {high:g}, above the target of {wanted:g}"
     value = tracking.whole(points, target.changed_at, now)
-    if value is None or policy.settings.get("DisableScaleIn"):
+    if value is None or current <= target.minimum or policy.settings.get("DisableScaleIn"):
         return Keep(), ""
     low = _going_off(call, policy, tracking.alarm_name(target.resource, tracking.LOW, ""))
     return (Share(value / wanted), _cause(low[0], policy)) if low else (Keep(), "")
