@@ -75,9 +75,12 @@ class BubblewrapProcess:
         code = self._popen.wait()
         return 128 - code if code < 0 else code
 
+    def alive(self) -> bool:
+        return self._popen.poll() is None
+
     def terminate(self) -> None:
         """The sandbox's first process is bubblewrap's own, which reaps; the program is its child."""
-        if self._popen.poll() is None:
+        if self.alive():
             for program in signals.children(self._first) or [self._first]:
                 signals.terminate(program)
 

@@ -55,7 +55,7 @@ def run_host(
     os.close(errors)
     gc.disable()  # it would copy the memory shared with the nursery; a shim is short of garbage
     clock = SystemClock()
-    look_after(folder, lambda spec: HomeServices(home, spec.account, spec.region, clock), sandbox, clock)
+    look_after(folder, lambda spec: HomeServices(home, spec.account, spec.region, clock, spec.role), sandbox, clock)
 
 
 def main() -> None:

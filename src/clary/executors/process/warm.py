@@ -8,8 +8,8 @@ import contextlib
 import json
 import os
 import select
-import shutil
 import socket
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +23,8 @@ from clary.kernel.jobs.folder import HostFolder, empty
 
 _RUNTIME = ("python", "-m", "clary.runtime")
 _HOST = "algo-1"
+_READY = "home/.ready"  # below the box outside, below the platform's folder inside
+_LOOK_SECONDS = 0.005
 
 
 @dataclass(frozen=True)
@@ -49,65 +51,83 @@ def suitable(spec: HostSpec) -> WarmKey | None:
 
 
 class WarmSandbox:
-    """Hands the host to the interpreter that waits, or to a new sandbox when that died meanwhile."""
+    """A sandbox whose interpreter imports its modules and then waits for a host on its input."""
 
     read_only_views = True
 
-    def __init__(self, waiting: BubblewrapProcess, stdin: int) -> None:
-        self._waiting = waiting
-        self._stdin = stdin
+    def __init__(self, home: Path, key: WarmKey) -> None:
+        self._box = home / "jobs" / ".warm" / new_id()
+        layout.make_box(self._box)
+        stdin, self._stdin = os.pipe()
+        try:
+            self._process = _start(home, key, self._box, stdin)
+        finally:
+            os.close(stdin)
+
+    @property
+    def stdout(self) -> int:
+        return self._process.stdout
+
+    def move_in(self, folder: HostFolder) -> None:
+        """Make the sandbox's folder the host's, unless the sandbox died; then the host gets a new one.
+
+        First wait until the interpreter is ready: before, the sandbox may still be mounting the folder by its name.
+        """
+        never = threading.Event()
+        while not (self._box / _READY).exists() and self._process.alive():
+            never.wait(_LOOK_SECONDS)
+        if self._process.alive():
+            _drain(self._process)
+            empty(folder.box)  # half-staged by a shim that died early, if it exists
+            self._box.rename(folder.box)
+            self._box = folder.box
 
     def launch(self, spec: HostSpec, folder: HostFolder) -> BubblewrapProcess:
+        if self._box != folder.box:
+            return BubblewrapSandbox().launch(spec, folder)
         layout.write_peers(folder.box, spec.peers)
         layout.working_folder(spec, folder)
-        self._waiting.limit_memory(spec.resources.memory_bytes)
+        self._process.limit_memory(spec.resources.memory_bytes)
         environment = layout.environment(spec, bubblewrap.ROOTS)
         call = {"argv": list(spec.argv[3:]), "env": environment, "cwd": spec.cwd, "stdout": None, "stderr": None}
         try:
             with os.fdopen(self._stdin, "w") as file:
                 file.write(json.dumps(call) + "\n")
         except BrokenPipeError:
-            self._waiting.kill()
             return BubblewrapSandbox().launch(spec, folder)
-        return self._waiting
+        return self._process
+
+    def close(self) -> None:
+        """End what is left of it."""
+        self._process.kill()
+        self._process.close()
+        empty(self._box)
+        with contextlib.suppress(OSError):  # somebody may have forgotten the host meanwhile
+            self._box.rmdir()
 
 
 def wait_for_host(home: Path, key: WarmKey, orders: socket.socket) -> None:
     """Make a sandbox ready, wait for an order, become that host's shim. Ends when there will be no order."""
-    box = home / "jobs" / ".warm" / new_id()
-    stdin, stdin_write = os.pipe()
-    try:
-        process = _make_ready(home, key, box, stdin)
-    finally:
-        os.close(stdin)
+    sandbox = WarmSandbox(home, key)
     try:
         # Its output ends when it died, for example because a module cannot be imported: then it is good for nothing.
-        ready, _, _ = select.select([orders.fileno(), process.stdout], [], [])
+        ready, _, _ = select.select([orders.fileno(), sandbox.stdout], [], [])
         order = orders.recv(4096) if orders.fileno() in ready else b""
         if order:
             job, host = json.loads(order)
-            _drain(process)
-            run_host(home, job, host, WarmSandbox(process, stdin_write), lambda folder: _move_in(folder, box))
+            run_host(home, job, host, sandbox, sandbox.move_in)
     finally:
-        process.kill()
-        process.close()
-        shutil.rmtree(box, ignore_errors=True)
+        sandbox.close()
 
 
-def _make_ready(home: Path, key: WarmKey, box: Path, stdin: int) -> BubblewrapProcess:
-    layout.make_box(box)
+def _start(home: Path, key: WarmKey, box: Path, stdin: int) -> BubblewrapProcess:
     cache = layout.account_cache(home, key.account)
     arguments = bubblewrap.arguments(box, cache, hidden=home, hostname=_HOST, network=True)
-    for name, value in layout.base_environment(bubblewrap.ROOTS).items():
+    environment = layout.base_environment(bubblewrap.ROOTS) | {"CLARY_READY_FILE": f"{layout.PLATFORM_ROOT}/{_READY}"}
+    for name, value in environment.items():
         arguments += ["--setenv", name, value]
     argv = (*_RUNTIME, "warm", "--preload", ",".join(key.modules))
     return bubblewrap.start(arguments, argv, MemoryGroup(home), stdin=stdin)
-
-
-def _move_in(folder: HostFolder, box: Path) -> None:
-    """Make the sandbox's folder the host's. A half-staged one may lie there, of a shim that died early."""
-    empty(folder.box)
-    box.rename(folder.box)
 
 
 def _drain(process: BubblewrapProcess) -> None:
