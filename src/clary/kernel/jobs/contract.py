@@ -174,6 +174,8 @@ class HostSpec:
     where `python`, `python3` and `pip` belong to an environment of this host alone, which sees the platform's packages
     and may be installed into. `environment` is the whole environment besides PATH, HOME, LANG, HOSTNAME, thread counts
     and the cache folders, which the executor sets unless given here; credentials of the role are given by the caller.
+    `role` is the ARN of the role whose policies limit what is read from S3 and stored there for this host; empty is
+    without limit, within the account.
     `files` are texts written before the start, by path relative to /opt/ml (`input/config/hyperparameters.json`).
     `peers` maps every host name of the job, this one too, to its address; they resolve inside the sandbox.
     `network=False` leaves only a loopback of its own. `warm` names a preloaded interpreter ("python:xgboost,pandas")
@@ -188,6 +190,7 @@ class HostSpec:
     argv: tuple[str, ...]
     account: str
     region: str
+    role: str = ""
     environment: dict[str, str] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)
     channels: tuple[Channel, ...] = ()

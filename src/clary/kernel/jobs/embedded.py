@@ -4,21 +4,29 @@ from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 
+from clary.kernel.auth import policies
+from clary.kernel.auth.directory import Directory
+from clary.kernel.auth.keys import REMEMBERED_SECONDS
+from clary.kernel.auth.policies import Permissions
+from clary.kernel.auth.principals import Principal
+from clary.kernel.core.arns import parse_arn
 from clary.kernel.core.clock import Clock
 from clary.kernel.core.errors import AwsError
 from clary.kernel.events import Waker
 from clary.kernel.jobs.services import ClientFault, Item
 from clary.kernel.kv import open_kv
 from clary.kernel.objects import Objects, open_objects
+from clary.kernel.store.sql import open_sqlite
 from clary.kernel.telemetry import Logs, Metrics
 from clary.kernel.telemetry.metrics import Datum
 
 
 class HomeServices:
-    """The services of one home, for one account and region."""
+    """The services of one home, for one account and region; objects only as far as a role's policies go, if given."""
 
-    def __init__(self, home: Path, account: str, region: str, clock: Clock) -> None:
+    def __init__(self, home: Path, account: str, region: str, clock: Clock, role: str = "") -> None:
         self._home = home
+        self._role = role
         self._account = account
         self._clock = clock
         self._waker = Waker(home)
@@ -26,7 +34,9 @@ class HomeServices:
 
     @cached_property
     def objects(self) -> "HomeObjects":
-        return HomeObjects(open_objects(self._home, open_kv(self._home, "objects"), self._clock), self._account)
+        objects = open_objects(self._home, open_kv(self._home, "objects"), self._clock)
+        limits = RoleLimits(self._home, self._role, self._clock) if self._role else None
+        return HomeObjects(objects, self._account, limits)
 
     @cached_property
     def logs(self) -> Logs:
@@ -45,15 +55,48 @@ class HomeServices:
         self._waker.close()
 
 
-class HomeObjects:
-    """The objects that one account may use. What S3 would refuse is the fault of who asked."""
+class RoleLimits:
+    """What a role may do, as its policies said at most a second ago."""
 
-    def __init__(self, objects: Objects, account: str) -> None:
+    def __init__(self, home: Path, role: str, clock: Clock) -> None:
+        self._store = open_sqlite(home / "records.db")
+        self._directory = Directory(self._store, clock)
+        self._role = role
+        self._clock = clock
+        self._principal: Principal | None = None
+        self._read_at = 0.0
+
+    def require(self, action: str, resource: str) -> None:
+        """Raise AccessDenied unless the role may do this."""
+        if self._principal is None or self._clock.monotonic() - self._read_at > REMEMBERED_SECONDS:
+            self._principal = self._read()
+            self._read_at = self._clock.monotonic()
+        decision = policies.authorize(self._principal, action, resource)
+        if not decision.allowed:
+            raise policies.denied(self._principal, action, resource, decision)
+
+    def _read(self) -> Principal:
+        arn = parse_arn(self._role)
+        name = arn.resource.rpartition("/")[2]
+        role = self._directory.role(arn.account, name)
+        allowed = Permissions(()) if role is None else self._directory.role_permissions(arn.account, role.value)
+        return Principal("assumed-role", arn.account, name=name, session="SageMaker", permissions=allowed)
+
+    def close(self) -> None:
+        self._store.close()
+
+
+class HomeObjects:
+    """The objects that one account, or one role of it, may use. What S3 would refuse is the fault of who asked."""
+
+    def __init__(self, objects: Objects, account: str, limits: RoleLimits | None = None) -> None:
         self._objects = objects
         self._account = account
+        self._limits = limits
 
     def list(self, bucket: str, prefix: str) -> Iterator[Item]:
         try:
+            self._require("s3:ListBucket", bucket)
             for found in self._objects.list(bucket, prefix, account=self._account):
                 yield Item(found.key, found.size)
         except AwsError as error:
@@ -61,18 +104,26 @@ class HomeObjects:
 
     def open(self, bucket: str, key: str) -> Path:
         try:
+            self._require("s3:GetObject", f"{bucket}/{key}")
             return self._objects.local_path(bucket, key, account=self._account)
         except AwsError as error:
             raise _fault(error, bucket, key) from error
 
     def put(self, bucket: str, key: str, path: Path) -> None:
         try:
+            self._require("s3:PutObject", f"{bucket}/{key}")
             self._objects.put_file(bucket, key, path, account=self._account)
         except AwsError as error:
             raise _fault(error, bucket, key) from error
 
     def close(self) -> None:
         self._objects.close()
+        if self._limits is not None:
+            self._limits.close()
+
+    def _require(self, action: str, place: str) -> None:
+        if self._limits is not None:
+            self._limits.require(action, f"arn:aws:s3:::{place}")
 
 
 class HomeTelemetry:

@@ -70,6 +70,15 @@ def work_environment(platform: "Platform", role_arn: str, region: str, seconds: 
     }
 
 
+def limiting_role(platform: "Platform", role_arn: str) -> str:
+    """The acting role as a host's `role`: empty for none, and for one that forbids nothing, which nobody need ask."""
+    directory = platform.keys.directory
+    account = parse_arn(role_arn).account if role_arn else ""
+    role = directory.role(account, _name(role_arn)) if role_arn else None
+    unlimited = role is not None and directory.role_permissions(account, role.value).everything
+    return "" if unlimited else role_arn
+
+
 def _name(role_arn: str) -> str:
     return role_arn.rpartition("/")[2]
 

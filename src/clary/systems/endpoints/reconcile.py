@@ -17,7 +17,7 @@ from clary.kernel.jobs.contract import HostSpec, InvalidSpec, Resources, Wake
 from clary.kernel.jobs.instance_types import size_of
 from clary.kernel.jobs.slots import clamp, this_machine
 from clary.kernel.rooms import Platform, reconciler
-from clary.kernel.rooms.roles import work_environment
+from clary.kernel.rooms.roles import limiting_role, work_environment
 from clary.kernel.rooms.tags import tags_without
 from clary.kernel.store import Conflict, Entry, Table
 from clary.kernel.telemetry.metrics import Datum
@@ -143,6 +143,7 @@ def _spec(platform: Platform, entry: Entry[Endpoint], variant: Variant, instance
         resources=_resources(platform, variant.instance_type),
         wake=Wake(TOPIC, f"{entry.account}/{entry.region}/{entry.name}"),
         environment=_environment(platform, variant, entry.region),
+        role=limiting_role(platform, variant.role),
     )
 
 

@@ -26,8 +26,10 @@ def server_spec(
     resources: Resources,
     wake: Wake,
     environment: Mapping[str, str],
+    role: str = "",
 ) -> HostSpec:
-    """What to start. `environment` is what the platform gives: region, endpoint, credentials.
+    """What to start. `environment` is what the platform gives: region, endpoint, credentials; `role` limits what S3
+    gives.
 
     The server listens on a Unix socket, which is private to this machine's user and reachable without a network.
     """
@@ -38,6 +40,7 @@ def server_spec(
         argv=runtime.serve,
         account=account,
         region=region,
+        role=role,
         environment={
             **environment,
             **runtime.environment,

@@ -130,8 +130,10 @@ def host_specs(
     region: str,
     wake: Wake,
     environment: Mapping[str, str],
+    role: str = "",
 ) -> list[HostSpec]:
-    """What to start, one for each host. `environment` is what the platform gives: region, endpoint, credentials."""
+    """What to start, one for each host. `environment` is what the platform gives: region, endpoint, credentials;
+    `role` limits what S3 gives and takes."""
     hosts = attempt.host_list()
     request = job.request
     return [
@@ -142,6 +144,7 @@ def host_specs(
             argv=_argv(request, runtime),
             account=account,
             region=region,
+            role=role,
             environment=_environment(job, name, runtime, attempt, environment),
             files=_files(request, hosts, host),
             channels=_channels(request, hosts, host),

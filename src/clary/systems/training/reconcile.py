@@ -15,7 +15,7 @@ from clary.kernel.jobs import Executor
 from clary.kernel.jobs.contract import HostSpec, InvalidSpec, Observation, Phase, Wake
 from clary.kernel.jobs.slots import Slots
 from clary.kernel.rooms import Platform, reconciler
-from clary.kernel.rooms.roles import work_environment
+from clary.kernel.rooms.roles import limiting_role, work_environment
 from clary.kernel.store import Conflict, Entry, Table
 from clary.systems.training.logic_documents import same_instances, warm_pool
 from clary.systems.training.logic_hosts import Attempt, host_specs, hosts_of
@@ -201,6 +201,7 @@ def _specs(platform: Platform, entry: Entry[TrainingJob], attempt: Attempt) -> l
         region=entry.region,
         wake=Wake(TOPIC, f"{entry.account}/{entry.region}/{entry.name}"),
         environment=work_environment(platform, job.role, entry.region, lasting),
+        role=limiting_role(platform, job.role),
     )
 
 
