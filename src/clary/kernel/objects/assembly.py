@@ -36,9 +36,8 @@ class SlotWriter:
         self.name = slot.blob
         self.size = 0
         self._slot = slot
-        self._path = blobs.path(slot.blob)
+        self._path = blobs.make_room(slot.blob)
         self._durable = blobs.durable
-        os.makedirs(os.path.dirname(self._path), exist_ok=True)
         self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
 
     def write(self, buffers: Sequence[bytes]) -> None:

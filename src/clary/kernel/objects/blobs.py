@@ -91,6 +91,16 @@ class Blobs:
             os.close(descriptor)
         self._rename(draft, self.path(blob))
 
+    def make_room(self, blob: str) -> str:
+        """Make the folder that the blob will be in, safe on disk; return the blob's place."""
+        path = self.path(blob)
+        folder = os.path.dirname(path)
+        if not os.path.isdir(folder):
+            os.makedirs(folder, exist_ok=True)
+            if self.durable:
+                sync_folder(self._data)
+        return path
+
     def settle(self, blob: str) -> None:
         """Move a blob that was streamed to its place, if it is not there."""
         try:

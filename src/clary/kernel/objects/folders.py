@@ -40,8 +40,13 @@ class Folders:
         os.makedirs(f"{self._root}/{bucket}", exist_ok=True)
 
     def remove(self, bucket: str) -> None:
-        """Remove the folder of a bucket that is no more, with whatever others put there."""
-        shutil.rmtree(f"{self._root}/{bucket}", ignore_errors=True)
+        """Remove the folder of a bucket that is no more. Files that are no objects stay, and what they are in."""
+        with self._blobs.bucket_lock(bucket):
+            for folder, _, _ in os.walk(f"{self._root}/{bucket}", topdown=False):
+                try:
+                    os.rmdir(folder)
+                except OSError:
+                    continue
 
     def agree(self, bucket: str, key: str, written: str | None = None) -> None:
         """Make the folder show what the index says of `key`. Hold the bucket's lock.

@@ -52,16 +52,12 @@ class Settler:
         self._starting = threading.Lock()
         self._stop = threading.Event()
 
-    def present(self, committed: Committed) -> None:
-        """Write the file and make the folder agree. The object is safe already, so a failure is only logged."""
-        self._presenting.run(committed)
-
     async def present_async(self, committed: Committed) -> None:
-        """Like `present`, from an event loop."""
+        """Write the file and make the folder agree. The object is safe already, so a failure is only logged."""
         await self._presenting.run_async(committed)
 
     def present_now(self, committed: Sequence[Committed]) -> None:
-        """Like `present` for several, on this thread."""
+        """Like `present_async` for several, on this thread."""
         self._present(committed)
 
     def unused(self, blobs: Sequence[str]) -> None:
