@@ -1,12 +1,15 @@
 """Taking away what belongs to a target: its policies with their alarms, its scheduled actions, its tags."""
 
+import contextlib
+
 from clary.kernel.core.arns import partition_of
 from clary.kernel.core.errors import AwsError
 from clary.kernel.rooms import Platform
 from clary.kernel.rooms.tags import tags_without
 from clary.kernel.store import Conflict, Entry
+from clary.support.autoscaling.activities import UNFULFILLED, end_activity
 from clary.support.autoscaling.capacity import Call
-from clary.support.autoscaling.records import ScalableTarget, ScalingPolicy, ScheduledAction
+from clary.support.autoscaling.records import ScalableTarget, ScalingActivity, ScalingPolicy, ScheduledAction
 
 _MAX_TRIES = 20
 
@@ -33,8 +36,18 @@ def deregister(platform: Platform, call: Call, target: Entry[ScalableTarget]) ->
             continue
         for policy in owned:
             delete_alarms(call, policy.value)
+        _give_up(platform, target)
         return
     raise Conflict(arn)
+
+
+def _give_up(platform: Platform, target: Entry[ScalableTarget]) -> None:
+    """End the activity that was under way, if any: nobody will see how it goes."""
+    table = platform.records(ScalingActivity).within(target.account, target.region)
+    activity = table.get(target.value.activity) if target.value.activity else None
+    if activity is not None and activity.value.ended_at is None:
+        with contextlib.suppress(Conflict):  # it ended just now
+            end_activity(platform, activity, UNFULFILLED, "The scalable target was deregistered meanwhile.")
 
 
 def delete_alarms(call: Call, policy: ScalingPolicy) -> None:

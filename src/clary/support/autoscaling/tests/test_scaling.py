@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from clary.kernel.core.errors import AwsError
-from clary.support.autoscaling.tests.conftest import DIMENSION, RESOURCE, TARGET, World
+from clary.support.autoscaling.tests.conftest import ACCOUNT, DIMENSION, REGION, RESOURCE, TARGET, World
 
 
 def step_policy(world: World, name: str, *steps: tuple[float | None, float | None, int], **settings: Any) -> str:
@@ -164,8 +164,8 @@ def test_an_alarm_set_by_hand_runs_its_policy(world: World) -> None:
     arn = step_policy(world, "down", (None, 0, -2), Cooldown=0)
     backlog_alarm(world, "quiet", arn, "LessThanThreshold")
     world.call("SetAlarmState", "cloudwatch", AlarmName="quiet", StateValue="ALARM", StateReason="by hand")
-    world.reconcilers["autoscaling"](f"111122223333/eu-west-1/{DIMENSION}/{RESOURCE}")
-    world.reconcilers["endpoints"]("111122223333/eu-west-1/e")
+    world.reconcilers["autoscaling"](f"{ACCOUNT}/{REGION}/{DIMENSION}/{RESOURCE}")
+    world.reconcilers["endpoints"](f"{ACCOUNT}/{REGION}/e")
     assert world.count == 3
 
 
@@ -227,6 +227,17 @@ def test_servers_that_do_not_start_leave_a_change_unfulfilled_and_another_try_fo
     world.pass_time(20)
     assert world.count == 2
     assert [activity["StatusCode"] for activity in world.history] == ["Successful", "Unfulfilled"]
+
+
+def test_what_is_under_way_ends_with_its_target(world: World) -> None:
+    world.register(2, 4)
+    world.reconcilers["autoscaling"](f"{ACCOUNT}/{REGION}/{DIMENSION}/{RESOURCE}")
+    assert world.history[0]["StatusCode"] == "InProgress"
+    world.call("DeregisterScalableTarget", **TARGET)
+    assert world.history[0]["StatusCode"] == "Unfulfilled"
+    assert "deregistered" in world.history[0]["StatusMessage"]
+    world.drive()
+    assert world.count == 2, "what was asked of the endpoint stays asked"
 
 
 class Killed(BaseException):
