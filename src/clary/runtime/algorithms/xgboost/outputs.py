@@ -61,6 +61,8 @@ class Writer:
 
     def write(self, predictions: Any, accept: str, margins: Any = None) -> Reply:
         """The reply for all rows. `margins` are the untransformed scores, when `needs_margins`."""
+        if accept == content_types.CSV and not self.selected:
+            return Reply(_scores(predictions.tolist()), CSV)
         if self.selected:
             rows = [
                 self._selected(row, margin)
@@ -121,10 +123,14 @@ class Writer:
         return found
 
 
+def _scores(rows: list[Any]) -> bytes:
+    """A line for each row: `line` for all at once, which is most of the work where rows are many."""
+    if rows and isinstance(rows[0], list):
+        return b"".join(map(line, rows))
+    return "".join([f"{row!r}\n" for row in rows]).encode()
+
+
 def _csv(row: dict[str, Any]) -> bytes:
-    """`score` lists become columns; lists among selected values stay together as quoted JSON."""
-    if list(row) == ["score"]:
-        score = row["score"]
-        return line(score if isinstance(score, list) else [score])
+    """Selected values; lists among them stay together as quoted JSON."""
     fields = (f'"{json.dumps(value)}"' if isinstance(value, list) else str(value) for value in row.values())
     return (",".join(fields) + "\n").encode()
