@@ -13,11 +13,12 @@ _CODE = "ValidationException"
 def endpoint_document(ctx: Context, entry: Entry[Endpoint]) -> dict[str, Any]:
     """What DescribeEndpoint and Search both say of an endpoint."""
     endpoint = entry.value
+    fleet = endpoint.serving or endpoint.deploying
     document = {
         "EndpointName": entry.name,
         "EndpointArn": ENDPOINTS.arn(ctx, entry.name),
         "EndpointConfigName": endpoint.config,
-        "ProductionVariants": summaries(endpoint.serving) if endpoint.serving else None,
+        "ProductionVariants": summaries(fleet) if fleet else None,
         "EndpointStatus": endpoint.status,
         "FailureReason": endpoint.failure_reason or None,
         "CreationTime": entry.created_at,

@@ -7,7 +7,7 @@ from typing import Any
 
 from clary.kernel.core.errors import AwsError
 from clary.kernel.rooms import Context, operation
-from clary.systems.endpoints.connections import Answer, Broken, ServerError, TimedOut
+from clary.systems.endpoints.connections import Answer, ServerError, TimedOut, Unreachable
 from clary.systems.endpoints.records import Endpoint
 from clary.systems.endpoints.refusals import check_invocation
 from clary.systems.endpoints.router import Address, Chosen, NoRoute, NotAnswered, Wish, router_of
@@ -182,12 +182,12 @@ def _not_found(ctx: Context, name: str) -> AwsError:
 
 
 def _unanswered(ctx: Context, name: str, failure: NotAnswered) -> AwsError:
+    if isinstance(failure.error, Unreachable):
+        return AwsError("ServiceUnavailable", f'No model server of endpoint "{name}" can be reached at the moment.')
     if isinstance(failure.error, TimedOut):
         text = "Your invocation timed out while waiting for a response from container primary."
-    elif isinstance(failure.error, Broken):
-        text = f"The model server gave no answer: {failure.error}."
     else:
-        text = f"The model server cannot be reached: {failure.error}."
+        text = f"The model server gave no answer: {failure.error}."
     return _model_error(ctx, name, 0, "server error", text)
 
 
