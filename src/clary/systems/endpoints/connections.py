@@ -227,6 +227,7 @@ class _Stream:
     def end(self, error: ServerError | None) -> None:
         self.ended = True
         self._error = error
+        self._release()  # what is left to take must not hold back the connection's next answer
         self._news.set()
 
     async def next(self) -> bytes | None:
@@ -240,10 +241,13 @@ class _Stream:
             await self._news.wait()
         chunk = b"".join(self._chunks)
         self._chunks.clear()
+        self._release()
+        return chunk
+
+    def _release(self) -> None:
         if self._size > _HIGH_WATER_BYTES and not self._transport.is_closing():
             self._transport.resume_reading()
         self._size = 0
-        return chunk
 
 
 async def _chunks(connection: _Connection, stream: _Stream) -> AsyncGenerator[bytes, None]:

@@ -218,6 +218,24 @@ def test_a_streamed_answer_comes_in_pieces(tmp_path: Path) -> None:
     asyncio.run(scenario())
 
 
+def test_a_large_stream_waits_for_its_reader_and_leaves_a_usable_connection(tmp_path: Path) -> None:
+    large = b"x" * (5 << 20)
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n"
+
+    async def scenario() -> None:
+        async with serving(tmp_path / "s", answering(head % len(large) + large, head % 2 + b"ok")) as (client, counter):
+            _, chunks = await client.ask_streamed(HEAD % 0, b"", 5.0)
+            size = 0
+            async for chunk in chunks:
+                size += len(chunk)
+                await asyncio.sleep(0)
+            assert size == len(large)
+            assert (await ask(client)).body == b"ok"
+            assert counter.connections == 1
+
+    asyncio.run(scenario())
+
+
 def test_a_stream_that_breaks_off_says_so(tmp_path: Path) -> None:
     reply = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\none\r\n"
 
