@@ -113,7 +113,7 @@ def _texts(value: Any) -> list[str]:
 def _safely(compare: Comparison, actual: str, wanted: str) -> bool:
     try:
         return compare(actual, wanted)
-    except ValueError:
+    except (ValueError, OverflowError):  # the latter for times at the very edge of the calendar
         return False
 
 

@@ -1,7 +1,5 @@
 """S3 URIs."""
 
-from urllib.parse import urlsplit
-
 from clary.kernel.core.errors import validation
 
 _SCHEMES = frozenset({"s3", "s3a", "s3n"})
@@ -23,11 +21,11 @@ def s3_uri(bucket: str, key: str) -> str:
 
 def normal_s3_uri(text: str, member: str) -> str:
     """`s3://bucket/key` of an S3 URI or an S3 URL. Raises ValidationException naming the member."""
-    parts = urlsplit(text)
-    if parts.scheme == "s3" and parts.netloc:
+    scheme, _, rest = text.partition("://")
+    host, _, path = rest.partition("/")
+    if scheme == "s3" and host:
         return text
-    host, path = parts.netloc, parts.path.lstrip("/")
-    if parts.scheme == "https" and ".amazonaws.com" in host:
+    if scheme == "https" and ".amazonaws.com" in host:
         first = host.partition(".")[0]
         if first == "s3" or first.startswith("s3-"):
             bucket, _, key = path.partition("/")

@@ -1,7 +1,6 @@
 """Queues by the URLs, names and ARNs that requests give, and who may use another account's."""
 
 import re
-from urllib.parse import unquote, urlsplit
 
 from clary.kernel.auth import policies
 from clary.kernel.core.arns import parse_arn
@@ -50,7 +49,7 @@ def find(ctx: Context, url: str, *, owner_only: bool = False) -> tuple[bytes, Qu
     Raises QueueDoesNotExist, or AccessDenied where the queue's policy says so; what only its owner may do is refused
     to other accounts.
     """
-    parts = unquote(urlsplit(url).path).rsplit("/", 2)
+    parts = url.rsplit("/", 2)  # as authorisation reads it: whatever else an URL may hold must not name another queue
     if len(parts) < 2 or not parts[-1]:
         raise AwsError("InvalidAddress", f"The address {url[:200]!r} is not valid for this endpoint.")
     account = parts[-2] if _ACCOUNT.fullmatch(parts[-2]) else ctx.account

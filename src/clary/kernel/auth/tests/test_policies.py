@@ -47,6 +47,12 @@ def test_not_action_and_not_resource() -> None:
     assert outcome([statement], "iam:GetRole", "arn:aws:s3:::open/x") == "implicitDeny"
 
 
+def test_a_time_at_the_edge_of_the_calendar_holds_nothing() -> None:
+    limit = {"DateLessThan": {"aws:CurrentTime": "0001-01-01T00:00:00+14:00"}}
+    now = {"aws:currenttime": "2026-01-31T00:00:00Z"}
+    assert outcome([allow(Condition=limit)], "s3:GetObject", **now) == "implicitDeny"
+
+
 def test_explicit_deny_wins() -> None:
     deny = {"Effect": "Deny", "Action": "s3:DeleteObject", "Resource": "*"}
     assert outcome([allow(), deny], "s3:DeleteObject") == "explicitDeny"

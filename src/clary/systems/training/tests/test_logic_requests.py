@@ -83,3 +83,9 @@ def test_members_that_ask_for_nothing_are_not_refused() -> None:
 )
 def test_urls_of_s3_are_uris_too(text: str, uri: str) -> None:
     assert normal_s3_uri(text, "S3Uri") == uri
+
+
+@pytest.mark.parametrize("text", ["s3://", "https://[bad", "https://[bad]/x", "http://b.s3.amazonaws.com/k", "b/k", ""])
+def test_what_names_no_place_in_s3_is_refused(text: str) -> None:
+    with pytest.raises(AwsError, match="does not name a place in S3"):
+        normal_s3_uri(text, "S3Uri")
