@@ -2,19 +2,16 @@
 
 import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from tests.conformance.objects.support import refused
 
 from clary.kernel.core.clock import VirtualClock
-from clary.kernel.core.errors import AwsError
 from clary.kernel.kv import KeyValue, open_kv
 from clary.kernel.objects import Objects, open_objects
 from clary.kernel.objects.folders import plain_path
@@ -23,13 +20,6 @@ from clary.kernel.objects.uploads import NamedPart
 
 KEYS = st.sampled_from(["a", "a/b", "a/b/c", "a//b", "../a", "b/", "b", "\x00", "long" * 200, "é"])
 BODIES = st.sampled_from([b"", b"1", b"22", b"x" * 65_536, b"y" * 65_537])
-
-
-@contextmanager
-def refused(code: str) -> Iterator[None]:
-    with pytest.raises(AwsError) as caught:
-        yield
-    assert caught.value.code == code
 
 
 @dataclass
