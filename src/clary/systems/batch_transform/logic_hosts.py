@@ -82,8 +82,10 @@ def host_specs(
     region: str,
     wake: Wake,
     environment: Mapping[str, str],
+    role: str = "",
 ) -> list[HostSpec]:
-    """What to start, one for each host. `environment` is what the platform gives: region, endpoint, credentials.
+    """What to start, one for each host. `environment` is what the platform gives: region, endpoint, credentials;
+    `role` limits what S3 gives and takes.
 
     Raises ImageUnavailable for an image that only trains.
     """
@@ -98,6 +100,7 @@ def host_specs(
             argv=_COMMAND,
             account=account,
             region=region,
+            role=role,
             environment={
                 **environment,
                 **runtime.environment,

@@ -14,7 +14,7 @@ from clary.kernel.jobs import Executor
 from clary.kernel.jobs.contract import HostSpec, InvalidSpec, Observation, Phase, Wake
 from clary.kernel.jobs.slots import Slots
 from clary.kernel.rooms import Platform, reconciler
-from clary.kernel.rooms.roles import work_environment
+from clary.kernel.rooms.roles import limiting_role, work_environment
 from clary.kernel.store import Conflict, Entry, Table
 from clary.systems.batch_transform.logic_hosts import JOB_PREFIX, Attempt, host_specs, instance_types, uid_of
 from clary.systems.batch_transform.logic_progress import finish, follow
@@ -176,6 +176,7 @@ def _specs(platform: Platform, entry: Entry[TransformJob], attempt: Attempt) -> 
         region=entry.region,
         wake=Wake(TOPIC, f"{entry.account}/{entry.region}/{entry.name}"),
         environment=_environment(platform, entry),
+        role=limiting_role(platform, entry.value.role),
     )
 
 
