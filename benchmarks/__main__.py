@@ -6,7 +6,7 @@ import platform
 
 import psutil
 
-NAMES = ("gateway", "s3", "invoke", "training")
+NAMES = ("gateway", "s3", "invoke", "training", "batch_transform")
 
 
 def main() -> None:
