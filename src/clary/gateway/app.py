@@ -10,7 +10,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from clary.gateway import control, cors
 from clary.gateway.access_log import AccessLog
@@ -18,8 +18,8 @@ from clary.gateway.bodies import ClientGone, discard_rest, read_whole, receive_c
 from clary.kernel.auth import payload, refusals, signatures
 from clary.kernel.auth.principals import Principal
 from clary.kernel.auth.signatures import Identity, Scope
-from clary.kernel.core.errors import AwsError
 from clary.kernel.core import ids
+from clary.kernel.core.errors import AwsError
 from clary.kernel.objects.checksums import TRAILER_CHECKSUMS
 from clary.kernel.objects.intake import check_document
 from clary.kernel.rooms import Body, Context, Platform, Reply
@@ -29,6 +29,16 @@ _log = logging.getLogger("clary.gateway")
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+
+class Caller(NamedTuple):
+    """Who asks, and in which region; "" where the signature names none."""
+
+    principal: Principal
+    region: str
+
+
+_ANONYMOUS = Caller(Principal("anonymous", ""), "")
 
 
 @dataclass(slots=True)
@@ -105,15 +115,19 @@ class Gateway:
         if routes_by_body(request, service):
             request.body = await self._read_document(exchange)
         exchange.match = match = route(request, service, self._hosts)
-        identity = await self._authenticate(exchange, scope)
+        caller = await self._authenticate(exchange, scope)
         params = match.codec.parse(match.operation, request, match.path_params)
-        reply = await self._platform.registry.invoke(self._context(exchange, match, identity), params)
+        reply = await self._platform.registry.invoke(self._context(exchange, match, caller), params)
         return _response(match, reply, exchange.request_id)
 
-    async def _authenticate(self, exchange: Exchange, scope: Scope | None) -> Identity:
+    async def _authenticate(self, exchange: Exchange, scope: Scope | None) -> Caller:
         """Prove who signed, and leave the request's body checked (or, when streamed, being checked as it is read)."""
         request, match = exchange.request, exchange.match
         assert match is not None
+        if scope is None and self._platform.registry.takes_unsigned(match.operation):
+            if not exchange.body_is_read:
+                request.body = await self._read_document(exchange)
+            return _ANONYMOUS
         if scope is None:
             raise refusals.refuse(
                 refusals.Fault.UNSIGNED,
@@ -134,7 +148,7 @@ class Gateway:
         exchange.principal = identity.credential.principal
         if streams_body:
             await self._attach_body(exchange, match, identity)
-        return identity
+        return Caller(exchange.principal, identity.scope.region)
 
     async def _attach_body(self, exchange: Exchange, match: Match, identity: Identity) -> None:
         request = exchange.request
@@ -157,13 +171,13 @@ class Gateway:
             yield chunk
         exchange.body_has_ended = True
 
-    def _context(self, exchange: Exchange, match: Match, identity: Identity) -> Context:
+    def _context(self, exchange: Exchange, match: Match, caller: Caller) -> Context:
         return Context(
             self._platform,
             match.operation,
-            identity.credential.principal,
-            identity.credential.principal.account,
-            identity.scope.region or self._settings.region,
+            caller.principal,
+            caller.principal.account,
+            caller.region or self._settings.region,
             exchange.request_id,
             self._endpoint,
             exchange.request.headers,

@@ -1,4 +1,5 @@
-"""What is Clary's own, beside AWS: `GET /_clary/health`, and on ephemeral servers `POST /_clary/reset`."""
+"""What is Clary's own, beside AWS: `GET /_clary/health`, documents that rooms serve to everyone, and on ephemeral
+servers `POST /_clary/reset`."""
 
 import asyncio
 
@@ -26,6 +27,11 @@ async def answer(platform: Platform, request: Request) -> Response | None:
         case "POST", "reset":
             await asyncio.to_thread(platform.reset)
             return _json(200, {"status": "empty"})
+    document = platform.registry.documents.get(request.path.removeprefix(_PREFIX))
+    if request.method == "GET" and document is not None:
+        served, make = document
+        body = await asyncio.to_thread(make, platform)
+        return Response(200, [(b"content-type", served.content_type.encode())], body)
     return _json(404, {"error": f"Clary has no {request.method} {request.path}."})
 
 

@@ -16,7 +16,7 @@ event loop and must never block it.
 
 from clary.kernel.rooms.bodies import Body, FileBody, Reply
 from clary.kernel.rooms.context import Context
-from clary.kernel.rooms.declare import Room, operation, reconciler
+from clary.kernel.rooms.declare import Room, operation, reconciler, served
 from clary.kernel.rooms.platform import Platform
 from clary.kernel.rooms.registry import Handler, Registry
 from clary.kernel.rooms.resources import Resource
@@ -33,4 +33,5 @@ __all__ = [
     "Room",
     "operation",
     "reconciler",
+    "served",
 ]

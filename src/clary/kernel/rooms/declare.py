@@ -23,6 +23,7 @@ class Claim(NamedTuple):
     service: str
     operation: str
     resource: str
+    unsigned: bool
 
 
 class Period(NamedTuple):
@@ -32,21 +33,40 @@ class Period(NamedTuple):
     every_seconds: float
 
 
+class Served(NamedTuple):
+    """A document that a function makes, and the path below `/_clary/` where everyone may read it."""
+
+    path: str
+    content_type: str
+
+
 CLAIMS = "__clary_claims__"
+SERVED = "__clary_served__"
 PERIOD = "__clary_period__"
 
 
-def operation(service: str, name: str, *, resource: str = "*") -> Callable[[F], F]:
+def operation(service: str, name: str, *, resource: str = "*", unsigned: bool = False) -> Callable[[F], F]:
     """Mark a function as the handler of an operation.
 
     `resource` names what is acted on, for authorisation: the resource part of an ARN of the same service with input
     members in braces, as in `training-job/{TrainingJobName}` or `{QueueUrl:last}` (what follows its last slash); or a
-    whole ARN that starts with `arn:`.
+    whole ARN that starts with `arn:`. With `unsigned`, those who do not sign may call it too: then the context's
+    principal is anonymous and its account empty, and the handler decides whether what it was given is proof enough.
     """
 
     def mark(function: F) -> F:
         claims = getattr(function, CLAIMS, ())
-        setattr(function, CLAIMS, (*claims, Claim(service, name, resource)))
+        setattr(function, CLAIMS, (*claims, Claim(service, name, resource, unsigned)))
+        return function
+
+    return mark
+
+
+def served(path: str, content_type: str) -> Callable[[F], F]:
+    """Mark a function of the platform, which returns bytes, as what `GET /_clary/<path>` answers to anyone."""
+
+    def mark(function: F) -> F:
+        setattr(function, SERVED, Served(path, content_type))
         return function
 
     return mark

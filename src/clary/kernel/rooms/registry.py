@@ -23,7 +23,7 @@ from clary.kernel.core.errors import AwsError, validation
 from clary.kernel.images import Catalogue
 from clary.kernel.rooms.bodies import Reply
 from clary.kernel.rooms.context import Context
-from clary.kernel.rooms.declare import CLAIMS, PERIOD, Claim, Period, Room
+from clary.kernel.rooms.declare import CLAIMS, PERIOD, SERVED, Claim, Period, Room, Served
 from clary.kernel.rooms.resources import Resource
 from clary.kernel.wire import SERVICES, Operation, check
 from clary.kernel.wire import service as wire_service
@@ -88,6 +88,15 @@ class Registry:
         ]
 
     @cached_property
+    def documents(self) -> dict[str, tuple[Served, Callable[..., bytes]]]:
+        """The documents that rooms serve to everyone, by path."""
+        return {
+            getattr(function, SERVED).path: (getattr(function, SERVED), function)
+            for name in self.rooms
+            for function in _marked(name, "api", SERVED)
+        }
+
+    @cached_property
     def resources(self) -> dict[tuple[str, str], Resource[Any]]:
         """The kinds of resource that rooms declare in their `api`, by service and type in their ARN."""
         return {
@@ -115,6 +124,11 @@ class Registry:
             return wire_service(service).operations[operation]
         except KeyError:
             raise AwsError("UnknownOperationException", f"{service} has no operation {operation}") from None
+
+    def takes_unsigned(self, operation: Operation) -> bool:
+        """Whether a room lets those call `operation` who do not sign."""
+        handler = self.handlers.get((operation.service.name, operation.name))
+        return handler is not None and handler.claim.unsigned
 
     async def invoke(self, ctx: Context, params: Mapping[str, Any]) -> Reply:
         """Check, authorise and run a call on the event loop. Raises AwsError."""
@@ -153,6 +167,8 @@ class Registry:
 
 def authorise(ctx: Context, handler: Handler, params: Mapping[str, Any]) -> None:
     """Raise AccessDenied unless the caller may do what `handler` does to what `params` name."""
+    if ctx.principal.kind == "anonymous" and handler.claim.unsigned:
+        return
     resource = partial(_resource, ctx, handler.claim.resource, params)
     policies.require(ctx.principal, ctx.operation, resource, {"aws:requestedregion": ctx.region})
 
