@@ -41,26 +41,33 @@ def transform_fn(model, body, content_type, accept):
 class World:
     """One home with data in S3 and a model `doubling`."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, *, controlled: bool = True) -> None:
         self.platform = Platform(Settings.load({}, home=str(home), slots_cpus=4))
         self.executor = ProcessExecutor(home)
         self.platform.executor = self.executor
         self.platform.objects.buckets.create(BUCKET, ACCOUNT, REGION)
         self.script_model("doubling", DOUBLING)
-        alarm = Alarm(home)
+        self._loop: Loop | None = None
+        self._thread: threading.Thread | None = None
+        if controlled:
+            self._start_controller()
+
+    def _start_controller(self) -> None:
+        alarm = Alarm(self.platform.settings.home)
         run = Reconciler("batch_transform", lambda key: reconcile(self.platform, key), every_seconds=1.0)
-        self._loop = Loop([run], alarm, self.platform.clock)
+        loop = Loop([run], alarm, self.platform.clock)
 
         def drive() -> None:
-            self._loop.run()
+            loop.run()
             alarm.close()
 
-        self._thread = threading.Thread(target=drive)
+        self._loop, self._thread = loop, threading.Thread(target=drive)
         self._thread.start()
 
     def close(self) -> None:
-        self._loop.stop()
-        self._thread.join()
+        if self._loop is not None and self._thread is not None:
+            self._loop.stop()
+            self._thread.join()
         self.executor.end_all(forget=True)
         self.executor.close()
         self.platform.close()

@@ -2,78 +2,28 @@
 
 import os
 import signal
-from collections.abc import Callable
-from typing import Any
 
 import pytest
 
 from clary.kernel.jobs.contract import Phase
 from clary.kernel.jobs.folder import HostFolder
 from clary.kernel.jobs.slots import Slots
+from clary.kernel.rooms.tests.crossings import Fuse, burning, survive
 from clary.systems.training.reconcile import reconcile
 from clary.systems.training.tests.conftest import BUCKET, World, wait_until
 
 
-class Crash(BaseException):
-    """Stands for kill -9: nothing catches it."""
-
-
-class Faulty:
-    """Passes calls on to an executor or a store, and crashes before or after one of them."""
-
-    def __init__(self, inner: Any, names: set[str], fuse: "Fuse") -> None:
-        self._inner = inner
-        self._names = names
-        self._fuse = fuse
-
-    def __getattr__(self, name: str) -> Any:
-        method = getattr(self._inner, name)
-        return self._fuse.wrap(method) if name in self._names else method
-
-
-class Fuse:
-    """Counts crossings, two for each call: before it and after it. Burns at one of them."""
-
-    def __init__(self, burns_at: int | None) -> None:
-        self.crossings = 0
-        self._burns_at = burns_at
-
-    def wrap(self, method: Callable[..., Any]) -> Callable[..., Any]:
-        def call(*arguments: Any, **named: Any) -> Any:
-            self._cross()
-            answer = method(*arguments, **named)
-            self._cross()
-            return answer
-
-        return call
-
-    def _cross(self) -> None:
-        self.crossings += 1
-        if self.crossings - 1 == self._burns_at:
-            raise Crash
-
-
 def run_to_the_end(world: World, name: str, fuse: Fuse) -> None:
     """Reconcile until the job has ended, crashing where the fuse says, then going on as a new controller would."""
-    store, executor = world.platform.store, world.executor
-    vars(world.platform)["store"] = Faulty(store, {"apply"}, fuse)
-    world.platform.executor = Faulty(executor, {"start", "forget"}, fuse)
-    key = f"000000000000/us-east-1/{name}"
+    keys = (f"000000000000/us-east-1/{name}", None)
 
     def look() -> bool:
-        for one in (key, None):
-            try:
-                reconcile(world.platform, one)
-            except Crash:
-                pass
+        survive(reconcile, world.platform, keys)
         return world.describe(name)["TrainingJobStatus"] not in {"InProgress", "Stopping"}
 
-    try:
+    with burning(world.platform, fuse):
         wait_until(look)
         reconcile(world.platform, None)
-    finally:
-        vars(world.platform)["store"] = store
-        world.platform.executor = executor
 
 
 @pytest.mark.slow
