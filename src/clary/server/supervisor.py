@@ -1,6 +1,5 @@
 """`clary up`: hold the home, bind the port, keep a controller and gateways running, and end them together."""
 
-import ipaddress
 import logging
 import os
 import signal
@@ -11,7 +10,7 @@ import threading
 from dataclasses import dataclass, field
 
 from clary import __version__
-from clary.kernel.auth.keys import Keys
+from clary.kernel.auth.keys import Keys, is_loopback
 from clary.kernel.core.clock import SystemClock
 from clary.kernel.core.settings import Settings
 from clary.kernel.store.sql import open_sqlite
@@ -44,9 +43,8 @@ class _Child:
 class Supervisor:
     """One server over one home, from `run` to SIGTERM or SIGINT."""
 
-    def __init__(self, settings: Settings, *, keep_jobs: bool = False) -> None:
+    def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._keep_jobs = keep_jobs
         self._clock = SystemClock()
         self._wake = threading.Event()
         self._stopping = False
@@ -100,7 +98,7 @@ class Supervisor:
         store = open_sqlite(self._settings.home / "records.db")
         try:
             keys = Keys(store, self._clock, self._settings)
-            if _is_loopback(self._settings.host):
+            if is_loopback(self._settings.host):
                 keys.ensure_default()
             elif not keys.any_made():
                 raise CannotStart(
@@ -172,12 +170,3 @@ def _endpoint(settings: Settings, listener: socket.socket) -> str:
     if host in {"0.0.0.0", "::"}:
         host = "127.0.0.1"
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

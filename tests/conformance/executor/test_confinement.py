@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from clary.executors.process import memory
+from clary.executors.process import bubblewrap, memory
 from clary.kernel.jobs.contract import Failure, HostSpec, InvalidSpec, Kind, LogTarget, Outcome, Resources
 
 WHERE = {"account": "000000000000", "region": "us-east-1"}
@@ -61,6 +61,17 @@ def test_secrets_of_the_system_are_hidden(confined):
     )
     seen = confined.ended(spec)
     assert seen.outcome is Outcome.FAILED or confined.report(spec) == [""]
+
+
+def test_what_the_system_keeps_from_its_users_is_kept_from_jobs(tmp_path):
+    (tmp_path / "open").mkdir(mode=0o755)
+    (tmp_path / "closed").mkdir(mode=0o700)
+    for name, mode in {"open/key": 0o600, "open/text": 0o644, "closed/key": 0o644, "shadow": 0o640}.items():
+        (tmp_path / name).write_text("x")
+        (tmp_path / name).chmod(mode)
+    (tmp_path / "link").symlink_to("shadow")
+    covered = {os.path.relpath(path, tmp_path): how[0] for path, how in bubblewrap.secrets_below(str(tmp_path))}
+    assert covered == {"open/key": "--ro-bind", "shadow": "--ro-bind", "closed": "--tmpfs"}
 
 
 def test_own_processes_only(confined):

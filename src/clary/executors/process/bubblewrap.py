@@ -10,15 +10,17 @@ import contextlib
 import json
 import os
 import shutil
+import stat
 import subprocess
 import tempfile
-from collections.abc import Sequence
-from functools import cache
+from collections.abc import Iterator, Sequence
+from functools import cache, lru_cache
 from pathlib import Path
 
 from clary.executors.process import layout, python_environment, signals
 from clary.executors.process.isolation import shared_network
 from clary.executors.process.memory import MemoryGroup
+from clary.kernel.core.clock import SystemClock
 from clary.kernel.jobs.contract import ML_ROOT, HostSpec, InputMode
 from clary.kernel.jobs.folder import HostFolder
 from clary.kernel.jobs.sandbox import SandboxFault
@@ -31,8 +33,7 @@ ROOTS = {
     "ml": ML_ROOT,
 }
 _SYSTEM_FOLDERS = ("usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32", "nix", "etc", "sys")
-_SECRETS = ("shadow", "shadow-", "gshadow", "gshadow-", "sudoers")
-_SECRET_FOLDERS = ("ssh", "ssl/private", "sudoers.d")
+_SECRETS_KNOWN_SECONDS = 60.0
 # What a container's root user may do by custom: handle files of any owner, and become another user.
 _CAPABILITIES = ("CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER", "CAP_FSETID", "CAP_SETGID", "CAP_SETUID", "CAP_KILL")
 _GPU_CONTROL = ("nvidiactl", "nvidia-uvm", "nvidia-uvm-tools", "nvidia-modeset")
@@ -186,6 +187,9 @@ def arguments(
         for capability in _CAPABILITIES:
             options += ["--cap-add", capability]
     options += _system()
+    for secret, covered in _secrets(int(SystemClock().monotonic() / _SECRETS_KNOWN_SECONDS)):
+        if os.path.exists(secret):
+            options += [*covered, secret]
     options += ["--proc", "/proc", "--dev", "/dev", "--dir", "/run", "--dir", "/var", "--symlink", "/tmp", "/var/tmp"]
     for gpu in gpus:
         options += ["--dev-bind-try", f"/dev/nvidia{gpu}", f"/dev/nvidia{gpu}"]
@@ -202,7 +206,7 @@ def arguments(
 
 @cache
 def _system() -> tuple[str, ...]:
-    """The system's folders, read-only, without its secrets; and what hangs below /opt, where /opt/ml shall be."""
+    """The system's folders, read-only; and what hangs below /opt, where /opt/ml shall be."""
     options: list[str] = []
     below_opt = [f"opt/{name}" for name in sorted(os.listdir("/opt")) if name != "ml"] if os.path.isdir("/opt") else []
     for name in (*_SYSTEM_FOLDERS, *below_opt):
@@ -211,16 +215,29 @@ def _system() -> tuple[str, ...]:
             options += ["--symlink", os.readlink(path), path]
         elif os.path.isdir(path):
             options += ["--ro-bind", path, path]
-    for name in _SECRETS:
-        if os.path.exists(f"/etc/{name}"):
-            options += ["--ro-bind", "/dev/null", f"/etc/{name}"]
-    for name in _SECRET_FOLDERS:
-        if os.path.isdir(f"/etc/{name}"):
-            options += ["--tmpfs", f"/etc/{name}"]
     resolver = os.path.realpath("/etc/resolv.conf")
     if not resolver.startswith("/etc/"):
         options += ["--ro-bind-try", resolver, resolver]
     return tuple(options)
+
+
+@lru_cache(maxsize=1)
+def _secrets(_time: int) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """What /etc keeps from ordinary users, and with what to cover it: root in a sandbox may read any file."""
+    return tuple(secrets_below("/etc"))
+
+
+def secrets_below(folder: str) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """The files and folders that not everyone may read."""
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            mode = entry.stat(follow_symlinks=False).st_mode
+            if stat.S_ISREG(mode) and not mode & stat.S_IROTH:
+                yield entry.path, ("--ro-bind", "/dev/null")
+            elif stat.S_ISDIR(mode) and not (mode & stat.S_IROTH and mode & stat.S_IXOTH):
+                yield entry.path, ("--tmpfs",)
+            elif stat.S_ISDIR(mode):
+                yield from secrets_below(entry.path)
 
 
 @cache

@@ -1,8 +1,7 @@
 """Errors that leave the platform.
 
-    AwsError            anything a client is told; `code` is AWS's error code
-    ├── Throttled       asked too often
-    └── (the gateway maps every other exception to InternalFailure, logged with its traceback)
+    AwsError     anything a client is told; `code` is AWS's error code
+    (the gateway maps every other exception to InternalFailure, logged with its traceback)
 
 A handler raises `AwsError` with the code the operation's model lists; the gateway looks the code up in the
 model for its HTTP status and shape. A code the model does not list is answered with `status`, 400 unless given.
@@ -26,13 +25,6 @@ class AwsError(Exception):
 
     def __str__(self) -> str:
         return f"{self.code}: {self.message}"
-
-
-class Throttled(AwsError):
-    """The caller asked too often; SDKs back off and try again."""
-
-    def __init__(self, message: str, *, code: str = "ThrottlingException") -> None:
-        super().__init__(code, message, status=400)
 
 
 def validation(message: str) -> AwsError:

@@ -67,11 +67,6 @@ def record(
 _types: dict[type, RecordType] = {}
 
 
-def record_type(cls: type) -> RecordType:
-    """What `@record` said about `cls`."""
-    return _types[cls]
-
-
 @dataclass(frozen=True, slots=True)
 class Entry(Generic[T]):
     """A record with its envelope. Times are epoch seconds."""
