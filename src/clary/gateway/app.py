@@ -27,6 +27,8 @@ from clary.kernel.wire import Match, Request, Response, error_codec, route, rout
 
 _log = logging.getLogger("clary.gateway")
 
+_UNSIGNED_BYTES = 256 * 1024  # what somebody without a key may have us keep in memory
+
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
@@ -163,7 +165,8 @@ class Gateway:
 
     async def _read_document(self, exchange: Exchange) -> bytes:
         exchange.body_is_read = True
-        return await read_whole(self._chunks(exchange, self._settings.max_document_bytes))
+        limit = self._settings.max_document_bytes if exchange.scope is not None else _UNSIGNED_BYTES
+        return await read_whole(self._chunks(exchange, limit))
 
     async def _chunks(self, exchange: Exchange, limit: int) -> AsyncIterator[bytes]:
         silence = self._settings.body_timeout_seconds

@@ -96,6 +96,13 @@ def test_no_signature_is_refused(server: Server) -> None:
     assert send(server, "GET", "/some-bucket/key", {})[0] == 403
 
 
+def test_who_does_not_sign_may_not_fill_the_memory(server: Server) -> None:
+    headers = {"content-type": "application/x-www-form-urlencoded"}
+    body = b"Action=Publish&Version=2010-03-31&Message=" + b"x" * (300 * 1024)
+    assert send(server, "POST", "/", headers, body)[0] == 413
+    assert send(server, "POST", "/", headers, body[:1000])[0] == 403
+
+
 def test_a_presigned_url_ends_when_it_says(server: Server, unique: Unique, monkeypatch: pytest.MonkeyPatch) -> None:
     s3 = server.client("s3")
     bucket = unique("presigned")
