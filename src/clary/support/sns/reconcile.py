@@ -22,17 +22,25 @@ class _Busy:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._keys: set[tuple[Platform, str]] = set()
+        self._again: set[tuple[Platform, str]] = set()
 
     def enter(self, platform: Platform, key: str) -> bool:
+        """Whether the caller may deliver; if not, whoever does is told to look again before it leaves."""
         with self._lock:
             if (platform, key) in self._keys:
+                self._again.add((platform, key))
                 return False
             self._keys.add((platform, key))
             return True
 
-    def leave(self, platform: Platform, key: str) -> None:
+    def leave(self, platform: Platform, key: str) -> bool:
+        """Whether the caller may go: nobody came while it was delivering."""
         with self._lock:
+            if (platform, key) in self._again:
+                self._again.discard((platform, key))
+                return False
             self._keys.discard((platform, key))
+            return True
 
 
 _busy = _Busy()
@@ -73,12 +81,13 @@ def _is_due(platform: Platform, key: str) -> bool:
 
 
 def _carry(platform: Platform, key: str) -> None:
-    try:
-        carry(platform, key)
-    except Exception:  # noqa: BLE001 - what is stored is carried again, and other subscriptions go on
-        _log.exception("delivering to %s failed; trying again", key)
-    finally:
-        _busy.leave(platform, key)
+    while True:
+        try:
+            carry(platform, key)
+        except Exception:  # noqa: BLE001 - what is stored is carried again, and other subscriptions go on
+            _log.exception("delivering to %s failed; trying again", key)
+        if _busy.leave(platform, key):
+            return
 
 
 def _forget_unconfirmed(platform: Platform) -> None:

@@ -168,7 +168,7 @@ def _check_endpoint(ctx: Context, topic: Entry[Topic], protocol: str, endpoint: 
     if not endpoint:
         raise invalid("Endpoint")
     if protocol in _QUEUE_OR_FUNCTION:
-        _check_arn(topic, protocol, endpoint)
+        _check_arn(ctx, topic, protocol, endpoint)
         return
     try:
         parts = urlsplit(endpoint)
@@ -181,7 +181,7 @@ def _check_endpoint(ctx: Context, topic: Entry[Topic], protocol: str, endpoint: 
         raise invalid("Endpoint Reason: FIFO topics deliver to queues only")
 
 
-def _check_arn(topic: Entry[Topic], protocol: str, endpoint: str) -> None:
+def _check_arn(ctx: Context, topic: Entry[Topic], protocol: str, endpoint: str) -> None:
     kind = "SQS" if protocol == "sqs" else "Lambda"
     try:
         arn = parse_arn(endpoint)
@@ -189,6 +189,8 @@ def _check_arn(topic: Entry[Topic], protocol: str, endpoint: str) -> None:
         raise invalid(f"{kind} endpoint ARN") from None
     if arn.service != protocol or not _QUEUE_OR_FUNCTION[protocol].fullmatch(arn.resource) or not arn.account:
         raise invalid(f"{kind} endpoint ARN")
+    if protocol == "lambda" and arn.account != ctx.account:
+        raise invalid("Endpoint Reason: a function can be subscribed by its own account only")
     if topic.value.is_fifo and protocol == "lambda":
         raise invalid("Endpoint Reason: FIFO topics deliver to queues only")
     if arn.resource.endswith(".fifo") and not topic.value.is_fifo:

@@ -95,6 +95,7 @@ def test_subscriptions(call, topic, queue):
         ("http", "https://localhost"),
         ("http", "http://local host/"),
         ("lambda", "arn:aws:sqs:eu-west-1:111122223333:x"),
+        ("lambda", "arn:aws:lambda:eu-west-1:444455556666:function:theirs"),
         ("sqs", None),
     ],
 )
