@@ -5,11 +5,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from clary.kernel.core.ids import short_id
 from clary.kernel.core.settings import Settings
 from clary.kernel.rooms import Platform
 from clary.testing import Server, serving
+
+# How long an example takes says how busy the machine is; what must be fast is measured by benchmarks.
+settings.register_profile("house", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("house")
 
 
 @pytest.fixture(scope="session")
