@@ -47,6 +47,13 @@ def test_a_name_is_taken_once_per_scope(store: Store) -> None:
     assert store.count(Query("thing")) == 3
 
 
+@pytest.mark.parametrize("prefix", ["a", "a\ud7ff", "a\U0010ffff", "\U0010ffff"])
+def test_a_prefix_may_end_in_any_character(store: Store, prefix: str) -> None:
+    below = [prefix, f"{prefix}\ue000", f"{prefix}\U0010ffff"]
+    store.apply([Insert(row(name)) for name in [*below, "A", "b"]])
+    assert names(store.select(Query("thing", name_prefix=prefix))) == below
+
+
 def test_replace_demands_the_version_that_was_read(store: Store) -> None:
     (first,) = store.apply([Insert(row("a"))])
     (second,) = store.apply([Replace(first)])

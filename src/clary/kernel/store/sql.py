@@ -17,6 +17,8 @@ from clary.kernel.store.contract import AlreadyExists, Change, Conflict, Delete,
 
 SCHEMA_RELEASE = 1
 _BUSY_TIMEOUT_MS = 30_000
+_LAST_CHARACTER = "\U0010ffff"
+_FIRST_SURROGATE, _BEHIND_SURROGATES = 0xD800, 0xE000  # no text that can be stored has what is between
 
 _metadata = sa.MetaData()
 _records = sa.Table(
@@ -194,7 +196,9 @@ def _matching(statement: sa.Select[Any], query: Query) -> sa.Select[Any]:
         conditions.append(sa.func.instr(columns.name, query.name_contains) > 0)
     if query.name_prefix:
         conditions.append(columns.name >= query.name_prefix)
-        conditions.append(columns.name < query.name_prefix[:-1] + chr(ord(query.name_prefix[-1]) + 1))
+        behind = _behind_all(query.name_prefix)
+        if behind is not None:
+            conditions.append(columns.name < behind)
     for column, low, high in (
         (columns.created_at, query.created_after, query.created_before),
         (columns.updated_at, query.updated_after, query.updated_before),
@@ -204,6 +208,15 @@ def _matching(statement: sa.Select[Any], query: Query) -> sa.Select[Any]:
         if high is not None:
             conditions.append(column <= high)
     return statement.where(*conditions)
+
+
+def _behind_all(prefix: str) -> str | None:
+    """The first text behind all that begin with `prefix`; None where nothing is."""
+    kept = prefix.rstrip(_LAST_CHARACTER)
+    if not kept:
+        return None
+    following = ord(kept[-1]) + 1
+    return kept[:-1] + chr(_BEHIND_SURROGATES if following == _FIRST_SURROGATE else following)
 
 
 def _columns_of(key: Key) -> dict[str, str]:
