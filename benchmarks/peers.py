@@ -13,7 +13,7 @@ from pathlib import Path
 
 import psutil
 
-PACKAGES = ("fastapi", "uvicorn[standard]", "moto[server,s3]", "ministack", "numpy", "xgboost-cpu", "orjson")
+PACKAGES = ("aiohttp", "fastapi", "uvicorn[standard]", "moto[server,s3]", "ministack", "numpy", "xgboost-cpu", "orjson")
 APPS = Path(__file__).parent / "apps"
 
 _START_SECONDS = 60.0

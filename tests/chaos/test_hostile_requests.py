@@ -164,7 +164,8 @@ def send(server: Server, request: tuple[str, str, str, dict[str, str], bytes]) -
 
 
 def _files(folder: Path) -> set[str]:
-    return {entry.name for entry in os.scandir(folder)}
+    """What a folder holds, the caches of test tools aside."""
+    return {entry.name for entry in os.scandir(folder) if entry.name not in {".hypothesis", ".pytest_cache"}}
 
 
 @pytest.mark.slow

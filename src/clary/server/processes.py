@@ -72,6 +72,7 @@ def run_controller(settings: Settings) -> None:
         executor = ProcessExecutor(settings.home, warm=settings.warm_interpreters)
         executor.prepare(((settings.account, _FIRST_WARM),) if settings.warm_interpreters else ())
         platform.executor = executor
+        len(platform.registry.handlers)  # imported now, so that the first call of a reconciler does not pay for it
         alarm = Alarm(settings.home)
         reconcilers = [
             Reconciler(period.topic, lambda key, run=run: run(platform, key), period.every_seconds)  # type: ignore[misc]
