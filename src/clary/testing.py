@@ -1,7 +1,7 @@
 """A throw-away server for test suites, ours and yours.
 
-    with clary.testing.serving(tmp_path) as server:
-        s3 = server.client("s3")
+with clary.testing.serving(tmp_path) as server:
+    s3 = server.client("s3")
 """
 
 import os
