@@ -232,9 +232,8 @@ def test_isolated_hosts_of_one_job_reach_each_other_alone(confined):
     assert "hello" in confined.lines(first)
 
 
+@pytest.mark.skipif(not memory.available(), reason="no control group may be made here")
 def test_memory_is_limited(confined):
-    if not memory.available():
-        pytest.skip("no control group may be made here")
     script = "data = bytearray(400_000_000)\nfor at in range(0, len(data), 4096): data[at] = 1\nprint('fits')"
     seen = confined.run(script, resources=Resources(memory_bytes=200 * 1024**2))
     assert (seen.outcome, seen.failure) == (Outcome.FAILED, Failure.ALGORITHM)

@@ -62,7 +62,8 @@ def test_warm_ends_with_the_nursery(confined):
     others = {one.pid for one in psutil.process_iter()}
     executor.prepare((("111122223333", "python:decimal"),))
     confined.until(lambda: waiting(confined))
-    family = psutil.Process().children(recursive=True)
+    nursery = psutil.Process(executor._nursery.pid)
+    family = [nursery, *nursery.children(recursive=True)]
     sandboxes = [one for one in psutil.process_iter() if one.pid not in others and _is_warm(one)]
     executor._nursery.kill()
     executor.close()

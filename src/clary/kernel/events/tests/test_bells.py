@@ -4,7 +4,9 @@ import asyncio
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -19,22 +21,29 @@ Bells(Path(sys.argv[1]), "topic").ring(b"key")
 
 
 @pytest.fixture
-def bells(tmp_path):
-    made = Bells(tmp_path, "topic")
+def home():
+    """A folder whose path is short enough for sockets inside it."""
+    with tempfile.TemporaryDirectory(prefix="bells-") as folder:
+        yield Path(folder)
+
+
+@pytest.fixture
+def bells(home):
+    made = Bells(home, "topic")
     yield made
     made.close()
 
 
-def test_another_process_is_heard(bells, tmp_path):
+def test_another_process_is_heard(bells, home):
     async def listen():
         async with bells.listen(b"key") as ear:
-            process = await asyncio.create_subprocess_exec(sys.executable, "-c", RINGER, str(tmp_path))
+            process = await asyncio.create_subprocess_exec(sys.executable, "-c", RINGER, str(home))
             heard = await ear.wait(20)
             await process.wait()
             return heard
 
     assert asyncio.run(listen())
-    assert list((tmp_path / "run").iterdir()) == []
+    assert list((home / "run").iterdir()) == []
 
 
 def test_a_ring_between_waits_is_not_missed_and_others_are_not_heard(bells):
@@ -49,9 +58,9 @@ def test_a_ring_between_waits_is_not_missed_and_others_are_not_heard(bells):
     assert asyncio.run(listen()) == [True, True, False, False]
 
 
-def test_what_a_dead_process_left_is_taken_away(bells, tmp_path):
-    (tmp_path / "run").mkdir()
-    left = tmp_path / "run" / "topic-0123456789abcdef.sock"
+def test_what_a_dead_process_left_is_taken_away(bells, home):
+    (home / "run").mkdir()
+    left = home / "run" / "topic-0123456789abcdef.sock"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as dead:
         dead.bind(str(left))
     bells.ring(b"a")
