@@ -98,10 +98,21 @@ def _is_ours(filename: str) -> bool:
 
 def _child(paths: MlPaths, command: list[str], program: str, arguments: list[str]) -> int:
     """Run a child that gets our SIGTERM; keep the end of its stderr for the failure file."""
+    children: list[subprocess.Popen[bytes]] = []
+    early: list[int] = []
+
+    def forward(received: int, _: object) -> None:
+        if children:
+            children[0].send_signal(received)
+        else:
+            early.append(received)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, forward)
     child = subprocess.Popen([*command, *arguments], stderr=subprocess.PIPE)
-    forwarded = (signal.SIGTERM, signal.SIGINT)
-    for number in forwarded:
-        signal.signal(number, lambda received, _: child.send_signal(received))
+    children.append(child)
+    for number in early:
+        child.send_signal(number)
     tail = bytearray()
     copier = threading.Thread(target=_copy_stderr, args=(child, tail), daemon=True)
     copier.start()
