@@ -101,18 +101,18 @@ def _child(paths: MlPaths, command: list[str], program: str, arguments: list[str
     children: list[subprocess.Popen[bytes]] = []
     early: list[int] = []
 
-    def forward(received: int, _: object) -> None:
+    def forward(number: int, _: object) -> None:
         if children:
-            children[0].send_signal(received)
+            children[0].send_signal(number)
         else:
-            early.append(received)
+            early.append(number)
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, forward)
+    signal.signal(signal.SIGTERM, forward)
+    signal.signal(signal.SIGINT, forward)
     child = subprocess.Popen([*command, *arguments], stderr=subprocess.PIPE)
     children.append(child)
-    for number in early:
-        child.send_signal(number)
+    for received in early:
+        child.send_signal(received)
     tail = bytearray()
     copier = threading.Thread(target=_copy_stderr, args=(child, tail), daemon=True)
     copier.start()
