@@ -52,7 +52,10 @@ def test_a_script_answers_logs_and_is_measured(serving_models: Serving) -> None:
     group = f"/aws/sagemaker/Endpoints/{name}"
 
     def scored() -> bool:
-        events = logs.filter_log_events(logGroupName=group, filterPattern="scoring")["events"]
+        try:
+            events = logs.filter_log_events(logGroupName=group, filterPattern="scoring")["events"]
+        except logs.exceptions.ResourceNotFoundException:
+            return False  # the server's first line is on its way
         return any(event["logStreamName"].startswith("v0/i-") for event in events)
 
     eventually(scored)
