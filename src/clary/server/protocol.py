@@ -7,6 +7,43 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 _MAX_HEAD_BYTES = 64 * 1024
 _HEAD_TIMEOUT_SECONDS = 20.0
+_MOST_HELD_BYTES = 32 * 1024
+
+
+class JoinedWrites:
+    """A transport that holds small writes until the loop's next turn, so that the head and the body of a response
+    leave in one system call. Everything but writing and closing is the transport's own."""
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport = transport
+        self._loop = loop
+        self._held: list[bytes] = []
+        self._held_bytes = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def write(self, data: bytes) -> None:
+        self._held.append(data)
+        self._held_bytes += len(data)
+        if self._held_bytes >= _MOST_HELD_BYTES:
+            self._flush()
+        elif len(self._held) == 1:
+            self._loop.call_soon(self._flush)
+
+    def close(self) -> None:
+        self._flush()
+        self._transport.close()
+
+    def _flush(self) -> None:
+        held, size = self._held, self._held_bytes
+        self._held, self._held_bytes = [], 0
+        if self._transport.is_closing():
+            return  # the client is gone, and with it who would read this
+        if size < _MOST_HELD_BYTES:
+            held = [b"".join(held)] if held else []
+        for data in held:
+            self._transport.write(data)
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -17,7 +54,7 @@ class BoundedProtocol(HttpToolsProtocol):
     _head_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: Any) -> None:
-        super().connection_made(transport)
+        super().connection_made(JoinedWrites(transport, self.loop))  # type: ignore[arg-type]
         self._arm()
 
     def connection_lost(self, exc: Exception | None) -> None:
