@@ -13,7 +13,7 @@ from clary.kernel.core.arns import partition_of
 from clary.kernel.core.errors import AwsError
 from clary.kernel.images import ImageUnavailable, Runtime
 from clary.kernel.jobs import Executor
-from clary.kernel.jobs.contract import HostSpec, InvalidSpec, Resources, Wake
+from clary.kernel.jobs.contract import HostSpec, InvalidSpec, Observation, Phase, Resources, Wake
 from clary.kernel.jobs.instance_types import size_of
 from clary.kernel.jobs.slots import clamp, this_machine
 from clary.kernel.rooms import Platform, reconciler
@@ -31,6 +31,7 @@ from clary.systems.endpoints.sessions import Sessions
 TOPIC = "endpoints"
 
 _EVERY_SECONDS = 5.0
+_START_PATIENCE_SECONDS = 5.0
 _METRICS_EVERY_SECONDS = 30.0  # so that no minute goes without
 _CREDENTIAL_SECONDS = 365 * 24 * 3600.0  # a server is given its credentials once, and lives long
 
@@ -121,7 +122,7 @@ def _specs(
     for fleet in entry.value.fleets:
         for variant in fleet.variants:
             for instance in variant.instances:
-                if seen[instance.job] is not None or instance.start_after > now:
+                if _is_started(seen[instance.job], entry, now) or instance.start_after > now:
                     continue
                 try:
                     specs[instance.job] = _spec(platform, entry, variant, instance)
@@ -130,6 +131,13 @@ def _specs(
                 except AwsError as error:
                     faults[instance.job] = error.message
     return specs, faults
+
+
+def _is_started(observation: Observation | None, entry: Entry[Endpoint], now: float) -> bool:
+    """Whether a host is under way. One that still is not, long after it was asked for, lost its shim at birth."""
+    if observation is None:
+        return False
+    return observation.phase is not Phase.PENDING or now - entry.updated_at < _START_PATIENCE_SECONDS
 
 
 def _spec(platform: Platform, entry: Entry[Endpoint], variant: Variant, instance: Instance) -> HostSpec:
