@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from xgboost import collective
+from xgboost.core import XGBoostError
 from xgboost.tracker import RabitTracker
 
 from clary.runtime.algorithms.xgboost.data import Shard
@@ -27,6 +28,7 @@ from clary.runtime.toolkit.description import JobDescription
 DEFAULT_PORT = 9099
 PATIENCE_SECONDS = 900.0
 RETRY_SECONDS = 0.1
+LEAVE_SECONDS = 60
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,10 @@ def communicator(job: JobDescription) -> Iterator[None]:
     task = f"{job.hosts.index(job.current_host):06d}"
     with collective.CommunicatorContext(**arguments, dmlc_task_id=task):
         yield
+    if job.is_master:
+        # Each host takes its leave of the tracker; who ends before they have takes the tracker away from them.
+        with contextlib.suppress(XGBoostError):
+            tracker.wait_for(timeout=LEAVE_SECONDS)
 
 
 def agree(job: JobDescription, shard: Shard, checkpoint: bytes | None) -> Agreed:
