@@ -13,15 +13,14 @@ from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 
-import orjson
 import uvloop
 
 from benchmarks import peers
 from clary.kernel.core.settings import Settings
 from clary.kernel.rooms import Platform
+from clary.kernel.serving.routes import DOMAIN, Route, Target, dump_route, route_key, write_route
 from clary.systems.endpoints.api.invocations import invoke_endpoint
 from clary.systems.endpoints.router import router_of
-from clary.systems.endpoints.routes import DOMAIN, Target, route_key
 
 _ACCOUNT, _REGION = "000000000000", "us-east-1"
 _BODY = b"0.1,0.2,0.3,0.4,0.5,0.6,0.7,0.8,0.9,1.0,0.11,0.12,0.13"
@@ -40,9 +39,8 @@ def run(seconds: float) -> None:
             pause = threading.Event()
             while not path.exists() and echo.poll() is None:
                 pause.wait(0.01)
-            target = Target("All", 1.0, "LEAST_OUTSTANDING_REQUESTS", 1, {"i-1": f"unix:{path}"})
-            key, table = route_key(_ACCOUNT, _REGION, "e"), orjson.dumps([target])
-            platform.kv(DOMAIN).write(lambda transaction: transaction.put(key, table))
+            target = Target("All", 1.0, 1, {"i-1": [f"unix:{path}"]})
+            write_route(platform.kv(DOMAIN), route_key(_ACCOUNT, _REGION, "e"), dump_route(Route([target])))
             rounds = [(uvloop.run(_ask(platform, count)), _ask_with_aiohttp(path, count)) for _ in range(_ROUNDS)]
         finally:
             platform.close()

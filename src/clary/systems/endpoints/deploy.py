@@ -8,8 +8,9 @@ second fleet beside the one that serves; traffic moves in one step when all of i
 fails costs nothing but an explanation. What no longer serves leaves when its last requests have been answered.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from typing import Any
 
 from clary.kernel.core.ids import new_id
 from clary.kernel.jobs.contract import Failure, Observation, Outcome, Phase
@@ -22,7 +23,6 @@ DELETING = "Deleting"
 FAILED = "Failed"
 
 JOB_PREFIX = "endpoint-"
-HOST = "model"
 REQUEST_SECONDS = 60.0  # the longest that one request may take, so that a server is drained after this
 
 _ATTEMPTS_TO_START = 2
@@ -35,17 +35,17 @@ _LONGEST_REASON = 1024
 Seen = Mapping[str, Observation | None]
 
 
-def new_instance() -> Instance:
-    """A server yet to be started, named as AWS names machines."""
+def new_instance(hosts: Iterable[str]) -> Instance:
+    """An instance whose servers are yet to be started, named as AWS names machines."""
     identity = f"i-{new_id()[:17]}"
-    return Instance(id=identity, job=_job(identity, 1))
+    return Instance(id=identity, job=_job(identity, 1), hosts=list(hosts))
 
 
 def advance(endpoint: Endpoint, seen: Seen, faults: Mapping[str, str], now: float) -> Endpoint | None:
     """The record as it should be; None when the endpoint is gone and its record can be removed.
 
-    `seen` holds an observation, or None when there is none, for every job of the endpoint; `faults` says why a job
-    cannot even be started. The same record is returned when there is nothing to do.
+    `seen` holds an observation, or None when there is none, for every job of the endpoint (see `sightings`); `faults`
+    says why a job cannot even be started. The same record is returned when there is nothing to do.
     """
     endpoint = _forget_gone(endpoint, seen)
     if endpoint.status == DELETING:
@@ -80,15 +80,15 @@ def _forget_gone(endpoint: Endpoint, seen: Seen) -> Endpoint:
 
 def _dismiss(endpoint: Endpoint, fleets: list[Fleet], at: float) -> Endpoint:
     """Let the servers of `fleets` leave at the time `at`, and whoever was to leave later then too."""
-    leaving = [Leaving(one.job, min(one.leave_at, at)) for one in endpoint.leaving]
-    leaving += [Leaving(instance.job, at) for fleet in fleets for instance in fleet.instances]
+    leaving = [replace(one, leave_at=min(one.leave_at, at)) for one in endpoint.leaving]
+    leaving += [_leaves(instance, at) for fleet in fleets for instance in fleet.instances]
     return endpoint if leaving == endpoint.leaving and not fleets else replace(endpoint, leaving=leaving)
 
 
 def _abandon(endpoint: Endpoint, fleet: Fleet, reason: str, now: float) -> Endpoint:
     """Give up what was being deployed: the endpoint serves on as before, or has failed when nothing served."""
     status = FAILED if endpoint.serving is None else IN_SERVICE
-    leaving = [*endpoint.leaving, *(Leaving(instance.job, now) for instance in fleet.instances)]
+    leaving = [*endpoint.leaving, *(_leaves(instance, now) for instance in fleet.instances)]
     return replace(
         endpoint,
         status=status,
@@ -113,7 +113,7 @@ def _switch(endpoint: Endpoint, fleet: Fleet, now: float) -> Endpoint:
         deploying=None,
         deployment=None,
         last_deployment=endpoint.deployment,
-        leaving=[*endpoint.leaving, *(Leaving(instance.job, leave_at) for instance in before)],
+        leaving=[*endpoint.leaving, *(_leaves(instance, leave_at) for instance in before)],
     )
 
 
@@ -126,8 +126,8 @@ def _scale(endpoint: Endpoint, now: float) -> Endpoint:
         kept = sorted(variant.instances, key=lambda instance: instance.healthy_since is None)[: variant.desired_count]
         if len(kept) == len(variant.instances):
             kept = variant.instances
-        leaving += [Leaving(gone.job, now + REQUEST_SECONDS) for gone in variant.instances if gone not in kept]
-        added = [new_instance() for _ in range(variant.desired_count - len(kept))]
+        leaving += [_leaves(gone, now + REQUEST_SECONDS) for gone in variant.instances if gone not in kept]
+        added = [new_instance(variant.containers) for _ in range(variant.desired_count - len(kept))]
         variants.append(replace(variant, current_weight=variant.desired_weight, instances=[*kept, *added]))
     serving = replace(endpoint.serving, variants=variants)
     done = endpoint.status == UPDATING and _all_healthy(serving)
@@ -144,7 +144,7 @@ def _keep_what_serves(endpoint: Endpoint, serving: Fleet, reason: str, now: floa
         for variant in serving.variants
         for kept in [sum(one.served for one in variant.instances)]
     ]
-    gone = [Leaving(one.job, now) for one in serving.instances if not one.served]
+    gone = [_leaves(one, now) for one in serving.instances if not one.served]
     return replace(
         endpoint,
         status=IN_SERVICE,
@@ -165,7 +165,7 @@ def _look_at_all(endpoint: Endpoint, seen: Seen, now: float) -> Endpoint:
     def look(instance: Instance) -> Instance:
         after = _look(instance, seen.get(instance.job), now)
         if after.job != instance.job:
-            replaced.append(Leaving(instance.job, now))
+            replaced.append(_leaves(instance, now))
         return after
 
     def look_at_fleet(fleet: Fleet | None) -> Fleet | None:
@@ -228,39 +228,43 @@ def _first_failure(endpoint: Endpoint, seen: Seen, faults: Mapping[str, str], no
 def _failure(variant: Variant, instance: Instance, observation: Observation | None, now: float) -> str:
     if observation is None or observation.healthy:
         return ""
+    host = observation.host
     if observation.ended:
         if observation.failure is Failure.CLIENT:
-            return _no_model_data(variant, observation.reason)
+            return _no_model_data(variant, host, observation.reason)
         forgiven = observation.outcome in {Outcome.LOST, Outcome.STOPPED} or observation.failure is Failure.INTERNAL
         attempts = _ATTEMPTS_WHEN_NOT_ITS_FAULT if forgiven else _ATTEMPTS_TO_START
-        return _no_ping(variant, observation.reason) if instance.failures + 1 >= attempts else ""
+        return _no_ping(variant, host, observation.reason) if instance.failures + 1 >= attempts else ""
     began = observation.phases.get(observation.phase, now)
     if observation.phase is Phase.DOWNLOADING and now - began > variant.download_timeout_seconds:
-        return _no_model_data(variant, f"The download took more than {variant.download_timeout_seconds:g} s.")
+        return _no_model_data(variant, host, f"The download took more than {variant.download_timeout_seconds:g} s.")
     if observation.phase is Phase.RUNNING and now - began > variant.startup_timeout_seconds:
-        return _no_ping(variant, f"It did not answer within {variant.startup_timeout_seconds:g} s.")
+        return _no_ping(variant, host, f"It did not answer within {variant.startup_timeout_seconds:g} s.")
     return ""
 
 
-def _no_ping(variant: Variant, detail: str) -> str:
+def _no_ping(variant: Variant, host: str, detail: str) -> str:
     text = (
-        f"The primary container for production variant {variant.name} did not pass the ping health check. "
+        f"The {host} container for production variant {variant.name} did not pass the ping health check. "
         "Please check CloudWatch logs for this endpoint."
     )
     last = detail.strip().splitlines()[-1:]
     return f"{text} The last that is known of it: {last[0]}" if last else text
 
 
-def _no_model_data(variant: Variant, detail: str) -> str:
-    source = variant.container.get("ModelDataUrl") or model_prefix(variant.container)
+def _no_model_data(variant: Variant, host: str, detail: str) -> str:
+    source = model_location(variant.containers.get(host, {}))
     return f'Failed to download model data for production variant {variant.name} from "{source}": {detail.strip()}'
 
 
-def model_prefix(container: Mapping[str, object]) -> str:
-    """The S3 URI of a container's ModelDataSource; empty when it has none."""
-    source = container.get("ModelDataSource")
-    found = source.get("S3DataSource") if isinstance(source, dict) else None
-    return str(found["S3Uri"]) if found else ""
+def model_location(container: Mapping[str, Any]) -> str:
+    """The S3 URI of a container's model data; empty when it has none."""
+    source = container.get("ModelDataSource", {}).get("S3DataSource", {})
+    return str(container.get("ModelDataUrl") or source.get("S3Uri", ""))
+
+
+def _leaves(instance: Instance, at: float) -> Leaving:
+    return Leaving(instance.job, instance.hosts, at)
 
 
 def _job(identity: str, attempt: int) -> str:

@@ -27,10 +27,12 @@ def build_fleet(name: str, config: EndpointConfig, models: Mapping[str, Model], 
 def _variant(given: Mapping[str, Any], model: Model, isolated: bool, role: str) -> Variant:
     weight = given.get("InitialVariantWeight", 1.0)
     count = given.get("InitialInstanceCount", 1)
+    containers = {hostname(number, given, model): given for number, given in enumerate(model.containers, start=1)}
     return Variant(
         name=given["VariantName"],
         model=given["ModelName"],
-        container=model.container,
+        containers=containers,
+        mode=model.mode,
         role=role or model.role,
         isolated=isolated or bool(model.definition.get("EnableNetworkIsolation")),
         instance_type=given["InstanceType"],
@@ -41,8 +43,14 @@ def _variant(given: Mapping[str, Any], model: Model, isolated: bool, role: str) 
         startup_timeout_seconds=given.get("ContainerStartupHealthCheckTimeoutInSeconds", _STARTUP_TIMEOUT_SECONDS),
         download_timeout_seconds=given.get("ModelDataDownloadTimeoutInSeconds", _DOWNLOAD_TIMEOUT_SECONDS),
         options={member: given[member] for member in _RECORDED if member in given},
-        instances=[new_instance() for _ in range(count)],
+        instances=[new_instance(containers) for _ in range(count)],
     )
+
+
+def hostname(number: int, container: Mapping[str, Any], model: Model) -> str:
+    """What a model's container is called: as it says, or as AWS calls it."""
+    given: str | None = container.get("ContainerHostname")
+    return given or ("primary" if len(model.containers) == 1 else f"container-{number}")
 
 
 def retain(fleet: Fleet, before: Fleet, excluded: Collection[str]) -> Fleet:
@@ -56,7 +64,7 @@ def retain(fleet: Fleet, before: Fleet, excluded: Collection[str]) -> Fleet:
         if "DesiredWeight" not in excluded:
             variant = replace(variant, desired_weight=old.desired_weight, current_weight=old.current_weight)
         if "DesiredInstanceCount" not in excluded:
-            instances: list[Instance] = [new_instance() for _ in range(old.desired_count)]
+            instances: list[Instance] = [new_instance(variant.containers) for _ in range(old.desired_count)]
             variant = replace(variant, desired_count=old.desired_count, instances=instances)
         return variant
 
@@ -68,7 +76,10 @@ def summaries(fleet: Fleet) -> list[dict[str, Any]]:
     return [
         {
             "VariantName": variant.name,
-            "DeployedImages": [{"SpecifiedImage": variant.container["Image"], "ResolutionTime": fleet.created_at}],
+            "DeployedImages": [
+                {"SpecifiedImage": container["Image"], "ResolutionTime": fleet.created_at}
+                for container in variant.containers.values()
+            ],
             "CurrentWeight": variant.current_weight,
             "DesiredWeight": variant.desired_weight,
             "CurrentInstanceCount": sum(instance.healthy_since is not None for instance in variant.instances),

@@ -19,14 +19,16 @@ from clary.kernel.jobs.slots import clamp, this_machine
 from clary.kernel.rooms import Platform, reconciler
 from clary.kernel.rooms.roles import limiting_role, work_environment
 from clary.kernel.rooms.tags import tags_without
+from clary.kernel.serving.routes import DOMAIN, route_key, write_route
 from clary.kernel.store import Conflict, Entry, Table
 from clary.kernel.telemetry.metrics import Datum
-from clary.systems.endpoints.deploy import HOST, JOB_PREFIX, Seen, advance, next_look
+from clary.systems.endpoints.deploy import JOB_PREFIX, Seen, advance, next_look
 from clary.systems.endpoints.measures import NAMESPACE, no_invocations
 from clary.systems.endpoints.records import Endpoint, Instance, Variant
-from clary.systems.endpoints.routes import DOMAIN, build_route, route_key
+from clary.systems.endpoints.routes import build_route
 from clary.systems.endpoints.servers import server_spec
 from clary.systems.endpoints.sessions import Sessions
+from clary.systems.endpoints.sightings import Sightings, together
 
 TOPIC = "endpoints"
 
@@ -68,7 +70,7 @@ def _drive(platform: Platform, table: Table[Endpoint], account: str, region: str
     while True:
         entry = table.get(name)
         if entry is None:
-            _write_route(platform, account, region, name, None)
+            write_route(platform.kv(DOMAIN), route_key(account, region, name), None)
             return None
         try:
             moved = _step(platform, table, entry)
@@ -82,42 +84,46 @@ def _step(platform: Platform, table: Table[Endpoint], entry: Entry[Endpoint]) ->
     """One pass over one endpoint; whether there may be more to do at once. Raises Conflict."""
     executor, now = _executor(platform), platform.clock.now()
     before = entry.value
-    seen = {job: executor.observe(job, HOST) for job in before.jobs}
+    sightings = {job: {host: executor.observe(job, host) for host in hosts} for job, hosts in before.jobs.items()}
+    seen = {job: together(list(hosts.values())) for job, hosts in sightings.items()}
     specs, faults = _specs(platform, entry, seen, now)
     after = advance(before, seen, faults, now)
-    route = None if after is None else build_route(after, seen)
-    _write_route(platform, entry.account, entry.region, entry.name, route)
+    route = None if after is None else build_route(after, sightings)
+    write_route(platform.kv(DOMAIN), route_key(entry.account, entry.region, entry.name), route)
     if after is None:
         arn = f"arn:{partition_of(entry.region)}:sagemaker:{entry.region}:{entry.account}:endpoint/{entry.name}"
         table.delete(entry.name, version=entry.version, also=tags_without(platform, arn))
         return True
     if after != before:
         table.replace(entry, after, status=after.status)
-    return _act(executor, after, seen, specs, now) or after != before
+    return _act(executor, after, sightings, specs, now) or after != before
 
 
-def _act(executor: Executor, endpoint: Endpoint, seen: Seen, specs: Mapping[str, HostSpec], now: float) -> bool:
+def _act(
+    executor: Executor, endpoint: Endpoint, sightings: Sightings, specs: Mapping[str, list[HostSpec]], now: float
+) -> bool:
     """Start what the record names and nobody has started, and see off what it dismisses; whether any is gone."""
     gone = False
     for fleet in endpoint.fleets:
         for instance in fleet.instances:
-            if instance.job in specs:
-                executor.start(specs[instance.job])
+            for spec in specs.get(instance.job, ()):
+                executor.start(spec)
     for leaving in endpoint.leaving:
-        observation = seen.get(leaving.job)
-        if observation is not None and observation.ended:
-            executor.forget(leaving.job, HOST)
-            gone = True
-        elif leaving.leave_at <= now:
-            executor.stop(leaving.job, HOST)
+        for host in leaving.hosts:
+            observation = sightings.get(leaving.job, {}).get(host)
+            if observation is not None and observation.ended:
+                executor.forget(leaving.job, host)
+                gone = True
+            elif leaving.leave_at <= now:
+                executor.stop(leaving.job, host)
     return gone
 
 
 def _specs(
     platform: Platform, entry: Entry[Endpoint], seen: Seen, now: float
-) -> tuple[dict[str, HostSpec], dict[str, str]]:
+) -> tuple[dict[str, list[HostSpec]], dict[str, str]]:
     """What to start now, and why what should be started cannot be, by job."""
-    specs: dict[str, HostSpec] = {}
+    specs: dict[str, list[HostSpec]] = {}
     faults: dict[str, str] = {}
     for fleet in entry.value.fleets:
         for variant in fleet.variants:
@@ -125,7 +131,7 @@ def _specs(
                 if _is_started(seen[instance.job], entry, now) or instance.start_after > now:
                     continue
                 try:
-                    specs[instance.job] = _spec(platform, entry, variant, instance)
+                    specs[instance.job] = [_spec(platform, entry, variant, instance, host) for host in instance.hosts]
                 except (ImageUnavailable, InvalidSpec) as error:
                     faults[instance.job] = str(error)
                 except AwsError as error:
@@ -140,11 +146,12 @@ def _is_started(observation: Observation | None, entry: Entry[Endpoint], now: fl
     return observation.phase is not Phase.PENDING or now - entry.updated_at < _START_PATIENCE_SECONDS
 
 
-def _spec(platform: Platform, entry: Entry[Endpoint], variant: Variant, instance: Instance) -> HostSpec:
+def _spec(platform: Platform, entry: Entry[Endpoint], variant: Variant, instance: Instance, host: str) -> HostSpec:
     return server_spec(
         instance,
         variant,
-        _runtime(platform, variant.container["Image"]),
+        host,
+        _runtime(platform, variant.containers[host]["Image"]),
         endpoint=entry.name,
         account=entry.account,
         region=entry.region,
@@ -173,17 +180,6 @@ def _environment(platform: Platform, variant: Variant, region: str) -> dict[str,
     if variant.role:
         return work_environment(platform, variant.role, region, _CREDENTIAL_SECONDS)
     return {"AWS_REGION": region, "AWS_DEFAULT_REGION": region, "AWS_ENDPOINT_URL": platform.endpoint}
-
-
-def _write_route(platform: Platform, account: str, region: str, name: str, route: bytes | None) -> None:
-    """Tell the gateways; what they know already is not written again."""
-    kv, key = platform.kv(DOMAIN), route_key(account, region, name)
-    if kv.get(key) == route:
-        return
-    if route is None:
-        kv.write(lambda transaction: transaction.delete(key))
-    else:
-        kv.write(lambda transaction: transaction.put(key, route))
 
 
 def _sweep(platform: Platform, started: list[tuple[str, str]], entries: list[Entry[Endpoint]]) -> None:

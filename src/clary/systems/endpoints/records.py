@@ -22,10 +22,16 @@ class Model:
     role: str = ""
 
     @property
-    def container(self) -> dict[str, Any]:
-        """The one container that serves the model."""
-        found: dict[str, Any] = self.definition.get("PrimaryContainer") or self.definition["Containers"][0]
+    def containers(self) -> list[dict[str, Any]]:
+        """The containers that serve the model, in the order in which requests pass through them."""
+        primary = self.definition.get("PrimaryContainer")
+        found: list[dict[str, Any]] = [primary] if primary else self.definition["Containers"]
         return found
+
+    @property
+    def mode(self) -> str:
+        """`Serial`, or `Direct` when each request names its container."""
+        return str(self.definition.get("InferenceExecutionConfig", {}).get("Mode", "Serial"))
 
 
 @record("endpoint_config", version=1)
@@ -42,15 +48,18 @@ class EndpointConfig:
 
 @dataclass(frozen=True, slots=True)
 class Instance:
-    """One model server of a variant, through all its attempts. Times are epoch seconds.
+    """One instance of a variant, with a model server for each container, through all its attempts. Times are epoch
+    seconds.
 
-    `job` names the current attempt to the executor; it is not to be started before `start_after`.
+    `job` names the current attempt to the executor, `hosts` its servers, in the order of the containers; it is not to
+    be started before `start_after`.
     `failures` counts attempts that ended since the last long healthy one; `reason` says why the last one ended.
     `healthy_since` belongs to the current attempt; `served` says that any attempt was ever healthy.
     """
 
     id: str
     job: str
+    hosts: list[str]
     attempt: int = 1
     start_after: float = 0.0
     failures: int = 0
@@ -62,15 +71,17 @@ class Instance:
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """A production variant as it was when it was deployed: the model's container and what it runs on.
+    """A production variant as it was when it was deployed: the model's containers and what they run on.
 
-    `container` is a ContainerDefinition as on the wire; `options` the variant's other recorded members; `role` the ARN
-    of the role its servers act as, empty for none.
+    `containers` are ContainerDefinitions as on the wire, by their host names, in the order in which requests pass
+    through them in `mode` Serial; `options` the variant's other recorded members; `role` the ARN of the role its
+    servers act as, empty for none.
     """
 
     name: str
     model: str
-    container: dict[str, Any]
+    containers: dict[str, dict[str, Any]]
+    mode: str
     role: str
     isolated: bool
     instance_type: str
@@ -106,9 +117,10 @@ class Fleet:
 
 @dataclass(frozen=True, slots=True)
 class Leaving:
-    """A server that is no longer wanted: asked to stop at `leave_at`, when its last requests are answered."""
+    """An instance that is no longer wanted: asked to stop at `leave_at`, when its last requests are answered."""
 
     job: str
+    hosts: list[str]
     leave_at: float
 
 
@@ -143,12 +155,12 @@ class Endpoint:
         return [fleet for fleet in (self.serving, self.deploying) if fleet is not None]
 
     @property
-    def jobs(self) -> list[str]:
-        """Every attempt that this endpoint may have running."""
-        return [
-            *(instance.job for fleet in self.fleets for instance in fleet.instances),
-            *(leaving.job for leaving in self.leaving),
-        ]
+    def jobs(self) -> dict[str, list[str]]:
+        """Every attempt that this endpoint may have running, with its hosts."""
+        return {
+            **{instance.job: instance.hosts for fleet in self.fleets for instance in fleet.instances},
+            **{leaving.job: leaving.hosts for leaving in self.leaving},
+        }
 
 
 def _revive(owner: Any, name: str, cls: type) -> None:

@@ -1,6 +1,6 @@
 """What AWS documents and this room does not do yet: refused with a reason, never ignored."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from clary.kernel.core.errors import AwsError, not_supported, validation
@@ -22,22 +22,36 @@ _VARIANT_MEMBERS = frozenset(
     }
 )
 _CONTAINER_MEMBERS = frozenset(
-    {"ContainerHostname", "Image", "ImageConfig", "Mode", "ModelDataUrl", "ModelDataSource", "Environment"}
+    {
+        "ContainerHostname",
+        "Image",
+        "ImageConfig",
+        "Mode",
+        "ModelDataUrl",
+        "ModelDataSource",
+        "AdditionalModelDataSources",
+        "Environment",
+    }
 )
 _DATA_SOURCE_MEMBERS = frozenset({"S3Uri", "S3DataType", "CompressionType", "ModelAccessConfig"})
 _ROUTING = frozenset({"LEAST_OUTSTANDING_REQUESTS", "RANDOM"})
 
 
-def check_model(request: Mapping[str, Any]) -> dict[str, Any]:
-    """The one container of a CreateModel request. Raises ValidationException for what cannot be served."""
-    primary, containers = request.get("PrimaryContainer"), request.get("Containers") or []
-    if primary and containers:
+def check_model(request: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The containers of a CreateModel request. Raises ValidationException for what cannot be served."""
+    primary, several = request.get("PrimaryContainer"), request.get("Containers") or []
+    if primary and several:
         raise validation("Give either PrimaryContainer or Containers, not both.")
-    if len(containers) > 1:
-        raise not_supported(f"Containers with {len(containers)} elements", "give one container.")
-    container: dict[str, Any] | None = primary or (containers[0] if containers else None)
-    if container is None:
-        raise validation("A model needs a container: give PrimaryContainer.")
+    containers: list[dict[str, Any]] = [primary] if primary else several
+    if not containers:
+        raise validation("A model needs a container: give PrimaryContainer, or Containers for several.")
+    for container in containers:
+        _check_container(container)
+    _check_names(containers, request.get("InferenceExecutionConfig", {}).get("Mode", "Serial"))
+    return containers
+
+
+def _check_container(container: Mapping[str, Any]) -> None:
     _only(container, _CONTAINER_MEMBERS, "a container's")
     if not container.get("Image"):
         raise validation("Image is missing: the container must name the image that serves the model.")
@@ -46,7 +60,17 @@ def check_model(request: Mapping[str, Any]) -> dict[str, Any]:
     if container.get("ImageConfig", {}).get("RepositoryAccessMode") == "Vpc":
         raise not_supported("RepositoryAccessMode Vpc", "images are resolved on this machine; use Platform.")
     _check_model_data(container)
-    return container
+
+
+def _check_names(containers: Sequence[Mapping[str, Any]], mode: str) -> None:
+    names = [container["ContainerHostname"] for container in containers if container.get("ContainerHostname")]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise validation(f"ContainerHostname {twice[0]} is given more than once: each container needs its own.")
+    if mode == "Direct" and len(names) < len(containers):
+        raise validation("InferenceExecutionConfig.Mode Direct needs a ContainerHostname for every container.")
+    if mode == "Serial" and 0 < len(names) < len(containers):
+        raise validation("Give every container a ContainerHostname, or none.")
 
 
 def _check_model_data(container: Mapping[str, Any]) -> None:
@@ -55,13 +79,20 @@ def _check_model_data(container: Mapping[str, Any]) -> None:
         raise validation("Give either ModelDataUrl or ModelDataSource, not both.")
     if url and not url.startswith("s3://"):
         raise not_supported(f"ModelDataUrl {url}", "it must be an S3 URI, as in s3://bucket/model.tar.gz.")
-    if not source:
-        return
-    described = source.get("S3DataSource")
-    if not described:
-        raise validation("ModelDataSource needs S3DataSource.")
-    _only(described, _DATA_SOURCE_MEMBERS, "S3DataSource's")
-    kind, compression, uri = described["S3DataType"], described["CompressionType"], described["S3Uri"]
+    if source:
+        if not source.get("S3DataSource"):
+            raise validation("ModelDataSource needs S3DataSource.")
+        _check_source(source["S3DataSource"])
+    channels = [given["ChannelName"] for given in container.get("AdditionalModelDataSources", ())]
+    if len(set(channels)) < len(channels):
+        raise validation(f"ChannelName repeats among AdditionalModelDataSources: {', '.join(channels)}.")
+    for given in container.get("AdditionalModelDataSources", ()):
+        _check_source(given["S3DataSource"])
+
+
+def _check_source(source: Mapping[str, Any]) -> None:
+    _only(source, _DATA_SOURCE_MEMBERS, "S3DataSource's")
+    kind, compression, uri = source["S3DataType"], source["CompressionType"], source["S3Uri"]
     if not uri.startswith("s3://"):
         raise not_supported(f"S3Uri {uri}", "it must be an S3 URI, as in s3://bucket/prefix/.")
     if compression == "Gzip" and kind != "S3Object":

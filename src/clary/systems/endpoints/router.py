@@ -1,4 +1,4 @@
-"""The way of an invocation through a gateway: find the endpoint's servers, choose one, ask it.
+"""The way of an invocation through a gateway: find the endpoint's servers, choose an instance, ask it.
 
 One `Router` for each platform and event loop. It keeps a copy of every endpoint's table that was asked for lately,
 read anew when it is older than 20 ms or has proved wrong, and the connections to the servers in it.
@@ -12,10 +12,11 @@ from typing import NamedTuple
 
 from clary.kernel.core.errors import AwsError
 from clary.kernel.rooms import Platform
-from clary.systems.endpoints.connections import Answer, ModelServer, ServerError, Unreachable
+from clary.kernel.serving.connections import Answer, ModelServer, ServerError, Unreachable
+from clary.kernel.serving.requests import Heading
+from clary.kernel.serving.routes import DIRECT, DOMAIN, Route, Target, choose_target, load_route, route_key
 from clary.systems.endpoints.deploy import REQUEST_SECONDS
 from clary.systems.endpoints.measures import Invocation, Measures
-from clary.systems.endpoints.routes import DOMAIN, Target, choose_target, read_route, route_key
 from clary.systems.endpoints.sessions import Sessions
 
 FRESH_SECONDS = 0.02
@@ -38,24 +39,40 @@ class Wish(NamedTuple):
 
     variant: str = ""
     session: str = ""
+    container: str = ""
 
 
-class Chosen(NamedTuple):
-    """Who answers a request."""
+class Stop(NamedTuple):
+    """A container on a request's way, and the server that it runs in."""
 
-    target: Target
-    instance: str
+    container: str
     server: ModelServer
 
 
-class _Route:
+class Chosen(NamedTuple):
+    """Who answers a request: the last of `stops`, from what those before it made of the request."""
+
+    target: Target
+    instance: str
+    stops: list[Stop]
+
+
+class Answered(NamedTuple):
+    """An answer, and the container that gave it: the last one, or the first that refused."""
+
+    chosen: Chosen
+    container: str
+    answer: Answer
+
+
+class _Known:
     """One endpoint's table as last read, with the connections to its servers."""
 
-    __slots__ = ("read_at", "servers", "table", "targets")
+    __slots__ = ("read_at", "route", "servers", "table")
 
     def __init__(self) -> None:
         self.table: bytes | None = None
-        self.targets: list[Target] = []
+        self.route = Route([])
         self.servers: dict[str, ModelServer] = {}
         self.read_at = 0.0
 
@@ -69,59 +86,53 @@ class Router:
         self.measures = Measures(platform.metrics, loop)
         self._kv = platform.kv(DOMAIN)
         self._clock = platform.clock
-        self._routes: dict[Address, _Route] = {}
+        self._routes: dict[Address, _Known] = {}
 
-    async def ask(self, address: Address, wish: Wish, head: bytes, body: bytes) -> tuple[Chosen, Answer]:
-        """Send a request to a server of the endpoint and return the whole answer.
+    async def ask(self, address: Address, wish: Wish, heading: Heading, body: bytes) -> Answered:
+        """Send a request to an instance of the endpoint and return the whole answer.
 
-        Raises AwsError when no server can be asked, and NotAnswered when the one that was gave no answer.
+        Raises AwsError when no server can be asked, and NotAnswered when one that was gave no answer.
         """
         started = self.loop.time()
         chosen = self._choose(address, wish)
         for tries in range(1, _MOST_TRIES + 1):
             asked = self.loop.time()
             try:
-                answer = await chosen.server.ask(head, body, REQUEST_SECONDS)
-            except Unreachable as error:
-                if tries < _MOST_TRIES and not wish.session:
+                answered = await _pass_through(chosen, heading, body, asked + REQUEST_SECONDS)
+            except NotAnswered as failure:
+                if failure.may_ask_another and tries < _MOST_TRIES and not wish.session:
                     chosen = self._choose(address, wish, instead_of=chosen)
                     continue
                 self._count(address, chosen, 0, started, asked)
-                raise NotAnswered(chosen, error) from None
-            except ServerError as error:
-                self._count(address, chosen, 0, started, asked)
-                raise NotAnswered(chosen, error) from None
-            self._count(address, chosen, answer.status, started, asked)
-            return chosen, answer
+                raise
+            self._count(address, chosen, answered.answer.status, started, asked)
+            return answered
         raise AssertionError("unreachable")
 
     async def ask_streamed(
-        self, address: Address, wish: Wish, head: bytes, body: bytes
-    ) -> tuple[Chosen, Answer, AsyncGenerator[bytes, None]]:
+        self, address: Address, wish: Wish, heading: Heading, body: bytes
+    ) -> tuple[Answered, AsyncGenerator[bytes, None]]:
         """`ask` for an answer whose body is passed on as it comes."""
         started = self.loop.time()
         chosen = self._choose(address, wish)
         asked = self.loop.time()
         try:
-            answer, chunks = await chosen.server.ask_streamed(head, body, REQUEST_SECONDS)
-        except ServerError as error:
+            answered, chunks = await _pass_through_streamed(chosen, heading, body, asked + REQUEST_SECONDS)
+        except NotAnswered:
             self._count(address, chosen, 0, started, asked)
-            raise NotAnswered(chosen, error) from None
-        self._count(address, chosen, answer.status, started, asked)
-        return chosen, answer, chunks
+            raise
+        self._count(address, chosen, answered.answer.status, started, asked)
+        return answered, chunks
 
     def _choose(self, address: Address, wish: Wish, *, instead_of: Chosen | None = None) -> Chosen:
-        route = self._routes.get(address)
-        if route is None or instead_of is not None or self.loop.time() - route.read_at > FRESH_SECONDS:
-            route = self._read(address)
+        known = self._routes.get(address)
+        if known is None or instead_of is not None or self.loop.time() - known.read_at > FRESH_SECONDS:
+            known = self._read(address)
         if wish.session:
-            return self._holder(address, route, wish)
-        if wish.variant:
-            target = next((one for one in route.targets if one.name == wish.variant), None)
-            if target is None:
-                raise _invalid(f'Variant "{wish.variant}" was not found on endpoint "{address.endpoint}".')
-        else:
-            target = choose_target(route.targets)
+            return self._holder(address, known, wish)
+        target = choose_target(known.route.targets, wish.variant)
+        if target is None:
+            raise _invalid(f'Variant "{wish.variant}" was not found on endpoint "{address.endpoint}".')
         instances = list(target.servers)
         if instead_of is not None and len(instances) > 1 and instead_of.instance in instances:
             instances.remove(instead_of.instance)
@@ -131,47 +142,38 @@ class Router:
                 f'No server of variant "{target.name}" of endpoint "{address.endpoint}" is healthy at the moment; '
                 "it is being started again.",
             )
-        instance = self._pick(route, target, instances)
-        return Chosen(target, instance, route.servers[target.servers[instance]])
+        return _chosen(known, target, _pick(known, target, instances), wish)
 
-    def _pick(self, route: _Route, target: Target, instances: list[str]) -> str:
-        if len(instances) == 1:
-            return instances[0]
-        start = random.randrange(len(instances))  # so that equals take turns
-        if target.routing == _RANDOM:
-            return instances[start]
-        turned = instances[start:] + instances[:start]
-        return min(turned, key=lambda instance: route.servers[target.servers[instance]].outstanding)
-
-    def _holder(self, address: Address, route: _Route, wish: Wish) -> Chosen:
+    def _holder(self, address: Address, known: _Known, wish: Wish) -> Chosen:
         instance = self.sessions.holder(route_key(*address), wish.session, self._clock.now())
-        for target in route.targets:
+        for target in known.route.targets:
             if instance is not None and instance in target.servers and wish.variant in {"", target.name}:
-                return Chosen(target, instance, route.servers[target.servers[instance]])
+                return _chosen(known, target, instance, wish)
         raise _invalid(f'Session "{wish.session}" of endpoint "{address.endpoint}" was not found or has expired.')
 
-    def _read(self, address: Address) -> _Route:
+    def _read(self, address: Address) -> _Known:
         table = self._kv.get(route_key(*address))
         if table is None:
             self._forget(address)
             raise NoRoute(address)
-        route = self._routes.setdefault(address, _Route())
-        route.read_at = self.loop.time()
-        if table != route.table:
-            route.table = table
-            route.targets = read_route(table)
-            before, route.servers = route.servers, {}
-            for target in route.targets:
-                for place in target.servers.values():
-                    known = before.pop(place, None)
-                    route.servers[place] = known or ModelServer(place, self.loop, _LARGEST_ANSWER)
+        known = self._routes.setdefault(address, _Known())
+        known.read_at = self.loop.time()
+        if table != known.table:
+            known.table = table
+            known.route = load_route(table)
+            before, known.servers = known.servers, {}
+            for target in known.route.targets:
+                for places in target.servers.values():
+                    for place in places:
+                        server = before.pop(place, None)
+                        known.servers[place] = server or ModelServer(place, self.loop, _LARGEST_ANSWER)
             for gone in before.values():
                 gone.close()
-        return route
+        return known
 
     def _forget(self, address: Address) -> None:
-        route = self._routes.pop(address, None)
-        for server in route.servers.values() if route else ():
+        known = self._routes.pop(address, None)
+        for server in known.servers.values() if known else ():
             server.close()
 
     def close(self) -> None:
@@ -190,12 +192,93 @@ class NoRoute(Exception):
 
 
 class NotAnswered(Exception):
-    """The server that was asked gave no answer; the cause is a ServerError."""
+    """A server that was asked gave no answer. `may_ask_another` when nothing of the request has reached any."""
 
-    def __init__(self, chosen: Chosen, error: ServerError) -> None:
+    def __init__(self, container: str, error: ServerError, *, may_ask_another: bool) -> None:
         super().__init__(str(error))
-        self.chosen = chosen
+        self.container = container
         self.error = error
+        self.may_ask_another = may_ask_another
+
+
+async def _pass_through(chosen: Chosen, heading: Heading, body: bytes, deadline: float) -> Answered:
+    """Send a request through all containers, the answer of one to the next, and return the last answer.
+
+    Or the first that is not a success. Raises NotAnswered.
+    """
+    answered = await _ask(chosen, 0, heading.head(len(body)), body, deadline)
+    for number in range(1, len(chosen.stops)):
+        answer = answered.answer
+        if not 200 <= answer.status < 300:
+            return answered
+        head = heading.head(len(answer.body), content_type=answer.header(b"content-type"))
+        answered = await _ask(chosen, number, head, answer.body, deadline)
+    return answered
+
+
+async def _pass_through_streamed(
+    chosen: Chosen, heading: Heading, body: bytes, deadline: float
+) -> tuple[Answered, AsyncGenerator[bytes, None]]:
+    """`_pass_through` for an answer whose body is passed on as the last container gives it."""
+    head, last = heading.head(len(body)), chosen.stops[-1]
+    if len(chosen.stops) > 1:
+        before = await _pass_through(chosen._replace(stops=chosen.stops[:-1]), heading, body, deadline)
+        body = before.answer.body
+        if not 200 <= before.answer.status < 300:
+            return before, _one(body)
+        head = heading.head(len(body), content_type=before.answer.header(b"content-type"))
+    try:
+        seconds = deadline - asyncio.get_running_loop().time()
+        answer, chunks = await last.server.ask_streamed(head, body, seconds)
+    except ServerError as error:
+        raise NotAnswered(last.container, error, may_ask_another=False) from None
+    return Answered(chosen, last.container, answer), chunks
+
+
+async def _one(chunk: bytes) -> AsyncGenerator[bytes, None]:
+    yield chunk
+
+
+async def _ask(chosen: Chosen, number: int, head: bytes, body: bytes, deadline: float) -> Answered:
+    container, server = chosen.stops[number]
+    try:
+        answer = await server.ask(head, body, deadline - asyncio.get_running_loop().time())
+    except ServerError as error:
+        untouched = number == 0 and isinstance(error, Unreachable)
+        raise NotAnswered(container, error, may_ask_another=untouched) from None
+    return Answered(chosen, container, answer)
+
+
+def _pick(known: _Known, target: Target, instances: list[str]) -> str:
+    """The instance to ask: by chance, or the one whose first container has least to do."""
+    if len(instances) == 1:
+        return instances[0]
+    start = random.randrange(len(instances))  # so that equals take turns
+    if target.routing == _RANDOM:
+        return instances[start]
+    turned = instances[start:] + instances[:start]
+    return min(turned, key=lambda instance: sum(known.servers[place].outstanding for place in target.servers[instance]))
+
+
+def _chosen(known: _Known, target: Target, instance: str, wish: Wish) -> Chosen:
+    """An instance, with the containers that a request passes through."""
+    places = target.servers[instance]
+    if target.mode == DIRECT:
+        if wish.container not in target.containers:
+            known_names = ", ".join(target.containers)
+            raise _invalid(
+                f'TargetContainerHostname "{wish.container}" names no container of variant "{target.name}"; '
+                f"its containers are invoked directly, so name one of {known_names}."
+            )
+        number = target.containers.index(wish.container)
+        return Chosen(target, instance, [Stop(wish.container, known.servers[places[number]])])
+    if wish.container:
+        raise _invalid(
+            f'TargetContainerHostname is for models whose containers are invoked directly; variant "{target.name}" '
+            "is not one of them. Leave it out."
+        )
+    stops = [Stop(name, known.servers[place]) for name, place in zip(target.containers, places, strict=True)]
+    return Chosen(target, instance, stops)
 
 
 def _invalid(message: str) -> AwsError:

@@ -1,13 +1,14 @@
 """From an instance of a variant to the host that runs its model server, in SageMaker's container contract. Pure."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from clary.kernel.images import Runtime
 from clary.kernel.jobs.contract import ML_ROOT, HostSpec, Kind, LogTarget, ModelSource, Resources, Wake
-from clary.systems.endpoints.deploy import HOST
 from clary.systems.endpoints.records import Instance, Variant
 
 _SOCKET = "serve.sock"
+_ADDITIONAL = "additional-model-data-sources"
 _STOP_GRACE_SECONDS = 35.0  # the inference server finishes what it has begun within 30
 
 
@@ -18,6 +19,7 @@ def log_group(endpoint: str) -> str:
 def server_spec(
     instance: Instance,
     variant: Variant,
+    host: str,
     runtime: Runtime,
     *,
     endpoint: str,
@@ -28,14 +30,16 @@ def server_spec(
     environment: Mapping[str, str],
     role: str = "",
 ) -> HostSpec:
-    """What to start. `environment` is what the platform gives: region, endpoint, credentials; `role` limits what S3
-    gives.
+    """What to start for the container `host`. `environment` is what the platform gives: region, endpoint, credentials;
+    `role` limits what S3 gives.
 
     The server listens on a Unix socket, which is private to this machine's user and reachable without a network.
     """
+    container = variant.containers[host]
+    stream = f"{variant.name}/{instance.id}"
     return HostSpec(
         job=instance.job,
-        host=HOST,
+        host=host,
         kind=Kind.SERVICE,
         argv=runtime.serve,
         account=account,
@@ -46,11 +50,11 @@ def server_spec(
             **runtime.environment,
             "SM_NUM_CPUS": str(resources.cpus),
             "SM_NUM_GPUS": str(len(resources.gpus)),
-            **variant.container.get("Environment", {}),
+            **container.get("Environment", {}),
             "CLARY_BIND_UNIX_SOCKET": f"{ML_ROOT}/{_SOCKET}",
         },
-        models=_models(variant),
-        log=LogTarget(log_group(endpoint), f"{variant.name}/{instance.id}"),
+        models=_models(container),
+        log=LogTarget(log_group(endpoint), stream if len(instance.hosts) == 1 else f"{stream}/{host}"),
         resources=resources,
         stop_grace_seconds=_STOP_GRACE_SECONDS,
         network=not variant.isolated,
@@ -60,9 +64,17 @@ def server_spec(
     )
 
 
-def _models(variant: Variant) -> tuple[ModelSource, ...]:
-    url = variant.container.get("ModelDataUrl")
-    if url:
-        return (ModelSource(url, archive=True),)
-    source = variant.container.get("ModelDataSource", {}).get("S3DataSource")
-    return (ModelSource(source["S3Uri"], archive=source["CompressionType"] == "Gzip"),) if source else ()
+def _models(container: Mapping[str, Any]) -> tuple[ModelSource, ...]:
+    """The container's model data, under /opt/ml/model, and what comes with it, where AWS puts that."""
+    url, source = container.get("ModelDataUrl"), container.get("ModelDataSource", {}).get("S3DataSource")
+    found = [ModelSource(url, archive=True)] if url else []
+    found += [_source(source, "model")] if source else []
+    found += [
+        _source(given["S3DataSource"], f"{_ADDITIONAL}/{given['ChannelName']}")
+        for given in container.get("AdditionalModelDataSources", ())
+    ]
+    return tuple(found)
+
+
+def _source(source: Mapping[str, Any], path: str) -> ModelSource:
+    return ModelSource(source["S3Uri"], path, archive=source["CompressionType"] == "Gzip")

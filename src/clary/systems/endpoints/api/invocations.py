@@ -7,11 +7,12 @@ from typing import Any
 
 from clary.kernel.core.errors import AwsError
 from clary.kernel.rooms import Context, operation
-from clary.systems.endpoints.connections import Answer, ServerError, TimedOut, Unreachable
+from clary.kernel.serving.connections import Answer, ServerError, TimedOut, Unreachable
+from clary.kernel.serving.requests import HeaderBreak, Heading, heading
+from clary.kernel.serving.routes import route_key
 from clary.systems.endpoints.records import Endpoint
 from clary.systems.endpoints.refusals import check_invocation
 from clary.systems.endpoints.router import Address, Chosen, NoRoute, NotAnswered, Wish, router_of
-from clary.systems.endpoints.routes import route_key
 from clary.systems.endpoints.servers import log_group
 
 _NEW_SESSION = "NEW_SESSION"
@@ -38,22 +39,22 @@ async def invoke_endpoint(
     """Send a request to the endpoint and wait for the answer, for at most 60 s."""
     check_invocation(
         TargetModel=TargetModel,
-        TargetContainerHostname=TargetContainerHostname,
         EnableExplanations=EnableExplanations,
         InferenceComponentName=InferenceComponentName,
     )
     router = router_of(ctx.platform)
     address = Address(ctx.account, ctx.region, EndpointName)
-    head = _head(len(Body), ContentType, Accept, CustomAttributes, SessionId, InferenceId)
-    wish = Wish(TargetVariant or "", "" if SessionId in {None, _NEW_SESSION} else SessionId or "")
+    said = _heading(ContentType, Accept, CustomAttributes, SessionId, InferenceId)
+    session = "" if SessionId in {None, _NEW_SESSION} else SessionId or ""
+    wish = Wish(TargetVariant or "", session, TargetContainerHostname or "")
     try:
-        chosen, answer = await router.ask(address, wish, head, Body)
+        chosen, container, answer = await router.ask(address, wish, said, Body)
     except NoRoute:
         raise await asyncio.to_thread(_not_found, ctx, EndpointName) from None
     except NotAnswered as failure:
         raise _unanswered(ctx, EndpointName, failure) from None
     if not 200 <= answer.status < 300:
-        raise _refused(ctx, EndpointName, answer.status, answer.body)
+        raise _refused(ctx, EndpointName, container, answer.status, answer.body)
     output = {
         "Body": answer.body,
         "ContentType": answer.header(b"content-type"),
@@ -81,19 +82,19 @@ async def invoke_endpoint_with_response_stream(
     SessionId: str | None = None,
 ) -> dict[str, Any]:
     """Send a request to the endpoint and pass on the answer as it comes, for at most 60 s."""
-    check_invocation(TargetContainerHostname=TargetContainerHostname, InferenceComponentName=InferenceComponentName)
+    check_invocation(InferenceComponentName=InferenceComponentName)
     router = router_of(ctx.platform)
     address = Address(ctx.account, ctx.region, EndpointName)
-    head = _head(len(Body), ContentType, Accept, CustomAttributes, SessionId, InferenceId)
-    wish = Wish(TargetVariant or "", SessionId or "")
+    said = _heading(ContentType, Accept, CustomAttributes, SessionId, InferenceId)
+    wish = Wish(TargetVariant or "", SessionId or "", TargetContainerHostname or "")
     try:
-        chosen, answer, chunks = await router.ask_streamed(address, wish, head, Body)
+        (chosen, container, answer), chunks = await router.ask_streamed(address, wish, said, Body)
     except NoRoute:
         raise await asyncio.to_thread(_not_found, ctx, EndpointName) from None
     except NotAnswered as failure:
         raise _unanswered(ctx, EndpointName, failure) from None
     if not 200 <= answer.status < 300:
-        raise _refused(ctx, EndpointName, answer.status, await _whole(chunks))
+        raise _refused(ctx, EndpointName, container, answer.status, await _whole(chunks))
     return {
         "Body": _events(chunks),
         "ContentType": answer.header(b"content-type"),
@@ -102,36 +103,24 @@ async def invoke_endpoint_with_response_stream(
     }
 
 
-def _head(
-    size: int,
+def _heading(
     content_type: str | None,
     accept: str | None,
     custom_attributes: str | None,
     session: str | None,
     inference: str | None,
-) -> bytes:
-    """The head of the request to the model server."""
-    text = f"POST /invocations HTTP/1.1\r\nHost: model\r\nContent-Length: {size}\r\n"
-    lines = 4
-    if content_type is not None:
-        text += f"Content-Type: {content_type}\r\n"
-        lines += 1
-    if accept is not None:
-        text += f"Accept: {accept}\r\n"
-        lines += 1
-    if custom_attributes is not None:
-        text += f"X-Amzn-SageMaker-Custom-Attributes: {custom_attributes}\r\n"
-        lines += 1
-    if session is not None:
-        text += f"X-Amzn-SageMaker-Session-Id: {session}\r\n"
-        lines += 1
-    if inference is not None:
-        text += f"X-Amzn-SageMaker-Inference-Id: {inference}\r\n"
-        lines += 1
-    text += "\r\n"
-    if text.count("\n") != lines or text.count("\r") != lines:
-        raise AwsError("ValidationError", "A header value contains a line break.")
-    return text.encode("latin-1", "replace")
+) -> Heading:
+    """What the request says to the model besides its body."""
+    headers = {
+        "Accept": accept,
+        "X-Amzn-SageMaker-Custom-Attributes": custom_attributes,
+        "X-Amzn-SageMaker-Session-Id": session,
+        "X-Amzn-SageMaker-Inference-Id": inference,
+    }
+    try:
+        return heading(content_type, headers)
+    except HeaderBreak as error:
+        raise AwsError("ValidationError", str(error)) from None
 
 
 async def _follow_session(ctx: Context, address: Address, chosen: Chosen, answer: Answer) -> dict[str, str]:
@@ -185,22 +174,22 @@ def _unanswered(ctx: Context, name: str, failure: NotAnswered) -> AwsError:
     if isinstance(failure.error, Unreachable):
         return AwsError("ServiceUnavailable", f'No model server of endpoint "{name}" can be reached at the moment.')
     if isinstance(failure.error, TimedOut):
-        text = "Your invocation timed out while waiting for a response from container primary."
+        text = f"Your invocation timed out while waiting for a response from container {failure.container}."
     else:
         text = f"The model server gave no answer: {failure.error}."
-    return _model_error(ctx, name, 0, "server error", text)
+    return _model_error(ctx, name, failure.container, 0, text)
 
 
-def _refused(ctx: Context, name: str, status: int, body: bytes) -> AwsError:
-    text = body[:_LARGEST_MESSAGE].decode("utf-8", "replace")
-    return _model_error(ctx, name, status, "client error" if 400 <= status < 500 else "server error", text)
+def _refused(ctx: Context, name: str, container: str, status: int, body: bytes) -> AwsError:
+    return _model_error(ctx, name, container, status, body[:_LARGEST_MESSAGE].decode("utf-8", "replace"))
 
 
-def _model_error(ctx: Context, name: str, status: int, kind: str, text: str) -> AwsError:
+def _model_error(ctx: Context, name: str, container: str, status: int, text: str) -> AwsError:
     group = log_group(name)
+    kind = "client error" if 400 <= status < 500 else "server error"
     return AwsError(
         "ModelError",
-        f'Received {kind} ({status}) from primary with message "{text}". '
+        f'Received {kind} ({status}) from {container} with message "{text}". '
         f"See the log group {group} in account {ctx.account} for more information.",
         members={
             "OriginalStatusCode": status,

@@ -37,8 +37,8 @@ def create_model(
         "EnableNetworkIsolation": EnableNetworkIsolation,
     }
     definition = {name: value for name, value in members.items() if value is not None}
-    container = check_model(definition)
-    _require_model_data(ctx, container)
+    for container in check_model(definition):
+        _require_model_data(ctx, container)
     role = acting_role(ctx, ExecutionRoleArn) if ExecutionRoleArn else ""
     MODELS.create(ctx, ModelName, Model(definition, role), tags=read_tags(Tags))
     return {"ModelArn": MODELS.arn(ctx, ModelName)}
@@ -76,14 +76,21 @@ def delete_model(ctx: Context, ModelName: str) -> None:
 
 def _require_model_data(ctx: Context, container: dict[str, Any]) -> None:
     """Raise ValidationException, as AWS does, when there is no model data where the container says."""
-    source = container.get("ModelDataSource", {}).get("S3DataSource", {})
-    uri = container.get("ModelDataUrl") or source.get("S3Uri")
-    if not uri:
-        return
+    url, source = container.get("ModelDataUrl"), container.get("ModelDataSource", {}).get("S3DataSource")
+    if url:
+        _require(ctx, url, prefix=False)
+    sources = [source] if source else []
+    sources += [given["S3DataSource"] for given in container.get("AdditionalModelDataSources", ())]
+    for given in sources:
+        _require(ctx, given["S3Uri"], prefix=given["S3DataType"] == "S3Prefix")
+
+
+def _require(ctx: Context, uri: str, *, prefix: bool) -> None:
+    """Raise ValidationException unless there is an object at the URI, or any below it."""
     bucket, key = parse_s3_uri(uri)
     objects = ctx.platform.objects
     try:
-        if source and source["S3DataType"] == "S3Prefix":
+        if prefix:
             found = next(iter(objects.list(bucket, key, account=ctx.account)), None) is not None
         else:
             found = not objects.find(bucket, key, account=ctx.account).marker

@@ -94,6 +94,24 @@ class Serving:
         self.sagemaker.create_model(ModelName=name, PrimaryContainer=container, ExecutionRoleArn=ROLE, **members)
         return name
 
+    def pipeline(self, *data: bytes, mode: str = "Serial") -> str:
+        """A model of several containers, `step-1` and on, each with a script's model data."""
+        name = self.unique("pipeline")
+        containers = [
+            {
+                "ContainerHostname": f"step-{number}",
+                "Image": SKLEARN,
+                "Environment": {"SAGEMAKER_PROGRAM": "inference.py"},
+                "ModelDataUrl": self.store(archived),
+            }
+            for number, archived in enumerate(data, start=1)
+        ]
+        how = {"Mode": mode}
+        self.sagemaker.create_model(
+            ModelName=name, Containers=containers, InferenceExecutionConfig=how, ExecutionRoleArn=ROLE
+        )
+        return name
+
     def config(self, *models: str, count: int = 1, **members: Any) -> str:
         name = self.unique("config")
         variants = [

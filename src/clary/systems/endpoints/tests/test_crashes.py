@@ -10,10 +10,10 @@ import pytest
 from clary.executors.process import ProcessExecutor
 from clary.kernel.core.settings import Settings
 from clary.kernel.rooms import Platform
+from clary.kernel.serving.routes import DOMAIN, load_route, route_key
 from clary.systems.endpoints import deploy
 from clary.systems.endpoints.reconcile import reconcile
 from clary.systems.endpoints.records import Endpoint
-from clary.systems.endpoints.routes import DOMAIN, read_route, route_key
 from clary.systems.endpoints.tests.conftest import script_model
 
 pytestmark = pytest.mark.slow
@@ -121,7 +121,8 @@ class Scene:
 
     def route(self) -> list[str]:
         table = self._kv.get(route_key(ACCOUNT, REGION, "e"))
-        return [place for target in read_route(table) for place in target.servers.values()] if table else []
+        targets = load_route(table).targets if table else []
+        return [place for target in targets for server in target.servers.values() for place in server]
 
     def close(self) -> None:
         self.executor.end_all(forget=True)

@@ -7,10 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clary.kernel.jobs.contract import Failure, Observation, Outcome, Phase
+from clary.kernel.serving.routes import load_route
 from clary.systems.endpoints import deploy
 from clary.systems.endpoints.fleets import build_fleet, retain
 from clary.systems.endpoints.records import Endpoint, EndpointConfig, Fleet, Model
-from clary.systems.endpoints.routes import build_route, read_route
+from clary.systems.endpoints.routes import build_route
+from clary.systems.endpoints.sightings import together
 
 NOW = 1000.0
 MODEL = Model({"PrimaryContainer": {"Image": "sagemaker-xgboost:1.7-1", "ModelDataUrl": "s3://b/model.tar.gz"}})
@@ -28,16 +30,24 @@ def creating(count: int = 2) -> Endpoint:
 
 def running(job: str, *, healthy: bool | None = True) -> Observation:
     return Observation(
-        job, "model", Phase.RUNNING, {Phase.RUNNING: NOW}, healthy=healthy, socket=f"/{job}" if healthy else None
+        job, "primary", Phase.RUNNING, {Phase.RUNNING: NOW}, healthy=healthy, socket=f"/{job}" if healthy else None
     )
 
 
 def ended(job: str, outcome: Outcome = Outcome.FAILED, failure: Failure | None = Failure.ALGORITHM) -> Observation:
-    return Observation(job, "model", Phase.ENDED, outcome=outcome, failure=failure, reason="boom\nno model here")
+    return Observation(job, "primary", Phase.ENDED, outcome=outcome, failure=failure, reason="boom\nno model here")
 
 
 def all_running(endpoint: Endpoint) -> dict[str, Observation | None]:
     return {job: running(job) for job in endpoint.jobs}
+
+
+def places(endpoint: Endpoint, seen: dict[str, Observation | None]) -> list[str] | None:
+    """The addresses that gateways are told; None when they are told of no endpoint."""
+    table = build_route(endpoint, {job: {"primary": one} for job, one in seen.items()})
+    if table is None:
+        return None
+    return [place for target in load_route(table).targets for server in target.servers.values() for place in server]
 
 
 def in_service(count: int = 2) -> Endpoint:
@@ -59,12 +69,10 @@ def test_in_service_when_every_server_is_healthy() -> None:
     assert step(endpoint, {}) == endpoint
     half = step(endpoint, {first: running(first), second: running(second, healthy=None)})
     assert half.status == deploy.CREATING
-    assert build_route(half, {}) is None
+    assert places(half, {}) is None
     done = step(half, {first: running(first), second: running(second)})
     assert done.status == deploy.IN_SERVICE
-    table = build_route(done, all_running(done))
-    assert table is not None
-    assert sorted(read_route(table)[0].servers.values()) == sorted([f"unix:/{first}", f"unix:/{second}"])
+    assert sorted(places(done, all_running(done)) or ()) == sorted([f"unix:/{first}", f"unix:/{second}"])
 
 
 def test_a_server_that_exits_twice_fails_the_endpoint_and_says_its_last_line() -> None:
@@ -125,33 +133,27 @@ def test_a_server_that_stays_ill_is_replaced() -> None:
     well, ill = endpoint.jobs
     seen = {well: running(well), ill: replace(running(ill), healthy=False)}
     endpoint = step(endpoint, seen)
-    assert endpoint.jobs == [well, ill]
-    table = build_route(endpoint, seen)
-    assert table is not None
-    assert list(read_route(table)[0].servers.values()) == [f"unix:/{well}"]
+    assert list(endpoint.jobs) == [well, ill]
+    assert places(endpoint, seen) == [f"unix:/{well}"]
     endpoint = step(endpoint, seen, NOW + 61)
     assert [leaving.job for leaving in endpoint.leaving] == [ill]
 
 
 def test_an_update_switches_when_all_is_healthy_and_the_old_fleet_drains() -> None:
     before = in_service(2)
-    old = before.jobs
+    old = list(before.jobs)
     updating = replace(before, status=deploy.UPDATING, deploying=fleet(1, "second"))
-    new = updating.jobs[-1]
+    new = list(updating.jobs)[-1]
     seen: dict[str, Observation | None] = {job: running(job) for job in old}
     seen[new] = running(new, healthy=None)
     waiting = step(updating, seen)
     assert waiting.status == deploy.UPDATING
-    table = build_route(waiting, seen)
-    assert table is not None
-    assert len(read_route(table)[0].servers) == 2
+    assert len(places(waiting, seen) or ()) == 2
     seen[new] = running(new)
     done = step(waiting, seen)
     assert (done.status, done.config) == (deploy.IN_SERVICE, "second")
     assert {leaving.leave_at for leaving in done.leaving} == {NOW + deploy.REQUEST_SECONDS}
-    table = build_route(done, seen)
-    assert table is not None
-    assert list(read_route(table)[0].servers.values()) == [f"unix:/{new}"]
+    assert places(done, seen) == [f"unix:/{new}"]
     assert deploy.next_look(done, NOW) == deploy.REQUEST_SECONDS
 
 
@@ -197,7 +199,7 @@ def test_a_deleted_endpoint_is_gone_when_its_servers_are() -> None:
     endpoint = replace(in_service(2), status=deploy.DELETING)
     leaving = step(endpoint, all_running(endpoint))
     assert {one.leave_at for one in leaving.leaving} == {NOW}
-    assert build_route(leaving, all_running(endpoint)) is None
+    assert places(leaving, all_running(endpoint)) is None
     assert deploy.advance(leaving, {job: None for job in leaving.jobs}, {}, NOW) is None
 
 
@@ -223,7 +225,7 @@ def test_whatever_happens_every_job_has_an_owner_and_the_end_comes(
         nonlocal endpoint
         assert endpoint is not None
         for job in endpoint.jobs:
-            world.setdefault(job, Observation(job, "model", Phase.PENDING))
+            world.setdefault(job, Observation(job, "primary", Phase.PENDING))
         before = set(endpoint.jobs)
         endpoint = deploy.advance(endpoint, {job: world.get(job) for job in endpoint.jobs}, {}, now)
         after = set(endpoint.jobs) if endpoint else set()
@@ -258,3 +260,21 @@ def test_whatever_happens_every_job_has_an_owner_and_the_end_comes(
                 tick()
         assert endpoint is None
         assert all(observation is None for observation in world.values())
+
+
+def test_an_instance_is_as_far_and_as_well_as_the_worst_of_its_containers() -> None:
+    well, ill = running("j"), running("j", healthy=False)
+    silent, over = running("j", healthy=None), ended("j")
+    assert together([None, None]) is None
+    assert together([well]) == well
+    assert together([well, well]) == well
+    waiting, silenced, unwell, failed = (
+        together(pair) for pair in ([well, None], [well, silent], [ill, well], [well, over])
+    )
+    assert waiting is not None
+    assert (waiting.phase, waiting.healthy) == (Phase.PENDING, None)
+    assert silenced is not None
+    assert silenced.healthy is None
+    assert unwell is not None
+    assert unwell.healthy is False
+    assert failed == over

@@ -7,16 +7,15 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
-import orjson
 import pytest
 
 from clary.kernel.core.errors import AwsError
 from clary.kernel.rooms import Context, Platform
+from clary.kernel.serving.routes import DIRECT, DOMAIN, SERIAL, Route, Target, dump_route, route_key, write_route
+from clary.kernel.serving.tests.test_connections import hang_up
 from clary.systems.endpoints.api.invocations import invoke_endpoint, invoke_endpoint_with_response_stream
 from clary.systems.endpoints.measures import Invocation, summarise
 from clary.systems.endpoints.router import FRESH_SECONDS, router_of
-from clary.systems.endpoints.routes import DOMAIN, Target, route_key
-from clary.systems.endpoints.tests.test_connections import hang_up
 
 ACCOUNT, REGION = "000000000000", "us-east-1"
 Handler = Callable[[str, bytes], bytes]
@@ -55,11 +54,10 @@ class World:
         return f"unix:{path}"
 
     def route(self, *targets: Target) -> None:
-        table = orjson.dumps(list(targets))
-        self.platform.kv(DOMAIN).write(lambda tx: tx.put(route_key(ACCOUNT, REGION, "e"), table))
+        write_route(self.platform.kv(DOMAIN), route_key(ACCOUNT, REGION, "e"), dump_route(Route(list(targets))))
 
     def withdraw(self) -> None:
-        self.platform.kv(DOMAIN).write(lambda tx: tx.delete(route_key(ACCOUNT, REGION, "e")))
+        write_route(self.platform.kv(DOMAIN), route_key(ACCOUNT, REGION, "e"), None)
 
     async def ask(self, body: bytes = b"x", **members: Any) -> dict[str, Any]:
         return await invoke_endpoint(self.context("InvokeEndpoint"), EndpointName="e", Body=body, **members)
@@ -69,7 +67,12 @@ class World:
 
 
 def target(name: str, weight: float, **servers: str) -> Target:
-    return Target(name, weight, "LEAST_OUTSTANDING_REQUESTS", len(servers), servers)
+    return Target(name, weight, len(servers), {instance: [address] for instance, address in servers.items()})
+
+
+def several(mode: str, **containers: str) -> Target:
+    """A variant of one instance with several containers."""
+    return Target("A", 1, 1, {"i": list(containers.values())}, list(containers), mode)
 
 
 def reply(body: bytes, *headers: bytes, status: bytes = b"200 OK") -> bytes:
@@ -119,6 +122,41 @@ def test_what_is_sent_reaches_the_model_and_back(platform: Platform, tmp_path: P
             await world.ask(CustomAttributes="a\r\nHost: elsewhere")
         with pytest.raises(AwsError, match="TargetModel is not supported"):
             await world.ask(TargetModel="m.tar.gz")
+
+    run(platform, tmp_path, scenario)
+
+
+def test_a_request_passes_through_all_containers(platform: Platform, tmp_path: Path) -> None:
+    def adds(letter: bytes) -> Handler:
+        return lambda head, body: reply(body + letter, b"Content-Type: application/%s" % letter)
+
+    def refuses(head: str, body: bytes) -> bytes:
+        return reply(b"not that" if "application/a" in head else b"?", status=b"422 Unprocessable")
+
+    async def scenario(world: World) -> None:
+        a, b, no = [
+            await world.serve(name, handler)
+            for name, handler in (("a", adds(b"a")), ("b", adds(b"b")), ("no", refuses))
+        ]
+        world.route(several(SERIAL, first=a, second=b))
+        answer = await world.ask(ContentType="text/csv")
+        assert (answer["Body"], answer["ContentType"]) == (b"xab", "application/b")
+        context = world.context("InvokeEndpointWithResponseStream")
+        streamed = await invoke_endpoint_with_response_stream(context, EndpointName="e", Body=b"x")
+        assert b"".join([event["PayloadPart"]["Bytes"] async for event in streamed["Body"]]) == b"xab"
+        with pytest.raises(AwsError, match="TargetContainerHostname is for models"):
+            await world.ask(TargetContainerHostname="first")
+        world.route(several(SERIAL, first=a, second=no, third=b))
+        await asyncio.sleep(2 * FRESH_SECONDS)
+        world.asked.clear()
+        with pytest.raises(AwsError, match='from second with message "not that"'):
+            await world.ask()
+        assert world.asked == {"a": 1, "no": 1}
+        world.route(several(DIRECT, first=a, second=b))
+        await asyncio.sleep(2 * FRESH_SECONDS)
+        assert (await world.ask(TargetContainerHostname="second"))["Body"] == b"xb"
+        with pytest.raises(AwsError, match="name one of first, second"):
+            await world.ask()
 
     run(platform, tmp_path, scenario)
 

@@ -9,7 +9,6 @@ from botocore.exceptions import ClientError
 
 from clary.kernel.jobs.folder import hosts
 from clary.kernel.rooms import Platform
-from clary.systems.endpoints.deploy import HOST
 from clary.systems.endpoints.records import Endpoint
 from clary.systems.endpoints.tests.conftest import XGBOOST, Serving, eventually, script_model
 
@@ -89,6 +88,22 @@ def test_a_script_answers_logs_and_is_measured(serving_models: Serving) -> None:
         return sums.get("invocations") == 3 and sums.get("modellatency", 0) > 100
 
     eventually(counted)
+
+
+def test_a_pipeline_of_containers_answers_as_one_and_each_directly(serving_models: Serving) -> None:
+    steps = [script_model("double", 2), script_model("triple", 3)]
+    serial = serving_models.endpoint(serving_models.config(serving_models.pipeline(*steps)))
+    direct = serving_models.endpoint(serving_models.config(serving_models.pipeline(*steps, mode="Direct")))
+    assert [serving_models.settled(name)["EndpointStatus"] for name in (serial, direct)] == ["InService"] * 2
+    assert json.loads(serving_models.ask(serial, "[1, 2]")) == [6, 12]
+    with pytest.raises(ClientError, match=r"from step-1 with message .*does not like that"):
+        serving_models.ask(serial, '"fail"')
+    with pytest.raises(ClientError):
+        serving_models.ask(serial, '"crash"')
+    assert eventually(lambda: _answered(serving_models, serial)) == [6]
+    assert json.loads(serving_models.ask(direct, "[1]", TargetContainerHostname="step-2")) == [3]
+    with pytest.raises(ClientError, match="name one of step-1, step-2"):
+        serving_models.ask(direct, "[1]")
 
 
 def test_what_the_model_refuses_is_a_model_error(serving_models: Serving) -> None:
@@ -218,7 +233,7 @@ def test_a_deleted_endpoint_leaves_no_server(serving_models: Serving) -> None:
         return False
 
     eventually(gone)
-    assert (job, HOST) not in list(hosts(serving_models.server.home))
+    assert (job, "primary") not in list(hosts(serving_models.server.home))
     with pytest.raises(ClientError, match="not found"):
         serving_models.ask(name, "x")
 

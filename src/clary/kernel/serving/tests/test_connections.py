@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from clary.systems.endpoints.connections import Answer, Broken, ModelServer, TimedOut, Unreachable
+from clary.kernel.serving.connections import Answer, Broken, ModelServer, TimedOut, Unreachable
 
 Script = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 HEAD = b"POST /invocations HTTP/1.1\r\nHost: model\r\nContent-Length: %d\r\n\r\n"
@@ -249,7 +249,7 @@ def test_a_stream_that_breaks_off_says_so(tmp_path: Path) -> None:
 
 
 def test_more_requests_than_connections_wait_their_turn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("clary.systems.endpoints.connections.MOST_CONNECTIONS", 4)
+    monkeypatch.setattr("clary.kernel.serving.connections.MOST_CONNECTIONS", 4)
 
     async def scenario() -> None:
         async with serving(tmp_path / "s", echo) as (client, counter):

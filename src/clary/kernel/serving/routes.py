@@ -1,0 +1,87 @@
+"""The routing table of an endpoint, kept as one key-value entry: where requests may be sent to now.
+
+It is written before a client can rely on what it says (InService), and taken back before servers leave. Readers
+keep it for a moment only: see `Route`.
+"""
+
+import random
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from clary.kernel.kv import KeyValue
+
+DOMAIN = "endpoints"
+
+SERIAL = "Serial"
+DIRECT = "Direct"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Servers of one variant, as one deployment has them.
+
+    `weight` is the variant's within its deployment, `share` the deployment's part of the endpoint's traffic: while
+    traffic shifts, a variant stands here twice. `count` is how many instances it should have. `servers` holds, by
+    instance id, an address for each of `containers`, in their order: `unix:PATH` or `tcp:PORT` on the loopback.
+    Requests pass through all containers one after another (`Serial`) or name one (`Direct`).
+    """
+
+    name: str
+    weight: float
+    count: int
+    servers: dict[str, list[str]]
+    containers: list[str] = field(default_factory=lambda: ["primary"])
+    mode: str = SERIAL
+    routing: str = "LEAST_OUTSTANDING_REQUESTS"
+    share: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """All that whoever sends requests knows of an endpoint. `revision` names this life of the endpoint."""
+
+    targets: list[Target]
+    revision: str = ""
+
+
+def route_key(account: str, region: str, name: str) -> bytes:
+    return f"route/{account}/{region}/{name}".encode()
+
+
+def dump_route(route: Route) -> bytes:
+    return orjson.dumps(route)
+
+
+def load_route(table: bytes) -> Route:
+    document: dict[str, Any] = orjson.loads(table)
+    return Route(**{**document, "targets": _targets(document["targets"])})
+
+
+def _targets(items: Iterable[dict[str, Any]]) -> list[Target]:
+    return [Target(**item) for item in items]
+
+
+def write_route(kv: KeyValue, key: bytes, table: bytes | None) -> None:
+    """Tell every reader, durably, where requests may go; None takes the endpoint out. Writes nothing that is known."""
+    if kv.get(key) == table:
+        return
+    if table is None:
+        kv.write(lambda transaction: transaction.delete(key))
+    else:
+        kv.write(lambda transaction: transaction.put(key, table))
+
+
+def choose_target(targets: Collection[Target], variant: str = "") -> Target | None:
+    """A target by chance: by share and weight, or, for a variant that is named, by share; None when there is no such.
+
+    One without servers is chosen only when none has any.
+    """
+    named = [target for target in targets if target.name == variant] if variant else targets
+    able = [target for target in named if target.servers] or list(named)
+    if len(able) < 2:
+        return able[0] if able else None
+    weights = [target.share if variant else target.share * target.weight for target in able]
+    return random.choices(able, weights if any(weights) else None)[0]
