@@ -49,8 +49,11 @@ class Server:
         return Settings.load({}, home=str(self.home))
 
 
-def start_server(folder: Path, *arguments: str) -> Server:
-    """Start `clary up` over the home `folder` and wait until it answers. End it with `stop_server`."""
+def start_server(folder: Path, *arguments: str, **settings: object) -> Server:
+    """Start `clary up` over the home `folder` and wait until it answers. End it with `stop_server`.
+
+    `settings` are those of `docs/reference/settings.md`; what the environment says of them does not count.
+    """
     home.prepare(folder)
     log_path = folder / "log" / "server.log"
     with log_path.open("ab") as log:
@@ -59,7 +62,8 @@ def start_server(folder: Path, *arguments: str) -> Server:
             stdin=DEVNULL,
             stdout=log,
             stderr=log,
-            env={name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "CLARY_"))},
+            env={name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "CLARY_"))}
+            | {f"CLARY_{name.upper()}": str(value) for name, value in settings.items()},
         )
     info = lifecycle.wait_until_ready(folder, process, log_path)
     store = open_sqlite(folder / "records.db")
@@ -79,9 +83,9 @@ def stop_server(server: Server) -> None:
 
 
 @contextmanager
-def serving(folder: Path, *arguments: str) -> Iterator[Server]:
-    """A server over the home `folder` for as long as the block runs."""
-    server = start_server(folder, *arguments)
+def serving(folder: Path, *arguments: str, **settings: object) -> Iterator[Server]:
+    """A server over the home `folder` for as long as the block runs; see `start_server`."""
+    server = start_server(folder, *arguments, **settings)
     try:
         yield server
     finally:

@@ -33,6 +33,7 @@ SETTINGS = (
     Setting("clock_skew_seconds", 900.0, "How far a signature's date may be from the server's clock."),
     Setting("access_log", True, "Write one line per request to <home>/log/access.log."),
     Setting("warm_interpreters", True, "Keep an interpreter per framework image warm, so that jobs start at once."),
+    Setting("serverless_idle_seconds", 300.0, "How long an idle instance of a serverless endpoint stays."),
     Setting("slots_cpus", 0, "CPUs that jobs may use at once; 0 means all the machine has."),
 )
 
@@ -53,6 +54,7 @@ class Settings:
     clock_skew_seconds: float
     access_log: bool
     warm_interpreters: bool
+    serverless_idle_seconds: float
     slots_cpus: int
 
     @classmethod

@@ -12,6 +12,7 @@ the way out and joined at most once on the way in.
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from functools import partial
 from typing import Any, cast
 
 import httptools
@@ -286,14 +287,15 @@ class ModelServer:
             self.outstanding -= 1
 
     async def ask_streamed(
-        self, head: bytes, body: bytes, timeout_seconds: float
+        self, head: bytes, body: bytes, timeout_seconds: float, over: Callable[[], None] | None = None
     ) -> tuple[Answer, AsyncGenerator[bytes, None]]:
         """Send a request and return the answer without its body, and the body as it comes. Raises ServerError.
 
-        The time is for the whole answer. Close the iterator to take no more of it.
+        The time is for the whole answer. Close the iterator to take no more of it. `over` is called when the answer
+        has ended, in one way or another, even when nobody takes it.
         """
         deadline = self._loop.time() + timeout_seconds
-        connection, answer = await self._exchange(head, body, deadline, self._send_streamed)
+        connection, answer = await self._exchange(head, body, deadline, partial(self._send_streamed, over))
         assert answer.stream is not None
         return answer, _chunks(connection, answer.stream)
 
@@ -319,17 +321,21 @@ class ModelServer:
             self._drop(connection)  # the answer to a request given up may still come: nobody else must get it
             raise
 
-    async def _send_streamed(self, connection: _Connection, head: bytes, body: bytes, deadline: float) -> Answer:
+    async def _send_streamed(
+        self, over: Callable[[], None] | None, connection: _Connection, head: bytes, body: bytes, deadline: float
+    ) -> Answer:
         connection.expire_at(deadline)
         self.outstanding += 1
         try:
-            return await connection.send(head, body, self._streamed)
+            return await connection.send(head, body, partial(self._streamed, over))
         except BaseException:
             connection.close()
             raise
 
-    def _streamed(self, connection: _Connection) -> None:
+    def _streamed(self, over: Callable[[], None] | None, connection: _Connection) -> None:
         """A streamed answer has ended, in one way or another."""
+        if over is not None:
+            over()
         self.outstanding -= 1
         self._give_back(connection)
 

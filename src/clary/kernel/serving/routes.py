@@ -14,6 +14,8 @@ import orjson
 from clary.kernel.kv import KeyValue
 
 DOMAIN = "endpoints"
+BELLS = "routes"
+"""The bells that ring an endpoint's key when its table has changed."""
 
 SERIAL = "Serial"
 DIRECT = "Direct"
@@ -26,7 +28,8 @@ class Target:
     `weight` is the variant's within its deployment, `share` the deployment's part of the endpoint's traffic: while
     traffic shifts, a variant stands here twice. `count` is how many instances it should have. `servers` holds, by
     instance id, an address for each of `containers`, in their order: `unix:PATH` or `tcp:PORT` on the loopback.
-    Requests pass through all containers one after another (`Serial`) or name one (`Direct`).
+    Requests pass through all containers one after another (`Serial`) or name one (`Direct`). A serverless variant takes
+    `concurrency` requests at once, one to each instance; 0 is for those that are not serverless.
     """
 
     name: str
@@ -37,6 +40,7 @@ class Target:
     mode: str = SERIAL
     routing: str = "LEAST_OUTSTANDING_REQUESTS"
     share: float = 1.0
+    concurrency: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +68,15 @@ def _targets(items: Iterable[dict[str, Any]]) -> list[Target]:
     return [Target(**item) for item in items]
 
 
-def write_route(kv: KeyValue, key: bytes, table: bytes | None) -> None:
-    """Tell every reader, durably, where requests may go; None takes the endpoint out. Writes nothing that is known."""
+def write_route(kv: KeyValue, key: bytes, table: bytes | None) -> bool:
+    """Tell every reader, durably, where requests may go; None takes the endpoint out. Whether that is news."""
     if kv.get(key) == table:
-        return
+        return False
     if table is None:
         kv.write(lambda transaction: transaction.delete(key))
     else:
         kv.write(lambda transaction: transaction.put(key, table))
+    return True
 
 
 def choose_target(targets: Collection[Target], variant: str = "") -> Target | None:

@@ -26,7 +26,10 @@ def build_fleet(name: str, config: EndpointConfig, models: Mapping[str, Model], 
 
 def _variant(given: Mapping[str, Any], model: Model, isolated: bool, role: str) -> Variant:
     weight = given.get("InitialVariantWeight", 1.0)
-    count = given.get("InitialInstanceCount", 1)
+    serverless = given.get("ServerlessConfig")
+    # One instance at least shows that the model can be served; a serverless variant lets it go when nobody asks.
+    provisioned = max(1, serverless.get("ProvisionedConcurrency", 0)) if serverless else 1
+    count = given.get("InitialInstanceCount", provisioned)
     containers = {hostname(number, given, model): given for number, given in enumerate(model.containers, start=1)}
     return Variant(
         name=given["VariantName"],
@@ -35,13 +38,14 @@ def _variant(given: Mapping[str, Any], model: Model, isolated: bool, role: str) 
         mode=model.mode,
         role=role or model.role,
         isolated=isolated or bool(model.definition.get("EnableNetworkIsolation")),
-        instance_type=given["InstanceType"],
+        instance_type=given.get("InstanceType", ""),
         desired_count=count,
         desired_weight=weight,
         current_weight=weight,
         routing=given.get("RoutingConfig", {}).get("RoutingStrategy", "LEAST_OUTSTANDING_REQUESTS"),
         startup_timeout_seconds=given.get("ContainerStartupHealthCheckTimeoutInSeconds", _STARTUP_TIMEOUT_SECONDS),
         download_timeout_seconds=given.get("ModelDataDownloadTimeoutInSeconds", _DOWNLOAD_TIMEOUT_SECONDS),
+        serverless=serverless,
         options={member: given[member] for member in _RECORDED if member in given},
         instances=[new_instance(containers) for _ in range(count)],
     )
@@ -63,7 +67,7 @@ def retain(fleet: Fleet, before: Fleet, excluded: Collection[str]) -> Fleet:
             return variant
         if "DesiredWeight" not in excluded:
             variant = replace(variant, desired_weight=old.desired_weight, current_weight=old.current_weight)
-        if "DesiredInstanceCount" not in excluded:
+        if "DesiredInstanceCount" not in excluded and not (variant.serverless or old.serverless):
             instances: list[Instance] = [new_instance(variant.containers) for _ in range(old.desired_count)]
             variant = replace(variant, desired_count=old.desired_count, instances=instances)
         return variant
@@ -82,12 +86,21 @@ def summaries(fleet: Fleet) -> list[dict[str, Any]]:
             ],
             "CurrentWeight": variant.current_weight,
             "DesiredWeight": variant.desired_weight,
-            "CurrentInstanceCount": sum(instance.healthy_since is not None for instance in variant.instances),
-            "DesiredInstanceCount": variant.desired_count,
+            **_size(variant),
             **{member: variant.options[member] for member in _SHOWN if member in variant.options},
         }
         for variant in fleet.variants
     ]
+
+
+def _size(variant: Variant) -> dict[str, Any]:
+    """How large a variant is and shall be: in instances, or in requests at once."""
+    if variant.serverless:
+        return {"CurrentServerlessConfig": variant.serverless, "DesiredServerlessConfig": variant.serverless}
+    return {
+        "CurrentInstanceCount": sum(instance.healthy_since is not None for instance in variant.instances),
+        "DesiredInstanceCount": variant.desired_count,
+    }
 
 
 def pending(fleet: Fleet) -> dict[str, Any]:
@@ -95,7 +108,7 @@ def pending(fleet: Fleet) -> dict[str, Any]:
     variants = [
         {
             **summary,
-            "InstanceType": variant.instance_type,
+            **({"InstanceType": variant.instance_type} if variant.instance_type else {}),
             "VariantStatus": [{"Status": "Creating", "StartTime": fleet.created_at}],
         }
         for summary, variant in zip(summaries(fleet), fleet.variants, strict=True)

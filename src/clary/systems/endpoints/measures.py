@@ -18,12 +18,16 @@ _log = logging.getLogger("clary.endpoints")
 
 
 class Invocation(NamedTuple):
-    """One request as it ended. `status` is the model's, 0 when it gave none. Times are in seconds."""
+    """One request as it ended. `status` is the model's, 0 when it gave none. Times are in seconds.
+
+    `setup_seconds` is how long it waited for an instance of a serverless variant to start.
+    """
 
     status: int
     model_seconds: float
     overhead_seconds: float
     instances: int
+    setup_seconds: float = 0.0
 
 
 class Measures:
@@ -71,9 +75,12 @@ def summarise(invocations: Sequence[Invocation], dimensions: dict[str, str]) -> 
         "ModelLatency": [round(one.model_seconds * 1e6) for one in invocations],
         "OverheadLatency": [round(one.overhead_seconds * 1e6) for one in invocations],
     }
+    setups = [one.setup_seconds * 1e6 for one in invocations if one.setup_seconds]
+    if setups:
+        samples["ModelSetupTime"] = [float(round(one)) for one in setups]
     data = []
     for name, values in samples.items():
         counts = Counter(values)
-        unit = "Microseconds" if name.endswith("Latency") else "None"
+        unit = "Microseconds" if name.endswith(("Latency", "Time")) else "None"
         data.append(Datum(name, dimensions, values=list(counts), counts=list(counts.values()), unit=unit))
     return data

@@ -16,12 +16,14 @@ from clary.kernel.jobs import Executor
 from clary.kernel.jobs.contract import HostSpec, InvalidSpec, Observation, Phase, Resources, Wake
 from clary.kernel.jobs.instance_types import size_of
 from clary.kernel.jobs.slots import clamp, this_machine
+from clary.kernel.kv import after_prefix
 from clary.kernel.rooms import Platform, reconciler
 from clary.kernel.rooms.roles import limiting_role, work_environment
 from clary.kernel.rooms.tags import tags_without
-from clary.kernel.serving.routes import DOMAIN, route_key, write_route
+from clary.kernel.serving.routes import BELLS, DOMAIN, route_key, write_route
 from clary.kernel.store import Conflict, Entry, Table
 from clary.kernel.telemetry.metrics import Datum
+from clary.systems.endpoints import serverless
 from clary.systems.endpoints.deploy import JOB_PREFIX, Seen, advance, next_look
 from clary.systems.endpoints.measures import NAMESPACE, no_invocations
 from clary.systems.endpoints.records import Endpoint, Instance, Variant
@@ -70,7 +72,8 @@ def _drive(platform: Platform, table: Table[Endpoint], account: str, region: str
     while True:
         entry = table.get(name)
         if entry is None:
-            write_route(platform.kv(DOMAIN), route_key(account, region, name), None)
+            _tell(platform, route_key(account, region, name), None)
+            _forget_demands(platform, account, region, name)
             return None
         try:
             moved = _step(platform, table, entry)
@@ -87,9 +90,12 @@ def _step(platform: Platform, table: Table[Endpoint], entry: Entry[Endpoint]) ->
     sightings = {job: {host: executor.observe(job, host) for host in hosts} for job, hosts in before.jobs.items()}
     seen = {job: together(list(hosts.values())) for job, hosts in sightings.items()}
     specs, faults = _specs(platform, entry, seen, now)
-    after = advance(before, seen, faults, now)
-    route = None if after is None else build_route(after, sightings)
-    write_route(platform.kv(DOMAIN), route_key(entry.account, entry.region, entry.name), route)
+    after = advance(_as_demanded(platform, entry, now), seen, faults, now)
+    _tell(
+        platform,
+        route_key(entry.account, entry.region, entry.name),
+        None if after is None else build_route(after, sightings),
+    )
     if after is None:
         arn = f"arn:{partition_of(entry.region)}:sagemaker:{entry.region}:{entry.account}:endpoint/{entry.name}"
         table.delete(entry.name, version=entry.version, also=tags_without(platform, arn))
@@ -155,17 +161,19 @@ def _spec(platform: Platform, entry: Entry[Endpoint], variant: Variant, instance
         endpoint=entry.name,
         account=entry.account,
         region=entry.region,
-        resources=_resources(platform, variant.instance_type),
+        resources=_resources(platform, variant),
         wake=Wake(TOPIC, f"{entry.account}/{entry.region}/{entry.name}"),
         environment=_environment(platform, variant, entry.region),
         role=limiting_role(platform, variant.role),
     )
 
 
-def _resources(platform: Platform, instance_type: str) -> Resources:
+def _resources(platform: Platform, variant: Variant) -> Resources:
     """What the instance type has, as far as the machine does. Servers share it: they hold no slots."""
     machine = this_machine(platform.settings.slots_cpus)
-    size = clamp(size_of(instance_type), machine)
+    if variant.serverless:
+        return serverless.resources(variant.serverless, machine)
+    size = clamp(size_of(variant.instance_type), machine)
     return Resources(size.cpus, size.memory_bytes, machine.gpus[: size.gpus])
 
 
@@ -180,6 +188,30 @@ def _environment(platform: Platform, variant: Variant, region: str) -> dict[str,
     if variant.role:
         return work_environment(platform, variant.role, region, _CREDENTIAL_SECONDS)
     return {"AWS_REGION": region, "AWS_DEFAULT_REGION": region, "AWS_ENDPOINT_URL": platform.endpoint}
+
+
+def _tell(platform: Platform, key: bytes, table: bytes | None) -> None:
+    """Tell the gateways where requests may go, and wake those whose requests wait for it."""
+    if write_route(platform.kv(DOMAIN), key, table):
+        platform.bells(BELLS).ring(key)
+
+
+def _as_demanded(platform: Platform, entry: Entry[Endpoint], now: float) -> Endpoint:
+    """The endpoint with as many serverless instances as gateways need."""
+    if not serverless.is_serverless(entry.value):
+        return entry.value
+    prefix = serverless.demand_prefix(entry.account, entry.region, entry.name)
+    demands: dict[str, list[serverless.Demand]] = {}
+    for key, document in platform.kv(DOMAIN).scan(prefix, after_prefix(prefix)):
+        demands.setdefault(serverless.variant_of(key), []).append(serverless.Demand.load(document))
+    return serverless.meet(entry.value, demands, platform.settings.serverless_idle_seconds, now)
+
+
+def _forget_demands(platform: Platform, account: str, region: str, name: str) -> None:
+    prefix = serverless.demand_prefix(account, region, name)
+    old = [key for key, _ in platform.kv(DOMAIN).scan(prefix, after_prefix(prefix))]
+    if old:
+        platform.kv(DOMAIN).write(lambda transaction: [transaction.delete(key) for key in old])
 
 
 def _sweep(platform: Platform, started: list[tuple[str, str]], entries: list[Entry[Endpoint]]) -> None:

@@ -74,8 +74,8 @@ class Variant:
     """A production variant as it was when it was deployed: the model's containers and what they run on.
 
     `containers` are ContainerDefinitions as on the wire, by their host names, in the order in which requests pass
-    through them in `mode` Serial; `options` the variant's other recorded members; `role` the ARN of the role its
-    servers act as, empty for none.
+    through them in `mode` Serial; `serverless` is the ServerlessConfig of one that has no instance type; `options` the
+    variant's other recorded members; `role` the ARN of the role its servers act as, empty for none.
     """
 
     name: str
@@ -91,6 +91,7 @@ class Variant:
     routing: str
     startup_timeout_seconds: float
     download_timeout_seconds: float
+    serverless: dict[str, int] | None = None
     options: dict[str, Any] = field(default_factory=dict)
     instances: list[Instance] = field(default_factory=list)
 

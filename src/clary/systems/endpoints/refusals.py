@@ -1,6 +1,6 @@
 """What AWS documents and this room does not do yet: refused with a reason, never ignored."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from clary.kernel.core.errors import AwsError, not_supported, validation
@@ -8,6 +8,7 @@ from clary.kernel.core.errors import AwsError, not_supported, validation
 _VARIANT_MEMBERS = frozenset(
     {
         "VariantName",
+        "ServerlessConfig",
         "ModelName",
         "InitialInstanceCount",
         "InstanceType",
@@ -101,9 +102,11 @@ def _check_source(source: Mapping[str, Any]) -> None:
         raise validation(f"S3Uri {uri} must end with a slash: with S3DataType S3Prefix it names a prefix.")
 
 
-def check_config(variants: Iterable[Mapping[str, Any]], capture: Mapping[str, Any] | None) -> None:
+def check_config(variants: Sequence[Mapping[str, Any]], capture: Mapping[str, Any] | None) -> None:
     """Raise ValidationException for variants, or data capture, that no endpoint of ours can have."""
     names: set[str] = set()
+    if len(variants) > 1 and any("ServerlessConfig" in variant for variant in variants):
+        raise validation("A serverless variant must be the only one of its endpoint.")
     for variant in variants:
         name = variant["VariantName"]
         if name in names:
@@ -115,12 +118,15 @@ def check_config(variants: Iterable[Mapping[str, Any]], capture: Mapping[str, An
 
 
 def _check_variant(variant: Mapping[str, Any], name: str) -> None:
-    if "ServerlessConfig" in variant:
-        raise not_supported(f"ServerlessConfig of variant {name}", "give InstanceType and InitialInstanceCount.")
     if not variant.get("ModelName"):
         raise not_supported(f"Variant {name} without ModelName", "inference components cannot be deployed yet.")
     _only(variant, _VARIANT_MEMBERS, f"variant {name}'s")
-    if not variant.get("InstanceType"):
+    if "ServerlessConfig" in variant:
+        check_serverless(variant["ServerlessConfig"], name)
+        given = sorted({"InstanceType", "InitialInstanceCount", "ManagedInstanceScaling"} & variant.keys())
+        if given:
+            raise validation(f"Variant {name} is serverless: leave out {', '.join(given)}.")
+    elif not variant.get("InstanceType"):
         raise validation(f"InstanceType of variant {name} is missing.")
     if variant.get("EnableSSMAccess"):
         raise not_supported(f"EnableSSMAccess of variant {name}", "model servers are processes of this machine.")
@@ -129,6 +135,18 @@ def _check_variant(variant: Mapping[str, Any], name: str) -> None:
     routing = variant.get("RoutingConfig", {})
     if routing and routing["RoutingStrategy"] not in _ROUTING:
         raise not_supported(f"RoutingStrategy {routing['RoutingStrategy']}", f"use {' or '.join(sorted(_ROUTING))}.")
+
+
+def check_serverless(config: Mapping[str, Any], name: str) -> None:
+    """Raise ValidationException for a ServerlessConfig, whole, that no variant can have."""
+    memory, most = config["MemorySizeInMB"], config["MaxConcurrency"]
+    if memory % 1024:
+        raise validation(f"MemorySizeInMB {memory} of variant {name} must be 1024, 2048, 3072, 4096, 5120 or 6144.")
+    if config.get("ProvisionedConcurrency", 0) > most:
+        raise validation(
+            f"ProvisionedConcurrency {config['ProvisionedConcurrency']} of variant {name} must not be more than its "
+            f"MaxConcurrency {most}."
+        )
 
 
 def check_deployment(config: Mapping[str, Any] | None) -> None:

@@ -7,7 +7,7 @@ read anew when it is older than 20 ms or has proved wrong, and the connections t
 import asyncio
 import random
 import weakref
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from typing import NamedTuple
 
 from clary.kernel.core.errors import AwsError
@@ -16,6 +16,7 @@ from clary.kernel.serving.connections import Answer, ModelServer, ServerError, U
 from clary.kernel.serving.requests import Heading
 from clary.kernel.serving.routes import DIRECT, DOMAIN, Route, Target, choose_target, load_route, route_key
 from clary.systems.endpoints.deploy import REQUEST_SECONDS
+from clary.systems.endpoints.gates import Gate
 from clary.systems.endpoints.measures import Invocation, Measures
 from clary.systems.endpoints.sessions import Sessions
 
@@ -40,6 +41,7 @@ class Wish(NamedTuple):
     variant: str = ""
     session: str = ""
     container: str = ""
+    instance: str = ""
 
 
 class Stop(NamedTuple):
@@ -87,13 +89,29 @@ class Router:
         self._kv = platform.kv(DOMAIN)
         self._clock = platform.clock
         self._routes: dict[Address, _Known] = {}
+        self._gates: dict[tuple[Address, str], Gate] = {}
+        self._platform = platform
 
     async def ask(self, address: Address, wish: Wish, heading: Heading, body: bytes) -> Answered:
         """Send a request to an instance of the endpoint and return the whole answer.
 
         Raises AwsError when no server can be asked, and NotAnswered when one that was gave no answer.
         """
-        started = self.loop.time()
+        gate = self._gate(address, wish)
+        if gate is None:
+            return await self._ask(address, wish, heading, body)
+        came = self.loop.time()
+        place = await gate.enter()
+        waited = self.loop.time() - came
+        try:
+            return await self._ask(address, wish._replace(instance=place.instance), heading, body, waited)
+        finally:
+            gate.leave(place)
+
+    async def _ask(
+        self, address: Address, wish: Wish, heading: Heading, body: bytes, waited_seconds: float = 0.0
+    ) -> Answered:
+        started = self.loop.time() - waited_seconds
         chosen = self._choose(address, wish)
         for tries in range(1, _MOST_TRIES + 1):
             asked = self.loop.time()
@@ -103,9 +121,9 @@ class Router:
                 if failure.may_ask_another and tries < _MOST_TRIES and not wish.session:
                     chosen = self._choose(address, wish, instead_of=chosen)
                     continue
-                self._count(address, chosen, 0, started, asked)
+                self._count(address, chosen, 0, started, asked, waited_seconds)
                 raise
-            self._count(address, chosen, answered.answer.status, started, asked)
+            self._count(address, chosen, answered.answer.status, started, asked, waited_seconds)
             return answered
         raise AssertionError("unreachable")
 
@@ -113,27 +131,59 @@ class Router:
         self, address: Address, wish: Wish, heading: Heading, body: bytes
     ) -> tuple[Answered, AsyncGenerator[bytes, None]]:
         """`ask` for an answer whose body is passed on as it comes."""
-        started = self.loop.time()
+        gate = self._gate(address, wish)
+        if gate is None:
+            return await self._ask_streamed(address, wish, heading, body)
+        came = self.loop.time()
+        place = await gate.enter()
+        waited, inside = self.loop.time() - came, wish._replace(instance=place.instance)
+        try:
+            return await self._ask_streamed(address, inside, heading, body, waited, lambda: gate.leave(place))
+        except BaseException:
+            gate.leave(place)
+            raise
+
+    async def _ask_streamed(
+        self,
+        address: Address,
+        wish: Wish,
+        heading: Heading,
+        body: bytes,
+        waited_seconds: float = 0.0,
+        over: Callable[[], None] | None = None,
+    ) -> tuple[Answered, AsyncGenerator[bytes, None]]:
+        started = self.loop.time() - waited_seconds
         chosen = self._choose(address, wish)
         asked = self.loop.time()
         try:
-            answered, chunks = await _pass_through_streamed(chosen, heading, body, asked + REQUEST_SECONDS)
+            answered, chunks = await _pass_through_streamed(chosen, heading, body, asked + REQUEST_SECONDS, over)
         except NotAnswered:
-            self._count(address, chosen, 0, started, asked)
+            self._count(address, chosen, 0, started, asked, waited_seconds)
             raise
-        self._count(address, chosen, answered.answer.status, started, asked)
+        self._count(address, chosen, answered.answer.status, started, asked, waited_seconds)
         return answered, chunks
 
+    def _gate(self, address: Address, wish: Wish) -> Gate | None:
+        """Where requests to a serverless variant have to pass; None for all others."""
+        known = self._fresh(address)
+        if not known.route.targets or not known.route.targets[0].concurrency:
+            return None
+
+        def look() -> Target:
+            return self._target(self._fresh(address), address, wish)
+
+        name = look().name
+        gate = self._gates.get((address, name))
+        if gate is None:
+            gate = self._gates[address, name] = Gate(self._platform, self.loop, address, look)
+        return gate
+
     def _choose(self, address: Address, wish: Wish, *, instead_of: Chosen | None = None) -> Chosen:
-        known = self._routes.get(address)
-        if known is None or instead_of is not None or self.loop.time() - known.read_at > FRESH_SECONDS:
-            known = self._read(address)
+        known = self._fresh(address) if instead_of is None else self._read(address)
         if wish.session:
             return self._holder(address, known, wish)
-        target = choose_target(known.route.targets, wish.variant)
-        if target is None:
-            raise _invalid(f'Variant "{wish.variant}" was not found on endpoint "{address.endpoint}".')
-        instances = list(target.servers)
+        target = self._target(known, address, wish)
+        instances = [one for one in target.servers if wish.instance in {"", one}]
         if instead_of is not None and len(instances) > 1 and instead_of.instance in instances:
             instances.remove(instead_of.instance)
         if not instances:
@@ -143,6 +193,18 @@ class Router:
                 "it is being started again.",
             )
         return _chosen(known, target, _pick(known, target, instances), wish)
+
+    def _fresh(self, address: Address) -> _Known:
+        known = self._routes.get(address)
+        if known is None or self.loop.time() - known.read_at > FRESH_SECONDS:
+            known = self._read(address)
+        return known
+
+    def _target(self, known: _Known, address: Address, wish: Wish) -> Target:
+        target = choose_target(known.route.targets, wish.variant)
+        if target is None:
+            raise _invalid(f'Variant "{wish.variant}" was not found on endpoint "{address.endpoint}".')
+        return target
 
     def _holder(self, address: Address, known: _Known, wish: Wish) -> Chosen:
         instance = self.sessions.holder(route_key(*address), wish.session, self._clock.now())
@@ -181,9 +243,11 @@ class Router:
         for address in list(self._routes):
             self._forget(address)
 
-    def _count(self, address: Address, chosen: Chosen, status: int, started: float, asked: float) -> None:
+    def _count(
+        self, address: Address, chosen: Chosen, status: int, started: float, asked: float, waited_seconds: float
+    ) -> None:
         now = self.loop.time()
-        invocation = Invocation(status, now - asked, asked - started, chosen.target.count)
+        invocation = Invocation(status, now - asked, asked - started, chosen.target.count, waited_seconds)
         self.measures.count(*address, chosen.target.name, invocation)
 
 
@@ -217,9 +281,9 @@ async def _pass_through(chosen: Chosen, heading: Heading, body: bytes, deadline:
 
 
 async def _pass_through_streamed(
-    chosen: Chosen, heading: Heading, body: bytes, deadline: float
+    chosen: Chosen, heading: Heading, body: bytes, deadline: float, over: Callable[[], None] | None
 ) -> tuple[Answered, AsyncGenerator[bytes, None]]:
-    """`_pass_through` for an answer whose body is passed on as the last container gives it."""
+    """`_pass_through` for an answer whose body is passed on as the last container gives it; see `ask_streamed`."""
     head, last = heading.head(len(body)), chosen.stops[-1]
     if len(chosen.stops) > 1:
         before = await _pass_through(chosen._replace(stops=chosen.stops[:-1]), heading, body, deadline)
@@ -229,7 +293,7 @@ async def _pass_through_streamed(
         head = heading.head(len(body), content_type=before.answer.header(b"content-type"))
     try:
         seconds = deadline - asyncio.get_running_loop().time()
-        answer, chunks = await last.server.ask_streamed(head, body, seconds)
+        answer, chunks = await last.server.ask_streamed(head, body, seconds, over)
     except ServerError as error:
         raise NotAnswered(last.container, error, may_ask_another=False) from None
     return Answered(chosen, last.container, answer), chunks

@@ -25,6 +25,7 @@ def _target(variant: Variant, sightings: Sightings) -> Target:
         containers=list(variant.containers),
         mode=variant.mode,
         routing=variant.routing,
+        concurrency=variant.serverless["MaxConcurrency"] if variant.serverless else 0,
     )
 
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from clary.kernel.core.errors import validation
 from clary.kernel.rooms import Context, operation
 from clary.kernel.rooms.lists import list_output
 from clary.kernel.rooms.roles import acting_role
@@ -28,7 +29,9 @@ def create_endpoint_config(
     """Record a configuration. Every model it names must exist."""
     check_config(ProductionVariants, DataCaptureConfig)
     for variant in ProductionVariants:
-        MODELS.get(ctx, variant["ModelName"])
+        model = MODELS.get(ctx, variant["ModelName"])
+        if "ServerlessConfig" in variant and len(model.value.containers) > 1:
+            raise validation(f"Model {variant['ModelName']} has several containers: serverless variants have one.")
     members = {
         "ProductionVariants": [_with_defaults(variant) for variant in ProductionVariants],
         "DataCaptureConfig": DataCaptureConfig,
@@ -75,4 +78,6 @@ def delete_endpoint_config(ctx: Context, EndpointConfigName: str) -> None:
 
 def _with_defaults(variant: dict[str, Any]) -> dict[str, Any]:
     """A variant as DescribeEndpointConfig shows it: with the count and weight it has when none were given."""
+    if "ServerlessConfig" in variant:
+        return {"InitialVariantWeight": 1.0, **variant}
     return {"InitialInstanceCount": 1, "InitialVariantWeight": 1.0, **variant}

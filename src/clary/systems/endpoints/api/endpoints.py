@@ -1,5 +1,6 @@
 """Endpoints: record what is asked, and wake the reconciler that makes it so."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -12,7 +13,7 @@ from clary.kernel.store import Entry
 from clary.systems.endpoints import deploy
 from clary.systems.endpoints.fleets import build_fleet, pending, retain
 from clary.systems.endpoints.records import Endpoint, Fleet, Variant
-from clary.systems.endpoints.refusals import check_deployment
+from clary.systems.endpoints.refusals import check_deployment, check_serverless
 from clary.systems.endpoints.resources import CONFIGS, ENDPOINTS, MODELS, endpoint_document
 
 _TOPIC = "endpoints"
@@ -80,13 +81,15 @@ def update_endpoint_weights_and_capacities(
     """Ask for other weights and instance counts of the variants that serve."""
     wanted = {item["VariantName"]: item for item in DesiredWeightsAndCapacities}
     for name, item in wanted.items():
-        if "ServerlessUpdateConfig" in item:
-            raise validation(f"Variant {name} is not serverless: leave out ServerlessUpdateConfig.")
         if item.get("DesiredInstanceCount") == 0:
             raise validation(f"DesiredInstanceCount of variant {name} must be at least 1.")
 
     def ask(variant: Variant) -> Variant:
         item = wanted.get(variant.name, {})
+        if variant.serverless:
+            return _resize(variant, item)
+        if "ServerlessUpdateConfig" in item:
+            raise validation(f"Variant {variant.name} is not serverless: leave out ServerlessUpdateConfig.")
         return replace(
             variant,
             desired_weight=item.get("DesiredWeight", variant.desired_weight),
@@ -134,6 +137,17 @@ def list_endpoints(ctx: Context, **request: Any) -> dict[str, Any]:
 def delete_endpoint(ctx: Context, EndpointName: str) -> None:
     """Ask for the endpoint's end: it takes no more requests, and is gone when its servers are."""
     _change(ctx, EndpointName, lambda endpoint: replace(endpoint, status=deploy.DELETING, failure_reason=""))
+
+
+def _resize(variant: Variant, item: Mapping[str, Any]) -> Variant:
+    """A serverless variant with other concurrencies; what is not given stays."""
+    if "DesiredInstanceCount" in item:
+        raise validation(
+            f"Variant {variant.name} is serverless: give ServerlessUpdateConfig, not DesiredInstanceCount."
+        )
+    config = {**(variant.serverless or {}), **item.get("ServerlessUpdateConfig", {})}
+    check_serverless(config, variant.name)
+    return replace(variant, serverless=config)
 
 
 def _fleet(ctx: Context, config_name: str) -> Fleet:
