@@ -19,7 +19,7 @@ from clary.systems.endpoints.serverless import Demand, demand_key
 COLD_START_SECONDS = 60.0
 
 _TOPIC = "endpoints"
-_WINDOW_SECONDS = 10.0
+_LONGEST_WINDOW_SECONDS = 10.0
 _LOOK_AGAIN_SECONDS = 0.5
 
 Address = tuple[str, str, str]
@@ -79,7 +79,7 @@ class Gate:
         turn: asyncio.Future[Place] = self._loop.create_future()
         self._waiting.append(turn)
         if self._watch is None or self._watch.done():
-            self._watch = self._loop.create_task(self._until_nobody_waits())
+            self._watch = self._loop.create_task(self._until_nobody_waits(target.name))
         try:
             async with asyncio.timeout(COLD_START_SECONDS):
                 return await turn
@@ -94,9 +94,10 @@ class Gate:
                 "Wait and try again; the endpoint's log group shows what its servers say.",
             ) from None
 
-    async def _until_nobody_waits(self) -> None:
+    async def _until_nobody_waits(self, variant: str) -> None:
         async with self._bells.listen(self._key) as ear:
             while self._waiting:
+                self._demand.note(variant, len(self._busy) + len(self._waiting))
                 self._let_in()
                 await ear.wait(_LOOK_AGAIN_SECONDS)
 
@@ -131,6 +132,7 @@ class _Demands:
         self._loop = loop
         self._address = address
         self._idle_seconds = platform.settings.serverless_idle_seconds
+        self._window_seconds = min(self._idle_seconds / 4, _LONGEST_WINDOW_SECONDS)
         self._peaks: deque[tuple[float, int]] = deque()
         self._told = 0
         self._told_at = float("-inf")
@@ -139,15 +141,15 @@ class _Demands:
     def note(self, variant: str, wanted: int) -> None:
         now = self._loop.time()
         peaks = self._peaks
-        if peaks and now - peaks[-1][0] < _WINDOW_SECONDS:
+        if peaks and now - peaks[-1][0] < self._window_seconds:
             began, before = peaks.pop()
             peaks.append((began, max(before, wanted)))
         else:
             peaks.append((now, wanted))
-        while now - peaks[0][0] > self._idle_seconds + _WINDOW_SECONDS:
+        while now - peaks[0][0] > self._idle_seconds + self._window_seconds:
             peaks.popleft()
         most = max(peak for _, peak in peaks)
-        if most > self._told or now - self._told_at >= _WINDOW_SECONDS:
+        if most > self._told or now - self._told_at >= self._window_seconds:
             self._told, self._told_at = most, now
             task = self._loop.create_task(self._tell(variant, most))
             self._telling.add(task)
