@@ -14,6 +14,7 @@ import orjson
 from clary.kernel.kv import KeyValue
 
 DOMAIN = "endpoints"
+COMPONENT = "/component/"
 BELLS = "routes"
 """The bells that ring an endpoint's key when its table has changed."""
 
@@ -53,6 +54,16 @@ class Route:
 
 def route_key(account: str, region: str, name: str) -> bytes:
     return f"route/{account}/{region}/{name}".encode()
+
+
+def component_key(account: str, region: str, endpoint: str, component: str) -> bytes:
+    """The key of an inference component's own table; no endpoint's name has a slash in it."""
+    return route_key(account, region, component_address(endpoint, component))
+
+
+def component_address(endpoint: str, component: str) -> str:
+    """What stands for an endpoint's name where requests are for one of its components."""
+    return endpoint + COMPONENT + component
 
 
 def dump_route(route: Route) -> bytes:

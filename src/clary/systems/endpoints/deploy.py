@@ -181,6 +181,8 @@ def _look_at_all(endpoint: Endpoint, seen: Seen, now: float) -> Endpoint:
 
 
 def _look(instance: Instance, observation: Observation | None, now: float) -> Instance:
+    if not instance.hosts and instance.healthy_since is None:  # inference components put their own servers on it
+        return replace(instance, healthy_since=now, served=True)
     if observation is None:
         return instance
     if observation.ended:

@@ -5,11 +5,12 @@ from dataclasses import replace
 from typing import Any
 
 from clary.kernel.core.ids import new_id
+from clary.kernel.serving.routes import SERIAL
 from clary.systems.endpoints.deploy import new_instance
 from clary.systems.endpoints.records import EndpointConfig, Fleet, Instance, Model, Variant
 
-_STARTUP_TIMEOUT_SECONDS = 600.0
-_DOWNLOAD_TIMEOUT_SECONDS = 3600.0
+STARTUP_TIMEOUT_SECONDS = 600.0
+DOWNLOAD_TIMEOUT_SECONDS = 3600.0
 _RECORDED = ("VolumeSizeInGB", "InferenceAmiVersion", "ManagedInstanceScaling", "RoutingConfig")
 _SHOWN = ("ManagedInstanceScaling", "RoutingConfig")
 
@@ -19,42 +20,45 @@ def build_fleet(name: str, config: EndpointConfig, models: Mapping[str, Model], 
     definition = config.definition
     isolated = bool(definition.get("EnableNetworkIsolation"))
     variants = [
-        _variant(given, models[given["ModelName"]], isolated, config.role) for given in definition["ProductionVariants"]
+        _variant(given, models.get(given.get("ModelName", "")), isolated, config.role)
+        for given in definition["ProductionVariants"]
     ]
     return Fleet(new_id(), name, now, variants)
 
 
-def _variant(given: Mapping[str, Any], model: Model, isolated: bool, role: str) -> Variant:
+def _variant(given: Mapping[str, Any], model: Model | None, isolated: bool, role: str) -> Variant:
+    """A variant of a model, or, without one, instances that are shared by inference components."""
     weight = given.get("InitialVariantWeight", 1.0)
     serverless = given.get("ServerlessConfig")
     # One instance at least shows that the model can be served; a serverless variant lets it go when nobody asks.
     provisioned = max(1, serverless.get("ProvisionedConcurrency", 0)) if serverless else 1
     count = given.get("InitialInstanceCount", provisioned)
-    containers = {hostname(number, given, model): given for number, given in enumerate(model.containers, start=1)}
+    containers = model.containers if model else []
+    named = {_hostname(one, number, several=len(containers) > 1): one for number, one in enumerate(containers, start=1)}
     return Variant(
         name=given["VariantName"],
-        model=given["ModelName"],
-        containers=containers,
-        mode=model.mode,
-        role=role or model.role,
-        isolated=isolated or bool(model.definition.get("EnableNetworkIsolation")),
+        model=given.get("ModelName", ""),
+        containers=named,
+        mode=model.mode if model else SERIAL,
+        role=role or (model.role if model else ""),
+        isolated=isolated or bool(model and model.definition.get("EnableNetworkIsolation")),
         instance_type=given.get("InstanceType", ""),
         desired_count=count,
         desired_weight=weight,
         current_weight=weight,
         routing=given.get("RoutingConfig", {}).get("RoutingStrategy", "LEAST_OUTSTANDING_REQUESTS"),
-        startup_timeout_seconds=given.get("ContainerStartupHealthCheckTimeoutInSeconds", _STARTUP_TIMEOUT_SECONDS),
-        download_timeout_seconds=given.get("ModelDataDownloadTimeoutInSeconds", _DOWNLOAD_TIMEOUT_SECONDS),
+        startup_timeout_seconds=given.get("ContainerStartupHealthCheckTimeoutInSeconds", STARTUP_TIMEOUT_SECONDS),
+        download_timeout_seconds=given.get("ModelDataDownloadTimeoutInSeconds", DOWNLOAD_TIMEOUT_SECONDS),
         serverless=serverless,
         options={member: given[member] for member in _RECORDED if member in given},
-        instances=[new_instance(containers) for _ in range(count)],
+        instances=[new_instance(named) for _ in range(count)],
     )
 
 
-def hostname(number: int, container: Mapping[str, Any], model: Model) -> str:
+def _hostname(container: Mapping[str, Any], number: int, *, several: bool) -> str:
     """What a model's container is called: as it says, or as AWS calls it."""
     given: str | None = container.get("ContainerHostname")
-    return given or ("primary" if len(model.containers) == 1 else f"container-{number}")
+    return given or (f"container-{number}" if several else "primary")
 
 
 def retain(fleet: Fleet, before: Fleet, excluded: Collection[str]) -> Fleet:
@@ -80,10 +84,7 @@ def summaries(fleet: Fleet) -> list[dict[str, Any]]:
     return [
         {
             "VariantName": variant.name,
-            "DeployedImages": [
-                {"SpecifiedImage": container["Image"], "ResolutionTime": fleet.created_at}
-                for container in variant.containers.values()
-            ],
+            **_images(variant, fleet),
             "CurrentWeight": variant.current_weight,
             "DesiredWeight": variant.desired_weight,
             **_size(variant),
@@ -91,6 +92,14 @@ def summaries(fleet: Fleet) -> list[dict[str, Any]]:
         }
         for variant in fleet.variants
     ]
+
+
+def _images(variant: Variant, fleet: Fleet) -> dict[str, Any]:
+    images = [
+        {"SpecifiedImage": container["Image"], "ResolutionTime": fleet.created_at}
+        for container in variant.containers.values()
+    ]
+    return {"DeployedImages": images} if images else {}
 
 
 def _size(variant: Variant) -> dict[str, Any]:

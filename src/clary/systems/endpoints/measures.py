@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from clary.kernel.serving.routes import COMPONENT
 from clary.kernel.telemetry.metrics import Datum, Metrics
 
 NAMESPACE = "AWS/SageMaker"
@@ -52,9 +53,12 @@ class Measures:
 
     def _write(self, counted: dict[tuple[str, str, str, str], list[Invocation]]) -> None:
         for (account, region, endpoint, variant), invocations in counted.items():
-            dimensions = {"EndpointName": endpoint, "VariantName": variant}
+            endpoint, _, component = endpoint.partition(COMPONENT)  # noqa: PLW2901 - it says more than a name
+            data = summarise(invocations, {"EndpointName": endpoint, "VariantName": variant})
+            if component:
+                data += summarise(invocations, {"InferenceComponentName": component}, each="Copy")
             try:
-                self._metrics.put(account, region, NAMESPACE, summarise(invocations, dimensions))
+                self._metrics.put(account, region, NAMESPACE, data)
             except Exception:  # noqa: BLE001 - metrics that cannot be kept must not end what answers requests
                 _log.exception("metrics of endpoint %s were lost", endpoint)
 
@@ -64,11 +68,16 @@ def no_invocations(endpoint: str, variant: str) -> Datum:
     return Datum("InvocationsPerInstance", {"EndpointName": endpoint, "VariantName": variant}, value=0.0)
 
 
-def summarise(invocations: Sequence[Invocation], dimensions: dict[str, str]) -> list[Datum]:
+def no_invocations_of_component(name: str) -> Datum:
+    """`no_invocations` for an inference component."""
+    return Datum("InvocationsPerCopy", {"InferenceComponentName": name}, value=0.0)
+
+
+def summarise(invocations: Sequence[Invocation], dimensions: dict[str, str], each: str = "Instance") -> list[Datum]:
     """The metrics AWS documents for an endpoint's invocations, each with one sample a request."""
     samples: dict[str, list[float]] = {
         "Invocations": [1.0] * len(invocations),
-        "InvocationsPerInstance": [1 / max(one.instances, 1) for one in invocations],
+        f"InvocationsPer{each}": [1 / max(one.instances, 1) for one in invocations],
         "Invocation4XXErrors": [float(400 <= one.status < 500) for one in invocations],
         "Invocation5XXErrors": [float(one.status >= 500) for one in invocations],
         "InvocationModelErrors": [float(not 200 <= one.status < 300) for one in invocations],

@@ -164,6 +164,34 @@ class Endpoint:
         }
 
 
+@record("inference_component", version=1)
+@dataclass(frozen=True, slots=True)
+class InferenceComponent:
+    """A model that shares the instances of an endpoint's variant with others.
+
+    `copies` are its model servers, in the terms of an endpoint of their own: one variant, with an instance for each
+    copy. `specification` is the Specification of what serves, or, until something does, of what was asked for;
+    `deploying` that of an update under way.
+    """
+
+    endpoint: str
+    variant: str
+    specification: dict[str, Any]
+    copies: Endpoint
+    deploying: dict[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        stored: Any = self.copies
+        if isinstance(stored, dict):
+            object.__setattr__(self, "copies", Endpoint(**stored))
+
+    @property
+    def current(self) -> Variant | None:
+        """The copies that serve, or, before any does, those that are to; None when it has failed."""
+        fleet = self.copies.serving or self.copies.deploying
+        return fleet.variants[0] if fleet else None
+
+
 def _revive(owner: Any, name: str, cls: type) -> None:
     """Turn the documents in a list back into what they were before they were stored."""
     items = getattr(owner, name)

@@ -118,8 +118,6 @@ def check_config(variants: Sequence[Mapping[str, Any]], capture: Mapping[str, An
 
 
 def _check_variant(variant: Mapping[str, Any], name: str) -> None:
-    if not variant.get("ModelName"):
-        raise not_supported(f"Variant {name} without ModelName", "inference components cannot be deployed yet.")
     _only(variant, _VARIANT_MEMBERS, f"variant {name}'s")
     if "ServerlessConfig" in variant:
         check_serverless(variant["ServerlessConfig"], name)
@@ -130,11 +128,28 @@ def _check_variant(variant: Mapping[str, Any], name: str) -> None:
         raise validation(f"InstanceType of variant {name} is missing.")
     if variant.get("EnableSSMAccess"):
         raise not_supported(f"EnableSSMAccess of variant {name}", "model servers are processes of this machine.")
-    if variant.get("ManagedInstanceScaling", {}).get("Status") == "ENABLED":
-        raise not_supported(f"ManagedInstanceScaling of variant {name}", "set the count yourself.")
+    _check_scaling(variant, name)
     routing = variant.get("RoutingConfig", {})
     if routing and routing["RoutingStrategy"] not in _ROUTING:
         raise not_supported(f"RoutingStrategy {routing['RoutingStrategy']}", f"use {' or '.join(sorted(_ROUTING))}.")
+
+
+def _check_scaling(variant: Mapping[str, Any], name: str) -> None:
+    scaling = variant.get("ManagedInstanceScaling", {})
+    if scaling.get("Status") != "ENABLED":
+        return
+    if variant.get("ModelName"):
+        raise validation(
+            f"ManagedInstanceScaling of variant {name} is for inference components, and it serves model "
+            f"{variant['ModelName']}: scale its instances with Application Auto Scaling."
+        )
+    if "ScaleInPolicy" in scaling:
+        raise not_supported(f"ManagedInstanceScaling.ScaleInPolicy of variant {name}", "leave it out.")
+    least, most = scaling.get("MinInstanceCount", 1), scaling.get("MaxInstanceCount")
+    if most is None:
+        raise validation(f"ManagedInstanceScaling of variant {name} needs MaxInstanceCount.")
+    if least > most:
+        raise validation(f"MinInstanceCount {least} of variant {name} must not be more than MaxInstanceCount {most}.")
 
 
 def check_serverless(config: Mapping[str, Any], name: str) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 from clary.kernel.rooms import Context, Resource
 from clary.kernel.store import Entry
 from clary.systems.endpoints.fleets import summaries
-from clary.systems.endpoints.records import Endpoint, EndpointConfig, Model
+from clary.systems.endpoints.records import Endpoint, EndpointConfig, InferenceComponent, Model
 
 _CODE = "ValidationException"
 
@@ -49,4 +49,11 @@ ENDPOINTS = Resource(
     taken=(_CODE, 'Cannot create already existing endpoint "{arn}".'),
     search="Endpoint",
     document=endpoint_document,
+)
+COMPONENTS = Resource(
+    "sagemaker",
+    "inference-component",
+    InferenceComponent,
+    missing=(_CODE, 'Could not find inference component "{arn}".'),
+    taken=(_CODE, 'Cannot create already existing inference component "{arn}".'),
 )

@@ -186,6 +186,11 @@ class Router:
         instances = [one for one in target.servers if wish.instance in {"", one}]
         if instead_of is not None and len(instances) > 1 and instead_of.instance in instances:
             instances.remove(instead_of.instance)
+        if not instances and not target.count:
+            raise _invalid(
+                f"There are no copies or instances to answer: {address.endpoint} is scaled to zero. Raise its count, "
+                "or wait for its scaling policies to do so."
+            )
         if not instances:
             raise AwsError(
                 "ServiceUnavailable",
@@ -327,6 +332,10 @@ def _pick(known: _Known, target: Target, instances: list[str]) -> str:
 def _chosen(known: _Known, target: Target, instance: str, wish: Wish) -> Chosen:
     """An instance, with the containers that a request passes through."""
     places = target.servers[instance]
+    if not target.containers:
+        raise _invalid(
+            f'Variant "{target.name}" holds inference components: say which one is to answer in InferenceComponentName.'
+        )
     if target.mode == DIRECT:
         if wish.container not in target.containers:
             known_names = ", ".join(target.containers)

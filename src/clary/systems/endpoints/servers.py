@@ -16,13 +16,17 @@ def log_group(endpoint: str) -> str:
     return f"/aws/sagemaker/Endpoints/{endpoint}"
 
 
+def component_log_group(component: str) -> str:
+    return f"/aws/sagemaker/InferenceComponents/{component}"
+
+
 def server_spec(
     instance: Instance,
     variant: Variant,
     host: str,
     runtime: Runtime,
     *,
-    endpoint: str,
+    log_group: str,
     account: str,
     region: str,
     resources: Resources,
@@ -54,7 +58,7 @@ def server_spec(
             "CLARY_BIND_UNIX_SOCKET": f"{ML_ROOT}/{_SOCKET}",
         },
         models=_models(container),
-        log=LogTarget(log_group(endpoint), stream if len(instance.hosts) == 1 else f"{stream}/{host}"),
+        log=LogTarget(log_group, stream if len(instance.hosts) == 1 else f"{stream}/{host}"),
         resources=resources,
         stop_grace_seconds=_STOP_GRACE_SECONDS,
         network=not variant.isolated,

@@ -29,6 +29,9 @@ def create_endpoint_config(
     """Record a configuration. Every model it names must exist."""
     check_config(ProductionVariants, DataCaptureConfig)
     for variant in ProductionVariants:
+        if "ModelName" not in variant:
+            _check_host(variant, ExecutionRoleArn)
+            continue
         model = MODELS.get(ctx, variant["ModelName"])
         if "ServerlessConfig" in variant and len(model.value.containers) > 1:
             raise validation(f"Model {variant['ModelName']} has several containers: serverless variants have one.")
@@ -74,6 +77,15 @@ def list_endpoint_configs(ctx: Context, **request: Any) -> dict[str, Any]:
 def delete_endpoint_config(ctx: Context, EndpointConfigName: str) -> None:
     """Forget a configuration; endpoints deployed from it stay as they are."""
     CONFIGS.delete(ctx, EndpointConfigName)
+
+
+def _check_host(variant: dict[str, Any], role: str | None) -> None:
+    """Raise ValidationException unless the variant, which names no model, can hold inference components."""
+    name = variant["VariantName"]
+    if "ServerlessConfig" in variant:
+        raise validation(f"Serverless variant {name} needs a ModelName.")
+    if role is None:
+        raise validation(f"Variant {name} names no ModelName, for inference components: give ExecutionRoleArn, too.")
 
 
 def _with_defaults(variant: dict[str, Any]) -> dict[str, Any]:

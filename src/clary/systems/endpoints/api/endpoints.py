@@ -12,7 +12,7 @@ from clary.kernel.rooms.tags import read_tags
 from clary.kernel.store import Entry
 from clary.systems.endpoints import deploy
 from clary.systems.endpoints.fleets import build_fleet, pending, retain
-from clary.systems.endpoints.records import Endpoint, Fleet, Variant
+from clary.systems.endpoints.records import Endpoint, Fleet, InferenceComponent, Variant
 from clary.systems.endpoints.refusals import check_deployment, check_serverless
 from clary.systems.endpoints.resources import CONFIGS, ENDPOINTS, MODELS, endpoint_document
 
@@ -135,7 +135,16 @@ def list_endpoints(ctx: Context, **request: Any) -> dict[str, Any]:
 
 @operation("sagemaker", "DeleteEndpoint", resource="endpoint/{EndpointName}")
 def delete_endpoint(ctx: Context, EndpointName: str) -> None:
-    """Ask for the endpoint's end: it takes no more requests, and is gone when its servers are."""
+    """Ask for the endpoint's end: it takes no more requests, and is gone when its servers are.
+
+    Like AWS, refuse while there are inference components on it.
+    """
+    components = ctx.records(InferenceComponent).page(1, parent=EndpointName).entries
+    if components:
+        raise validation(
+            f'Cannot delete endpoint "{ENDPOINTS.arn(ctx, EndpointName)}" while it has inference components, such as '
+            f'"{components[0].name}". Delete those first.'
+        )
     _change(ctx, EndpointName, lambda endpoint: replace(endpoint, status=deploy.DELETING, failure_reason=""))
 
 
@@ -152,7 +161,8 @@ def _resize(variant: Variant, item: Mapping[str, Any]) -> Variant:
 
 def _fleet(ctx: Context, config_name: str) -> Fleet:
     config = CONFIGS.get(ctx, config_name).value
-    names = {variant["ModelName"] for variant in config.definition["ProductionVariants"]}
+    variants = config.definition["ProductionVariants"]
+    names = {variant["ModelName"] for variant in variants if "ModelName" in variant}
     models = {name: MODELS.get(ctx, name).value for name in names}
     return build_fleet(config_name, config, models, ctx.platform.clock.now())
 

@@ -9,11 +9,11 @@ from clary.kernel.core.errors import AwsError
 from clary.kernel.rooms import Context, operation
 from clary.kernel.serving.connections import Answer, ServerError, TimedOut, Unreachable
 from clary.kernel.serving.requests import HeaderBreak, Heading, heading
-from clary.kernel.serving.routes import route_key
-from clary.systems.endpoints.records import Endpoint
+from clary.kernel.serving.routes import component_address, route_key
+from clary.systems.endpoints.records import Endpoint, InferenceComponent
 from clary.systems.endpoints.refusals import check_invocation
 from clary.systems.endpoints.router import Address, Chosen, NoRoute, NotAnswered, Wish, router_of
-from clary.systems.endpoints.servers import log_group
+from clary.systems.endpoints.servers import component_log_group, log_group
 
 _NEW_SESSION = "NEW_SESSION"
 _LARGEST_MESSAGE = 16 * 1024
@@ -40,21 +40,20 @@ async def invoke_endpoint(
     check_invocation(
         TargetModel=TargetModel,
         EnableExplanations=EnableExplanations,
-        InferenceComponentName=InferenceComponentName,
     )
     router = router_of(ctx.platform)
-    address = Address(ctx.account, ctx.region, EndpointName)
+    address = _address(ctx, EndpointName, InferenceComponentName)
     said = _heading(ContentType, Accept, CustomAttributes, SessionId, InferenceId)
     session = "" if SessionId in {None, _NEW_SESSION} else SessionId or ""
     wish = Wish(TargetVariant or "", session, TargetContainerHostname or "")
     try:
         chosen, container, answer = await router.ask(address, wish, said, Body)
     except NoRoute:
-        raise await asyncio.to_thread(_not_found, ctx, EndpointName) from None
+        raise await asyncio.to_thread(_not_found, ctx, EndpointName, InferenceComponentName) from None
     except NotAnswered as failure:
-        raise _unanswered(ctx, EndpointName, failure) from None
+        raise _unanswered(ctx, _said_in(EndpointName, InferenceComponentName), failure) from None
     if not 200 <= answer.status < 300:
-        raise _refused(ctx, EndpointName, container, answer.status, answer.body)
+        raise _refused(ctx, _said_in(EndpointName, InferenceComponentName), container, answer.status, answer.body)
     output = {
         "Body": answer.body,
         "ContentType": answer.header(b"content-type"),
@@ -82,25 +81,31 @@ async def invoke_endpoint_with_response_stream(
     SessionId: str | None = None,
 ) -> dict[str, Any]:
     """Send a request to the endpoint and pass on the answer as it comes, for at most 60 s."""
-    check_invocation(InferenceComponentName=InferenceComponentName)
     router = router_of(ctx.platform)
-    address = Address(ctx.account, ctx.region, EndpointName)
+    address = _address(ctx, EndpointName, InferenceComponentName)
     said = _heading(ContentType, Accept, CustomAttributes, SessionId, InferenceId)
     wish = Wish(TargetVariant or "", SessionId or "", TargetContainerHostname or "")
     try:
         (chosen, container, answer), chunks = await router.ask_streamed(address, wish, said, Body)
     except NoRoute:
-        raise await asyncio.to_thread(_not_found, ctx, EndpointName) from None
+        raise await asyncio.to_thread(_not_found, ctx, EndpointName, InferenceComponentName) from None
     except NotAnswered as failure:
-        raise _unanswered(ctx, EndpointName, failure) from None
+        raise _unanswered(ctx, _said_in(EndpointName, InferenceComponentName), failure) from None
     if not 200 <= answer.status < 300:
-        raise _refused(ctx, EndpointName, container, answer.status, await _whole(chunks))
+        raise _refused(
+            ctx, _said_in(EndpointName, InferenceComponentName), container, answer.status, await _whole(chunks)
+        )
     return {
         "Body": _events(chunks),
         "ContentType": answer.header(b"content-type"),
         "InvokedProductionVariant": chosen.target.name,
         "CustomAttributes": answer.header(b"x-amzn-sagemaker-custom-attributes"),
     }
+
+
+def _address(ctx: Context, endpoint: str, component: str | None) -> Address:
+    name = endpoint if component is None else component_address(endpoint, component)
+    return Address(ctx.account, ctx.region, name)
 
 
 def _heading(
@@ -162,7 +167,15 @@ async def _whole(chunks: AsyncGenerator[bytes, None]) -> bytes:
     return found
 
 
-def _not_found(ctx: Context, name: str) -> AwsError:
+def _not_found(ctx: Context, name: str, component_name: str | None) -> AwsError:
+    if component_name is not None and ctx.records(Endpoint).get(name) is not None:
+        component = ctx.records(InferenceComponent).get(component_name)
+        if component is None or component.value.endpoint != name:
+            return AwsError("ValidationError", f"Inference Component {component_name} not found on endpoint {name}.")
+        return AwsError(
+            "ValidationError",
+            f"Inference Component {component_name} takes no requests while it is {component.status}.",
+        )
     message = f"Endpoint {name} of account {ctx.account} not found."
     entry = ctx.records(Endpoint).get(name)
     if entry is not None:
@@ -170,22 +183,28 @@ def _not_found(ctx: Context, name: str) -> AwsError:
     return AwsError("ValidationError", message)
 
 
-def _unanswered(ctx: Context, name: str, failure: NotAnswered) -> AwsError:
+def _said_in(endpoint: str, component: str | None) -> str:
+    """The log group of whoever answers."""
+    return log_group(endpoint) if component is None else component_log_group(component)
+
+
+def _unanswered(ctx: Context, group: str, failure: NotAnswered) -> AwsError:
     if isinstance(failure.error, Unreachable):
-        return AwsError("ServiceUnavailable", f'No model server of endpoint "{name}" can be reached at the moment.')
+        return AwsError(
+            "ServiceUnavailable", f"No model server can be reached at the moment; the log group {group} may say why."
+        )
     if isinstance(failure.error, TimedOut):
         text = f"Your invocation timed out while waiting for a response from container {failure.container}."
     else:
         text = f"The model server gave no answer: {failure.error}."
-    return _model_error(ctx, name, failure.container, 0, text)
+    return _model_error(ctx, group, failure.container, 0, text)
 
 
-def _refused(ctx: Context, name: str, container: str, status: int, body: bytes) -> AwsError:
-    return _model_error(ctx, name, container, status, body[:_LARGEST_MESSAGE].decode("utf-8", "replace"))
+def _refused(ctx: Context, group: str, container: str, status: int, body: bytes) -> AwsError:
+    return _model_error(ctx, group, container, status, body[:_LARGEST_MESSAGE].decode("utf-8", "replace"))
 
 
-def _model_error(ctx: Context, name: str, container: str, status: int, text: str) -> AwsError:
-    group = log_group(name)
+def _model_error(ctx: Context, group: str, container: str, status: int, text: str) -> AwsError:
     kind = "client error" if 400 <= status < 500 else "server error"
     return AwsError(
         "ModelError",

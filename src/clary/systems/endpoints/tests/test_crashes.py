@@ -12,7 +12,7 @@ from clary.kernel.core.settings import Settings
 from clary.kernel.rooms import Platform
 from clary.kernel.serving.routes import DOMAIN, load_route, route_key
 from clary.systems.endpoints import deploy
-from clary.systems.endpoints.reconcile import reconcile
+from clary.systems.endpoints.reconcile.endpoints import reconcile
 from clary.systems.endpoints.records import Endpoint
 from clary.systems.endpoints.tests.conftest import script_model
 

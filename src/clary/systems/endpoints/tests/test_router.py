@@ -171,7 +171,7 @@ def test_a_server_that_cannot_be_reached_is_passed_over(platform: Platform, tmp_
         with pytest.raises(AwsError) as caught:
             await world.ask()
         assert caught.value.code == "ServiceUnavailable"
-        world.route(target("A", 1))
+        world.route(Target("A", 1, 1, {}))
         await asyncio.sleep(2 * FRESH_SECONDS)
         with pytest.raises(AwsError) as caught:
             await world.ask()

@@ -1,0 +1,168 @@
+"""Drive a group of model servers from the state asked for to the state observed, one pass at a time.
+
+Endpoints and inference components are both such groups. Every pass is the same four steps, each of which may be the
+last before a crash: look at the servers; decide what the record should be; tell the gateways where requests may go;
+write the record. Then servers that the record names are started, and those it dismisses are stopped and forgotten.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from clary.kernel.core.errors import AwsError
+from clary.kernel.images import ImageUnavailable, Runtime
+from clary.kernel.jobs import Executor
+from clary.kernel.jobs.contract import HostSpec, InvalidSpec, Observation, Phase, Resources, Wake
+from clary.kernel.jobs.instance_types import size_of
+from clary.kernel.jobs.slots import clamp, this_machine
+from clary.kernel.rooms import Platform
+from clary.kernel.rooms.roles import limiting_role, work_environment
+from clary.kernel.serving.routes import BELLS, DOMAIN, write_route
+from clary.systems.endpoints import serverless
+from clary.systems.endpoints.deploy import Seen, advance
+from clary.systems.endpoints.records import Endpoint, Instance, Variant
+from clary.systems.endpoints.routes import build_route
+from clary.systems.endpoints.servers import server_spec
+from clary.systems.endpoints.sightings import Sightings, together
+
+_START_PATIENCE_SECONDS = 5.0
+_CREDENTIAL_SECONDS = 365 * 24 * 3600.0  # a server is given its credentials once, and lives long
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """What is driven: its state as recorded at `recorded_at`, and whom and what it is for.
+
+    `route` is its key among the routing tables, `wake` whom its servers wake when something is new about them.
+    """
+
+    state: Endpoint
+    account: str
+    region: str
+    recorded_at: float
+    route: bytes
+    log_group: str
+    wake: Wake
+
+
+def drive_once(
+    platform: Platform,
+    group: Group,
+    wanted: Endpoint,
+    hindrance: str,
+    save: Callable[[Endpoint | None], bool],
+) -> bool:
+    """One pass over one group; whether there may be more to do at once.
+
+    `wanted` is the state with what has come to be asked of it since it was recorded; `hindrance` says why none of what
+    is to be started can be, empty for nothing. `save` is given the state that comes of it, None at the group's end,
+    and records it, or raises Conflict; it says whether that was news.
+    """
+    executor, now = executor_of(platform), platform.clock.now()
+    sightings = {job: {host: executor.observe(job, host) for host in hosts} for job, hosts in group.state.jobs.items()}
+    seen = {job: together(list(hosts.values())) for job, hosts in sightings.items()}
+    specs, faults = ({}, _hindered(group, hindrance)) if hindrance else _specs(platform, group, seen, now)
+    after = advance(wanted, seen, faults, now)
+    tell(platform, group.route, None if after is None else build_route(after, sightings))
+    news = save(after)
+    return after is None or _act(executor, after, sightings, specs, now) or news
+
+
+def _hindered(group: Group, hindrance: str) -> dict[str, str]:
+    return {instance.job: hindrance for fleet in group.state.fleets for instance in fleet.instances}
+
+
+def _act(
+    executor: Executor, endpoint: Endpoint, sightings: Sightings, specs: Mapping[str, list[HostSpec]], now: float
+) -> bool:
+    """Start what the record names and nobody has started, and see off what it dismisses; whether any is gone."""
+    gone = False
+    for fleet in endpoint.fleets:
+        for instance in fleet.instances:
+            for spec in specs.get(instance.job, ()):
+                executor.start(spec)
+    for leaving in endpoint.leaving:
+        for host in leaving.hosts:
+            observation = sightings.get(leaving.job, {}).get(host)
+            if observation is not None and observation.ended:
+                executor.forget(leaving.job, host)
+                gone = True
+            elif leaving.leave_at <= now:
+                executor.stop(leaving.job, host)
+    return gone
+
+
+def _specs(
+    platform: Platform, group: Group, seen: Seen, now: float
+) -> tuple[dict[str, list[HostSpec]], dict[str, str]]:
+    """What to start now, and why what should be started cannot be, by job."""
+    specs: dict[str, list[HostSpec]] = {}
+    faults: dict[str, str] = {}
+    for fleet in group.state.fleets:
+        for variant in fleet.variants:
+            for instance in variant.instances:
+                if _is_started(seen[instance.job], group, now) or instance.start_after > now:
+                    continue
+                try:
+                    specs[instance.job] = [_spec(platform, group, variant, instance, host) for host in instance.hosts]
+                except (ImageUnavailable, InvalidSpec) as error:
+                    faults[instance.job] = str(error)
+                except AwsError as error:
+                    faults[instance.job] = error.message
+    return specs, faults
+
+
+def _is_started(observation: Observation | None, group: Group, now: float) -> bool:
+    """Whether a host is under way. One that still is not, long after it was asked for, lost its shim at birth."""
+    if observation is None:
+        return False
+    return observation.phase is not Phase.PENDING or now - group.recorded_at < _START_PATIENCE_SECONDS
+
+
+def _spec(platform: Platform, group: Group, variant: Variant, instance: Instance, host: str) -> HostSpec:
+    return server_spec(
+        instance,
+        variant,
+        host,
+        _runtime(platform, variant.containers[host]["Image"]),
+        log_group=group.log_group,
+        account=group.account,
+        region=group.region,
+        resources=_resources(platform, variant),
+        wake=group.wake,
+        environment=_environment(platform, variant, group.region),
+        role=limiting_role(platform, variant.role),
+    )
+
+
+def _resources(platform: Platform, variant: Variant) -> Resources:
+    """What the instance type has, as far as the machine does. Servers share it: they hold no slots."""
+    machine = this_machine(platform.settings.slots_cpus)
+    if variant.serverless:
+        return serverless.resources(variant.serverless, machine)
+    size = clamp(size_of(variant.instance_type), machine)
+    return Resources(size.cpus, size.memory_bytes, machine.gpus[: size.gpus])
+
+
+def _runtime(platform: Platform, image: str) -> Runtime:
+    runtime = platform.registry.images.resolve(image)
+    if not runtime.serve:
+        raise ImageUnavailable(f"Image {image} only trains: its runtime {runtime.family} cannot serve a model.")
+    return runtime
+
+
+def _environment(platform: Platform, variant: Variant, region: str) -> dict[str, str]:
+    if variant.role:
+        return work_environment(platform, variant.role, region, _CREDENTIAL_SECONDS)
+    return {"AWS_REGION": region, "AWS_DEFAULT_REGION": region, "AWS_ENDPOINT_URL": platform.endpoint}
+
+
+def tell(platform: Platform, key: bytes, table: bytes | None) -> None:
+    """Tell the gateways where requests may go, and wake those whose requests wait for it."""
+    if write_route(platform.kv(DOMAIN), key, table):
+        platform.bells(BELLS).ring(key)
+
+
+def executor_of(platform: Platform) -> Executor:
+    if platform.executor is None:
+        raise RuntimeError("endpoints are driven where there is an executor: in the controller")
+    return platform.executor

@@ -1,0 +1,1 @@
+"""What this room drives: endpoints, inference components, and the metrics of what serves."""

@@ -1,0 +1,105 @@
+"""Drive endpoints from the state asked for to the state observed.
+
+Safe to run at any time, on any worker, twice: it reads records and the executor, never the request that woke it. See
+`driving` for one pass. A server that no record names is an orphan of a crash, and is taken away.
+"""
+
+from clary.kernel.core.arns import partition_of
+from clary.kernel.jobs.contract import Wake
+from clary.kernel.kv import after_prefix
+from clary.kernel.rooms import Platform, reconciler
+from clary.kernel.rooms.tags import tags_without
+from clary.kernel.serving.routes import DOMAIN, route_key
+from clary.kernel.store import Conflict, Entry, Table
+from clary.systems.endpoints import serverless
+from clary.systems.endpoints.deploy import JOB_PREFIX, next_look
+from clary.systems.endpoints.driving import Group, drive_once, executor_of, tell
+from clary.systems.endpoints.records import Endpoint, InferenceComponent
+from clary.systems.endpoints.servers import log_group
+from clary.systems.endpoints.sessions import Sessions
+
+TOPIC = "endpoints"
+
+_EVERY_SECONDS = 5.0
+
+
+@reconciler(TOPIC, every_seconds=_EVERY_SECONDS)
+def reconcile(platform: Platform, key: str | None) -> float | None:
+    """Drive the endpoint of a key `account/region/name`, or wake the drive of each, and sweep."""
+    if key is not None:
+        account, region, name = key.split("/")
+        return _drive(platform, platform.records(Endpoint).within(account, region), account, region, name)
+    started = executor_of(platform).hosts()  # before the records are read: whatever runs by then has its record
+    components = [entry.value.copies for entry in platform.records(InferenceComponent).all()]
+    entries = platform.records(Endpoint).all()
+    for entry in entries:
+        platform.wake(TOPIC, f"{entry.account}/{entry.region}/{entry.name}")
+    _sweep(platform, started, [*components, *(entry.value for entry in entries)])
+    return None
+
+
+def _drive(platform: Platform, table: Table[Endpoint], account: str, region: str, name: str) -> float | None:
+    """Take one endpoint as far as it will go now; return the seconds until time alone changes something."""
+    while True:
+        entry = table.get(name)
+        if entry is None:
+            tell(platform, route_key(account, region, name), None)
+            _forget_demands(platform, account, region, name)
+            return None
+        try:
+            moved = _step(platform, table, entry)
+        except Conflict:
+            continue
+        if not moved:
+            return next_look(entry.value, platform.clock.now())
+
+
+def _step(platform: Platform, table: Table[Endpoint], entry: Entry[Endpoint]) -> bool:
+    """One pass over one endpoint; whether there may be more to do at once. Raises Conflict."""
+    group = Group(
+        state=entry.value,
+        account=entry.account,
+        region=entry.region,
+        recorded_at=entry.updated_at,
+        route=route_key(entry.account, entry.region, entry.name),
+        log_group=log_group(entry.name),
+        wake=Wake(TOPIC, f"{entry.account}/{entry.region}/{entry.name}"),
+    )
+
+    def save(after: Endpoint | None) -> bool:
+        if after is None:
+            arn = f"arn:{partition_of(entry.region)}:sagemaker:{entry.region}:{entry.account}:endpoint/{entry.name}"
+            table.delete(entry.name, version=entry.version, also=tags_without(platform, arn))
+        elif after != entry.value:
+            table.replace(entry, after, status=after.status)
+        return after != entry.value
+
+    return drive_once(platform, group, _as_demanded(platform, entry), "", save)
+
+
+def _as_demanded(platform: Platform, entry: Entry[Endpoint]) -> Endpoint:
+    """The endpoint with as many serverless instances as gateways need."""
+    if not serverless.is_serverless(entry.value):
+        return entry.value
+    prefix = serverless.demand_prefix(entry.account, entry.region, entry.name)
+    demands: dict[str, list[serverless.Demand]] = {}
+    for key, document in platform.kv(DOMAIN).scan(prefix, after_prefix(prefix)):
+        demands.setdefault(serverless.variant_of(key), []).append(serverless.Demand.load(document))
+    return serverless.meet(entry.value, demands, platform.settings.serverless_idle_seconds, platform.clock.now())
+
+
+def _forget_demands(platform: Platform, account: str, region: str, name: str) -> None:
+    prefix = serverless.demand_prefix(account, region, name)
+    old = [key for key, _ in platform.kv(DOMAIN).scan(prefix, after_prefix(prefix))]
+    if old:
+        platform.kv(DOMAIN).write(lambda transaction: [transaction.delete(key) for key in old])
+
+
+def _sweep(platform: Platform, started: list[tuple[str, str]], groups: list[Endpoint]) -> None:
+    """Take away what a crash left: servers that no record names, tables of endpoints that are gone, old sessions."""
+    executor = executor_of(platform)
+    named = {job for group in groups for job in group.jobs}
+    for job, host in started:
+        if job.startswith(JOB_PREFIX) and job not in named:
+            executor.forget(job, host)
+    Sessions(platform.kv(DOMAIN)).sweep(platform.clock.now())
