@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from clary.kernel.core.errors import AwsError
-from clary.support.autoscaling.names import endpoint_and_variant
+from clary.support.autoscaling.names import scaled
 
 Call = Callable[[str, str, Mapping[str, Any]], Mapping[str, Any]]
 """Calls an operation of a service with its parameters."""
@@ -28,14 +28,28 @@ class Capacity:
 
 
 def read_capacity(call: Call, resource: str) -> Capacity | None:
-    """The capacity of a resource id; None when its endpoint does not exist."""
-    endpoint, variant = endpoint_and_variant(resource)
+    """The capacity of a resource id; None when its endpoint, or the inference component, does not exist."""
+    names = scaled(resource)
     try:
-        described = call("sagemaker", "DescribeEndpoint", {"EndpointName": endpoint})
+        if names.component:
+            return _copies(call("sagemaker", "DescribeInferenceComponent", {"InferenceComponentName": names.component}))
+        return _instances(call("sagemaker", "DescribeEndpoint", {"EndpointName": names.endpoint}), names.variant)
     except AwsError as error:
         if error.code == "ValidationException" and error.message.startswith("Could not find"):
             return None
         raise
+
+
+def _copies(described: Mapping[str, Any]) -> Capacity:
+    status, counts = described["InferenceComponentStatus"], described.get("RuntimeConfig")
+    failure = str(described.get("FailureReason") or "")
+    if counts is None:  # it has failed
+        return Capacity(0, 0, settled=False, failure=failure, may_be_zero=True)
+    settled = status == "InService"
+    return Capacity(counts["DesiredCopyCount"], counts["CurrentCopyCount"], settled, failure, may_be_zero=True)
+
+
+def _instances(described: Mapping[str, Any], variant: str) -> Capacity:
     settled = described["EndpointStatus"] == "InService"
     failure = str(described.get("FailureReason") or "")
     may_be_zero = described.get("AsyncInferenceConfig") is not None
@@ -49,10 +63,14 @@ def read_capacity(call: Call, resource: str) -> Capacity | None:
 
 def set_capacity(call: Call, resource: str, count: int) -> None:
     """Ask for a capacity. Raises AwsError, above all when a change is under way already."""
-    endpoint, variant = endpoint_and_variant(resource)
-    wanted = [{"VariantName": variant, "DesiredInstanceCount": count}]
+    names = scaled(resource)
+    if names.component:
+        asked = {"InferenceComponentName": names.component, "DesiredRuntimeConfig": {"CopyCount": count}}
+        call("sagemaker", "UpdateInferenceComponentRuntimeConfig", asked)
+        return
+    wanted = [{"VariantName": names.variant, "DesiredInstanceCount": count}]
     call(
         "sagemaker",
         "UpdateEndpointWeightsAndCapacities",
-        {"EndpointName": endpoint, "DesiredWeightsAndCapacities": wanted},
+        {"EndpointName": names.endpoint, "DesiredWeightsAndCapacities": wanted},
     )

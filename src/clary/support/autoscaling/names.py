@@ -1,6 +1,7 @@
 """How targets, policies and actions are named, and the errors for names that mean nothing here."""
 
 import re
+from typing import NamedTuple
 
 from clary.kernel.core.errors import AwsError, not_supported, validation
 from clary.kernel.rooms import Context
@@ -8,35 +9,58 @@ from clary.kernel.store import Entry
 from clary.support.autoscaling.records import ScalableTarget
 
 NAMESPACE = "sagemaker"
-DIMENSION = "sagemaker:variant:DesiredInstanceCount"
+INSTANCES = "sagemaker:variant:DesiredInstanceCount"
+COPIES = "sagemaker:inference-component:DesiredCopyCount"
+DIMENSIONS = (INSTANCES, COPIES)
 
-_RESOURCE = re.compile(r"endpoint/([A-Za-z0-9](?:-*[A-Za-z0-9])*)/variant/([A-Za-z0-9](?:-*[A-Za-z0-9])*)")
+_NAME = r"([A-Za-z0-9](?:-*[A-Za-z0-9])*)"
+_VARIANT = re.compile(f"endpoint/{_NAME}/variant/{_NAME}")
+_COMPONENT = re.compile(f"inference-component/{_NAME}")
+
+
+class Scaled(NamedTuple):
+    """What a resource id names: a variant of an endpoint, or an inference component."""
+
+    endpoint: str = ""
+    variant: str = ""
+    component: str = ""
+
+    @property
+    def dimension(self) -> str:
+        return COPIES if self.component else INSTANCES
 
 
 def check_namespace(namespace: str, dimension: str | None = None) -> None:
     """Raise ValidationException for what cannot be scaled here."""
     if namespace != NAMESPACE:
         raise not_supported(f"ServiceNamespace {namespace}", f"give {NAMESPACE}; it has what can be scaled here.")
-    if dimension is None or dimension == DIMENSION:
+    if dimension is None or dimension in DIMENSIONS:
         return
     if not dimension.startswith(f"{NAMESPACE}:"):
         raise validation(f"ScalableDimension {dimension} does not belong to the service namespace {namespace}.")
-    raise not_supported(f"ScalableDimension {dimension}", f"give {DIMENSION}.")
+    raise not_supported(f"ScalableDimension {dimension}", f"give {' or '.join(DIMENSIONS)}.")
 
 
 def target_name(namespace: str, resource: str, dimension: str) -> str:
     """The record name of a target. Raises ValidationException for a resource id or dimension that is none of ours."""
     check_namespace(namespace, dimension)
-    endpoint_and_variant(resource)
+    if scaled(resource).dimension != dimension:
+        raise validation(
+            f"ScalableDimension {dimension} does not go with ResourceId {resource}: "
+            f"its dimension is {scaled(resource).dimension}."
+        )
     return f"{dimension}/{resource}"
 
 
-def endpoint_and_variant(resource: str) -> tuple[str, str]:
-    """The names in a resource id. Raises ValidationException."""
-    found = _RESOURCE.fullmatch(resource)
-    if found is None:
-        raise validation(f"ResourceId {resource} is not valid: expected endpoint/<name>/variant/<name>.")
-    return found[1], found[2]
+def scaled(resource: str) -> Scaled:
+    """What a resource id names. Raises ValidationException."""
+    if found := _VARIANT.fullmatch(resource):
+        return Scaled(found[1], found[2])
+    if found := _COMPONENT.fullmatch(resource):
+        return Scaled(component=found[1])
+    raise validation(
+        f"ResourceId {resource} is not valid: expected endpoint/<name>/variant/<name> or inference-component/<name>."
+    )
 
 
 def find_target(ctx: Context, namespace: str, resource: str, dimension: str) -> Entry[ScalableTarget]:

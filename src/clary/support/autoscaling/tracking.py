@@ -8,13 +8,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from clary.kernel.core.errors import not_supported, validation
-from clary.support.autoscaling.names import endpoint_and_variant
+from clary.support.autoscaling.names import COPIES, INSTANCES, scaled
 
 PERIOD = 60
 HIGH, LOW = "AlarmHigh", "AlarmLow"
 DEFAULT_COOLDOWN_SECONDS = 300
 
-_INVOCATIONS = "SageMakerVariantInvocationsPerInstance"
+_INVOCATIONS = {
+    INSTANCES: "SageMakerVariantInvocationsPerInstance",
+    COPIES: "SageMakerInferenceComponentInvocationsPerCopy",
+}
 _EVALUATED_PERIODS = {HIGH: 3, LOW: 15}
 _LOW_SHARE = 0.9
 _SUMS = frozenset({"Sum", "SampleCount"})
@@ -22,7 +25,7 @@ _SHORTEST_SECONDS = PERIOD / 3
 _ONE_METRIC = ("MetricName", "Namespace", "Dimensions", "Statistic", "Unit")
 
 
-def check_tracking(settings: Mapping[str, Any]) -> None:
+def check_tracking(settings: Mapping[str, Any], dimension: str) -> None:
     """Raise ValidationException unless a TargetTrackingScalingPolicyConfiguration can be followed."""
     if settings["TargetValue"] <= 0:
         raise validation(f"TargetValue must be greater than 0; got {settings['TargetValue']:g}.")
@@ -36,17 +39,17 @@ def check_tracking(settings: Mapping[str, Any]) -> None:
             "Give either PredefinedMetricSpecification or CustomizedMetricSpecification: a policy follows one metric."
         )
     if predefined is not None:
-        _check_predefined(predefined)
+        _check_predefined(predefined, _INVOCATIONS[dimension])
     elif customized is not None:
         _check_customized(customized)
 
 
-def _check_predefined(given: Mapping[str, Any]) -> None:
+def _check_predefined(given: Mapping[str, Any], known: str) -> None:
     kind = given["PredefinedMetricType"]
     if not kind.startswith("SageMaker"):
         raise validation(f"PredefinedMetricType {kind} does not belong to the service namespace sagemaker.")
-    if kind != _INVOCATIONS:
-        raise not_supported(f"PredefinedMetricType {kind}", f"give {_INVOCATIONS}, or a customized metric.")
+    if kind != known:
+        raise not_supported(f"PredefinedMetricType {kind}", f"give {known}, or a customized metric.")
     if "ResourceLabel" in given:
         raise validation(f"ResourceLabel does not go with PredefinedMetricType {kind}.")
 
@@ -74,11 +77,14 @@ def metric_of(settings: Mapping[str, Any], resource: str) -> dict[str, Any]:
     """The metric that a policy follows, with the members of PutMetricAlarm."""
     customized = settings.get("CustomizedMetricSpecification")
     if customized is None:
-        endpoint, variant = endpoint_and_variant(resource)
+        names = scaled(resource)
+        each, dimensions = "Instance", {"EndpointName": names.endpoint, "VariantName": names.variant}
+        if names.component:
+            each, dimensions = "Copy", {"InferenceComponentName": names.component}
         return {
             "Namespace": "AWS/SageMaker",
-            "MetricName": "InvocationsPerInstance",
-            "Dimensions": [{"Name": "EndpointName", "Value": endpoint}, {"Name": "VariantName", "Value": variant}],
+            "MetricName": f"InvocationsPer{each}",
+            "Dimensions": [{"Name": name, "Value": value} for name, value in dimensions.items()],
             "Statistic": "Sum",
             "Period": PERIOD,
         }

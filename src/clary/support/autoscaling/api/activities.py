@@ -6,7 +6,7 @@ from clary.kernel.core.errors import not_supported, validation
 from clary.kernel.rooms import Context, operation
 from clary.kernel.store import Entry
 from clary.kernel.wire import paginate
-from clary.support.autoscaling.names import DIMENSION, NAMESPACE, check_namespace, target_name
+from clary.support.autoscaling.names import NAMESPACE, check_namespace, scaled, target_name
 from clary.support.autoscaling.pages import page_members
 from clary.support.autoscaling.records import ScalingActivity
 
@@ -28,7 +28,7 @@ def describe_scaling_activities(
         raise validation("ScalableDimension needs ResourceId.")
     if IncludeNotScaledActivities:
         raise not_supported("IncludeNotScaledActivities", "what was not done is not recorded.")
-    parent = target_name(NAMESPACE, ResourceId, DIMENSION) if ResourceId else None
+    parent = target_name(NAMESPACE, ResourceId, scaled(ResourceId).dimension) if ResourceId else None
     found = ctx.records(ScalingActivity).all(parent=parent, descending=True)
     page = paginate(ctx.operation, page_members(MaxResults, NextToken), [_describe(entry) for entry in found])
     return page

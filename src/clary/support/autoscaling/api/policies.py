@@ -13,12 +13,12 @@ from clary.kernel.wire import paginate
 from clary.support.autoscaling import tracking
 from clary.support.autoscaling.adjustments import check_steps
 from clary.support.autoscaling.names import (
-    DIMENSION,
     NAMESPACE,
     check_namespace,
     find_target,
     missing,
     part_arn,
+    scaled,
     target_name,
 )
 from clary.support.autoscaling.pages import page_members
@@ -64,7 +64,7 @@ def put_scaling_policy(
     if kind == _STEP:
         check_steps(settings)
     else:
-        tracking.check_tracking(settings)
+        tracking.check_tracking(settings, ScalableDimension)
         _refuse_same_metric(target.value, policy, others)
         policy = _put_alarms(ctx, target.value, policy)
     table.put(name, policy, parent=target.name)
@@ -87,7 +87,7 @@ def describe_scaling_policies(
     check_namespace(ServiceNamespace, ScalableDimension)
     if ScalableDimension and not ResourceId:
         raise validation("ScalableDimension needs ResourceId.")
-    parent = target_name(NAMESPACE, ResourceId, DIMENSION) if ResourceId else None
+    parent = target_name(NAMESPACE, ResourceId, scaled(ResourceId).dimension) if ResourceId else None
     found = [
         entry
         for entry in ctx.records(ScalingPolicy).all(parent=parent)

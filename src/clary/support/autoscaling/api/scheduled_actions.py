@@ -13,12 +13,12 @@ from clary.kernel.wire import paginate
 from clary.support.autoscaling.bounds import check_bounds
 from clary.support.autoscaling.capacity import read_capacity
 from clary.support.autoscaling.names import (
-    DIMENSION,
     NAMESPACE,
     check_namespace,
     find_target,
     missing,
     part_arn,
+    scaled,
     target_name,
 )
 from clary.support.autoscaling.pages import page_members
@@ -83,7 +83,7 @@ def describe_scheduled_actions(
     check_namespace(ServiceNamespace, ScalableDimension)
     if ScalableDimension and not ResourceId:
         raise validation("ScalableDimension needs ResourceId.")
-    parent = target_name(NAMESPACE, ResourceId, DIMENSION) if ResourceId else None
+    parent = target_name(NAMESPACE, ResourceId, scaled(ResourceId).dimension) if ResourceId else None
     found = [
         entry
         for entry in ctx.records(ScheduledAction).all(parent=parent)

@@ -139,7 +139,7 @@ def test_targets_that_cannot_be_scaled_are_refused(scaling: Any, target: dict[st
     bounds = {"MinCapacity": 1, "MaxCapacity": 2}
     ecs = {"ServiceNamespace": "ecs", "ResourceId": "service/c/s", "ScalableDimension": "ecs:service:DesiredCount"}
     refused("ServiceNamespace ecs is not supported", register, **ecs, **bounds)
-    copies = "sagemaker:inference-component:DesiredCopyCount"
+    copies = "sagemaker:variant:DesiredProvisionedConcurrency"
     refused("is not supported", register, **{**target, "ScalableDimension": copies}, **bounds)
     refused("does not belong", register, **{**target, "ScalableDimension": "ecs:service:DesiredCount"}, **bounds)
     refused("expected endpoint/", register, **{**target, "ResourceId": "endpoint/e"}, **bounds)

@@ -156,3 +156,32 @@ def test_what_no_component_can_be_is_refused(serving_models: Serving) -> None:
         components.create(model, Container={"Image": SKLEARN})
     with pytest.raises(ClientError, match="BaseInferenceComponentName"):
         components.create(model, BaseInferenceComponentName="base")
+
+
+@pytest.mark.slow
+def test_copies_follow_the_load(serving_models: Serving) -> None:
+    components = Components(serving_models)
+    name = components.create(serving_models.model(script_model()))
+    assert components.settled(name)["InferenceComponentStatus"] == "InService"
+    scaling = serving_models.server.client("application-autoscaling")
+    target = {
+        "ServiceNamespace": "sagemaker",
+        "ResourceId": f"inference-component/{name}",
+        "ScalableDimension": "sagemaker:inference-component:DesiredCopyCount",
+    }
+    scaling.register_scalable_target(**target, MinCapacity=0, MaxCapacity=2)
+    metric = {"PredefinedMetricType": "SageMakerInferenceComponentInvocationsPerCopy"}
+    scaling.put_scaling_policy(
+        **target,
+        PolicyName="by-load",
+        PolicyType="TargetTrackingScaling",
+        TargetTrackingScalingPolicyConfiguration={"TargetValue": 5.0, "PredefinedMetricSpecification": metric},
+    )
+
+    def grown() -> bool:
+        assert components.ask(name) == [2]
+        return bool(components.describe(name)["RuntimeConfig"]["CurrentCopyCount"] == 2)
+
+    eventually(grown, 180)
+    scaling.deregister_scalable_target(**target)
+    components.delete(name)
