@@ -163,7 +163,7 @@ class Serving:
                 continue  # the test deleted it
 
 
-def eventually(look: Callable[[], Any], seconds: float = 60.0) -> Any:
+def eventually(look: Callable[[], Any], seconds: float = 180.0) -> Any:
     """What `look` returns, once it is true."""
     clock, pause = SystemClock(), Event()
     deadline = clock.monotonic() + seconds
