@@ -7,6 +7,7 @@ from tests.wire.samples import Samples
 
 from clary.kernel.core.errors import AwsError
 from clary.kernel.wire import SERVICES, check, service
+from clary.kernel.wire.constraints import WIDENED
 
 
 def refusal(service_name: str, operation: str, params: dict[str, Any]) -> AwsError:
@@ -65,6 +66,24 @@ def test_lengths_of_lists_and_blobs() -> None:
     assert "Value '[]' at 'tagKeys' failed to satisfy constraint: Member must have length greater than" in keys
     blob = message("lambda", "InvokeAsync", {"FunctionName": "a b", "InvokeArgs": b""})
     assert "at 'functionName' failed" in blob
+
+
+@pytest.mark.parametrize("operation", ["InvokeEndpoint", "InvokeEndpointWithResponseStream"])
+def test_a_payload_may_have_what_the_service_takes_by_now(operation: str) -> None:
+    most = 25 * 1024 * 1024
+    check(service("sagemaker-runtime").operations[operation], {"EndpointName": "e", "Body": bytes(most)})
+    error = refusal("sagemaker-runtime", operation, {"EndpointName": "e", "Body": bytes(most + 1)})
+    assert error.code == "ValidationError"
+    assert (
+        f"at 'body' failed to satisfy constraint: Member must have length less than or equal to {most}" in error.message
+    )
+
+
+def test_what_is_widened_is_narrower_in_the_model() -> None:
+    for (name, shape), most in WIDENED.items():
+        stated = service(name).shape(shape).max
+        assert stated is not None
+        assert stated < most
 
 
 @pytest.mark.parametrize(

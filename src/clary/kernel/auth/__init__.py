@@ -9,6 +9,9 @@ query), `query: str` (raw), `headers: Mapping[str, str]` (lower-case names; repe
         Signature version 2 names no region and no service: region is "" and service "s3".
         Raises AwsError when an Authorization header or query is there but malformed.
 
+    signatures.find_key(scope, find_credential) -> Credential
+        Before a body is read that may be large: raises for a key that nobody has. It proves nothing yet.
+
     signatures.verify(request, scope, find_credential, *, now, body=None, style=None, skew_seconds=900.0) -> Identity
         `find_credential(access_key) -> Credential | None` is `platform.keys.find`. `body` is the whole body (b"" for
         none), already read, for every service but S3; pass None for S3, whose body is checked while it is read.

@@ -12,7 +12,7 @@ from calendar import timegm
 from collections.abc import Callable, Mapping
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol, get_args
 from urllib.parse import unquote
 
 from clary.kernel.auth import canonical, signatures_v2
@@ -34,9 +34,8 @@ DEFAULT_SKEW_SECONDS = 900.0
 
 ScopeKind = Literal["header", "query", "v2-header", "v2-query"]
 
-_HEADER = re.compile(
-    r"AWS4-HMAC-SHA256 Credential=([^,\s]+),\s*SignedHeaders=([^,\s]+),\s*Signature=([0-9a-f]{64})\s*\Z"
-).match
+_CLAIM = re.compile(r"AWS4-HMAC-SHA256 Credential=([^,\s]+),\s*SignedHeaders=([^,\s]+),\s*Signature=\Z").match
+_LONGEST_REMEMBERED = 512
 _HEX_SHA256 = re.compile(r"[0-9a-f]{64}\Z").match
 _AMZ_DATE = re.compile(r"\d{8}T\d{6}Z\Z").match
 
@@ -55,7 +54,10 @@ class SignedRequest(Protocol):
 
 
 class Scope(NamedTuple):
-    """What a request claims about its signature. Nothing in it is proven before `verify`."""
+    """What a request claims about its signature. Nothing in it is proven before `verify`.
+
+    `signed_names` are the names in `signed_headers` as they were sent, joined by semicolons.
+    """
 
     access_key: str
     region: str
@@ -63,11 +65,9 @@ class Scope(NamedTuple):
     kind: ScopeKind
     date: str = ""
     signed_headers: tuple[str, ...] = ()
+    signed_names: str = ""
+    credential_scope: str = ""
     signature: str = ""
-
-    @property
-    def credential_scope(self) -> str:
-        return f"{self.date}/{self.region}/{self.service}/aws4_request"
 
 
 class SignedBody(NamedTuple):
@@ -90,6 +90,9 @@ class Identity(NamedTuple):
     body: SignedBody
 
 
+_CHECKED: dict[Style, SignedBody] = {style: SignedBody("", style) for style in get_args(Style)}
+
+
 def peek_scope(request: SignedRequest) -> Scope | None:
     """Read which key, region and service a request names; None when it is not signed at all."""
     authorization = request.headers.get("authorization")
@@ -102,6 +105,20 @@ def peek_scope(request: SignedRequest) -> Scope | None:
         access_key, signature = signatures_v2.query_claim(query)
         return Scope(access_key, "", "s3", "v2-query", signature=signature)
     return None
+
+
+def find_key(
+    scope: Scope, find_credential: Callable[[str], Credential | None], style: Style | None = None
+) -> Credential:
+    """The credential of the key that a request names; raises AwsError when it is unknown or inactive.
+
+    It proves nothing yet, but is reason enough to read a large body or not to.
+    """
+    credential = find_credential(scope.access_key)
+    if credential is None or not credential.active:
+        style = style or style_of(scope.service)
+        raise refuse(Fault.UNKNOWN_KEY, style, _UNKNOWN_KEY[style])
+    return credential
 
 
 def verify(
@@ -120,9 +137,7 @@ def verify(
     their digest in `x-amz-content-sha256`.
     """
     style = style or style_of(scope.service)
-    credential = find_credential(scope.access_key)
-    if credential is None or not credential.active:
-        raise refuse(Fault.UNKNOWN_KEY, style, _UNKNOWN_KEY[style])
+    credential = find_key(scope, find_credential, style)
     if scope.kind in {"v2-header", "v2-query"}:
         if body is not None:
             # It covers neither the service nor the body, so that a signed S3 URL could be bent into another call.
@@ -140,7 +155,9 @@ def verify(
     content, checked = _content(request.headers, arguments, body, scope, style)
     key = signing_key(credential.secret, scope.date, scope.region, scope.service)
     _check_signature(request, scope, style, key=key, stamp=timestamp, content=content)
-    signed = SignedBody("" if checked else content, style, scope.signature, key, timestamp, scope.credential_scope)
+    if checked:
+        return Identity(credential, scope, _CHECKED[style])
+    signed = SignedBody(content, style, scope.signature, key, timestamp, scope.credential_scope)
     return Identity(credential, scope, signed)
 
 
@@ -195,9 +212,11 @@ _MISMATCH: dict[Style, str] = {
 
 
 def _header_scope(authorization: str, headers: Mapping[str, str]) -> Scope:
-    match = _HEADER(authorization)
-    if match:
-        return _scope(match[1], match[2], match[3], "header", headers)
+    claim, signature = authorization[:-64], authorization[-64:]
+    if len(claim) <= _LONGEST_REMEMBERED and _HEX_SHA256(signature):
+        claimed = _claimed(claim)
+        if claimed is not None:
+            return Scope._make((*claimed[:-1], signature))
     if authorization.startswith("AWS "):
         access_key, _, signature = authorization[4:].strip().partition(":")
         return Scope(access_key, "", "s3", "v2-header", signature=signature)
@@ -218,6 +237,17 @@ def _header_scope(authorization: str, headers: Mapping[str, str]) -> Scope:
     return _scope(fields["Credential"], fields["SignedHeaders"], fields["Signature"], "header", headers)
 
 
+@lru_cache(maxsize=1024)
+def _claimed(claim: str) -> Scope | None:
+    """The scope in an Authorization header without its last part, the signature: all of a client's requests of a day
+    share it. None when it does not have the usual form."""
+    match = _CLAIM(claim)
+    parts = match[1].rsplit("/", 4) if match else []
+    if match is None or not _is_credential(parts):
+        return None
+    return _scope_of(parts, match[2], "", "header")
+
+
 def _query_scope(query: str) -> Scope:
     arguments = query_arguments(query)
     for name in ("X-Amz-Algorithm", "X-Amz-Credential", "X-Amz-SignedHeaders", "X-Amz-Signature", "X-Amz-Date"):
@@ -232,14 +262,25 @@ def _query_scope(query: str) -> Scope:
 
 def _scope(credential: str, signed: str, signature: str, kind: ScopeKind, headers: Mapping[str, str]) -> Scope:
     parts = credential.rsplit("/", 4)
-    if len(parts) == 5 and parts[4] == "aws4_request" and parts[0]:
-        names = tuple(signed.split(";"))
-        return Scope(parts[0], parts[2], parts[3], kind, parts[1], names, signature)
+    if _is_credential(parts):
+        return _scope_of(parts, signed, signature, kind)
     raise refuse(
         Fault.MALFORMED_HEADER if kind == "header" else Fault.MALFORMED_QUERY,
         guess_style(headers),
         f"The credential '{credential[:200]}' is malformed; "
         "expecting '<your access key id>/YYYYMMDD/REGION/SERVICE/aws4_request'.",
+    )
+
+
+def _is_credential(parts: list[str]) -> bool:
+    return len(parts) == 5 and parts[4] == "aws4_request" and bool(parts[0])
+
+
+def _scope_of(parts: list[str], signed: str, signature: str, kind: ScopeKind) -> Scope:
+    access_key, date, region, service, _ = parts
+    credential_scope = f"{date}/{region}/{service}/aws4_request"
+    return Scope(
+        access_key, region, service, kind, date, tuple(signed.split(";")), signed, credential_scope, signature
     )
 
 
@@ -399,8 +440,7 @@ def _check_signature(
 ) -> None:
     path = canonical.s3_path(request.path) if scope.service in S3_SCOPES else canonical.service_path(request.path)
     query = canonical.query(request.query, without="X-Amz-Signature" if scope.kind == "query" else "")
-    names = scope.signed_headers
-    rest = f"{query}\n{canonical.headers(names, request.headers)}\n{';'.join(names)}\n{content}"
+    rest = f"{query}\n{canonical.headers(scope.signed_headers, request.headers)}\n{scope.signed_names}\n{content}"
     prefix = f"{ALGORITHM}\n{stamp}\n{scope.credential_scope}\n"
     claimed = scope.signature.encode()
     canonical_request = f"{request.method}\n{path}\n{rest}"

@@ -120,7 +120,7 @@ def test_what_the_model_refuses_is_a_model_error(serving_models: Serving) -> Non
         serving_models.ask(name, "x", TargetVariant="nobody")
     assert caught.value.response["Error"]["Code"] == "ValidationError"
     with pytest.raises(ClientError) as caught:
-        serving_models.ask(name, "x" * (6 * 1024 * 1024 + 1))
+        serving_models.ask(name, "x" * (25 * 1024 * 1024 + 1))
     assert caught.value.response["Error"]["Code"] == "ValidationError"
 
 
