@@ -14,7 +14,15 @@ from typing import Any, NamedTuple
 
 from clary.gateway import control, cors
 from clary.gateway.access_log import AccessLog
-from clary.gateway.bodies import ClientGone, discard_rest, read_whole, receive_chunks, send_body
+from clary.gateway.bodies import (
+    ClientGone,
+    Whole,
+    check_size,
+    discard_rest,
+    read_whole,
+    receive_chunks,
+    send_body,
+)
 from clary.kernel.auth import payload, refusals, signatures
 from clary.kernel.auth.principals import Principal
 from clary.kernel.auth.signatures import Identity, Scope
@@ -27,6 +35,10 @@ from clary.kernel.wire import Match, Request, Response, error_codec, route, rout
 
 _log = logging.getLogger("clary.gateway")
 
+_NAMING_SERVICE = frozenset({"header", "query"})  # signature version 2 names none
+_NO_EXTENSIONS: Mapping[str, Any] = {}
+_GONE = Response(499, [])
+_MOST_HELD_BYTES = 1 << 30
 _UNSIGNED_BYTES = 256 * 1024  # what somebody without a key may have us keep in memory
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -49,12 +61,14 @@ class Exchange:
 
     request: Request
     receive: Receive
+    whole: Whole | None = None
     request_id: str = field(default_factory=ids.request_id)
     scope: Scope | None = None
     match: Match | None = None
     principal: Principal | None = None
     body_is_read: bool = False
     body_has_ended: bool = False
+    held_bytes: int = 0
 
 
 class Gateway:
@@ -65,27 +79,36 @@ class Gateway:
         self._settings = platform.settings
         self._endpoint = endpoint
         self._hosts = (endpoint.partition("://")[2].rpartition(":")[0],)
+        self._held_bytes = 0
         self._access_log = AccessLog(self._settings.home / "log" / "access.log") if self._settings.access_log else None
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
         started = time.perf_counter()
-        exchange = Exchange(_request(scope), receive)
+        whole = scope.get("extensions", _NO_EXTENSIONS).get("clary.whole")
+        exchange = Exchange(_request(scope), receive, whole)
+        response = _GONE
         try:
             response = await self._answer(exchange)
-            await self._settle_body(exchange, response)
-            await send_body(send, receive, response, head=exchange.request.method == "HEAD")
+            if not exchange.body_has_ended:
+                await self._settle_body(exchange, response)
+            await send_body(send, receive, response, head=exchange.request.method == "HEAD", whole=whole)
         except ClientGone:
-            response = Response(499, [])
-        if self._access_log is not None:
-            self._access_log.write(exchange, response, scope.get("client"), time.perf_counter() - started)
+            response = _GONE
+        finally:
+            self._held_bytes -= exchange.held_bytes
+            if self._access_log is not None:
+                self._access_log.write(exchange, response, scope.get("client"), time.perf_counter() - started)
 
     async def _answer(self, exchange: Exchange) -> Response:
+        request = exchange.request
         try:
-            own = await control.answer(self._platform, exchange.request)
-            if own is None:
-                own = cors.preflight(self._platform, exchange.request)
+            own = None
+            if request.path.startswith(control.PREFIX):
+                own = await control.answer(self._platform, request)
+            elif request.method == "OPTIONS":
+                own = cors.preflight(self._platform, request)
             if own is not None:
                 return own
             response = await self._serve(exchange)
@@ -96,14 +119,15 @@ class Gateway:
         except Exception:  # noqa: BLE001 - the last line of defence: the client gets a 500, the log the traceback
             _log.exception("request %s failed: %s %s", exchange.request_id, *_named(exchange))
             response = _refusal(exchange, _internal(exchange.request_id))
-        cors.decorate(self._platform, exchange.request, response)
+        if "origin" in request.headers:
+            cors.decorate(self._platform, request, response)
         return response
 
     async def _settle_body(self, exchange: Exchange, response: Response) -> None:
         """Leave nothing of a body unread that the client would send where its next request is expected."""
         headers = exchange.request.headers
         has_body = headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
-        if exchange.body_has_ended or not has_body:
+        if not has_body:
             return
         # Who waits for `100 Continue` has not sent a body yet, and asking for it would only make it come.
         waits = headers.get("expect", "").lower() == "100-continue"
@@ -113,9 +137,9 @@ class Gateway:
     async def _serve(self, exchange: Exchange) -> Response:
         request = exchange.request
         exchange.scope = scope = signatures.peek_scope(request)
-        service = scope.service if scope is not None and scope.kind.startswith(("header", "query")) else None
+        service = scope.service if scope is not None and scope.kind in _NAMING_SERVICE else None
         if routes_by_body(request, service):
-            request.body = await self._read_document(exchange)
+            await self._read_document(exchange)
         exchange.match = match = route(request, service, self._hosts)
         caller = await self._authenticate(exchange, scope)
         params = match.codec.parse(match.operation, request, match.path_params)
@@ -126,19 +150,17 @@ class Gateway:
         """Prove who signed, and leave the request's body checked (or, when streamed, being checked as it is read)."""
         request, match = exchange.request, exchange.match
         assert match is not None
-        if scope is None and self._platform.registry.takes_unsigned(match.operation):
-            if not exchange.body_is_read:
-                request.body = await self._read_document(exchange)
-            return _ANONYMOUS
-        if scope is None:
+        streams_body = scope is not None and match.operation.service.name == "s3"
+        if scope is None and not self._platform.registry.takes_unsigned(match.operation):
             raise refusals.refuse(
                 refusals.Fault.UNSIGNED,
                 refusals.style_of(match.operation.service.name),
                 "The request is not signed: set the AWS credentials that `clary env` prints.",
             )
-        streams_body = match.operation.service.name == "s3"
         if not streams_body and not exchange.body_is_read:
-            request.body = await self._read_document(exchange)
+            await self._read_document(exchange)
+        if scope is None:
+            return _ANONYMOUS
         identity = signatures.verify(
             request,
             scope,
@@ -150,7 +172,7 @@ class Gateway:
         exchange.principal = identity.credential.principal
         if streams_body:
             await self._attach_body(exchange, match, identity)
-        return Caller(exchange.principal, identity.scope.region)
+        return Caller(exchange.principal, scope.region)
 
     async def _attach_body(self, exchange: Exchange, match: Match, identity: Identity) -> None:
         request = exchange.request
@@ -160,13 +182,33 @@ class Gateway:
         if streamed:
             request.body = Body(decoded, payload.decoded_length(request))
         else:
-            request.body = await read_whole(decoded)
+            request.body = await read_whole(self._held(exchange, decoded))
             check_document(request.headers, request.body)
 
-    async def _read_document(self, exchange: Exchange) -> bytes:
+    async def _read_document(self, exchange: Exchange) -> None:
+        """Read the body into memory; one that is still to come only from somebody whose key there is."""
         exchange.body_is_read = True
-        limit = self._settings.max_document_bytes if exchange.scope is not None else _UNSIGNED_BYTES
-        return await read_whole(self._chunks(exchange, limit))
+        scope = exchange.scope
+        limit = self._settings.max_document_bytes if scope is not None else _UNSIGNED_BYTES
+        body = exchange.whole.take_body() if exchange.whole is not None else None
+        if body is not None:
+            exchange.body_has_ended = True
+            check_size(len(body), limit)
+        else:
+            if scope is not None:
+                signatures.find_key(scope, self._platform.keys.find)
+            body = await read_whole(self._held(exchange, self._chunks(exchange, limit)))
+        exchange.request.body = body
+
+    async def _held(self, exchange: Exchange, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        """Count what is kept in memory until its request is answered; refuse what would be too much of it."""
+        async for chunk in chunks:
+            exchange.held_bytes += len(chunk)
+            self._held_bytes += len(chunk)
+            if self._held_bytes > _MOST_HELD_BYTES:
+                message = "Too many large requests are in progress. Please try again."
+                raise AwsError("ServiceUnavailable", message, status=503)
+            yield chunk
 
     async def _chunks(self, exchange: Exchange, limit: int) -> AsyncIterator[bytes]:
         silence = self._settings.body_timeout_seconds
@@ -190,18 +232,17 @@ class Gateway:
 def _request(scope: Mapping[str, Any]) -> Request:
     headers: dict[str, str] = {}
     for raw_name, raw_value in scope["headers"]:
-        name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
+        name, value = str(raw_name, "latin-1"), str(raw_value, "latin-1")
         headers[name] = f"{headers[name]},{value}" if name in headers else value
-    return Request(
-        scope["method"], scope["raw_path"].decode("latin-1"), scope["query_string"].decode("latin-1"), headers
-    )
+    return Request(scope["method"], str(scope["raw_path"], "latin-1"), str(scope["query_string"], "latin-1"), headers)
 
 
 def _response(match: Match, reply: Reply, request_id: str) -> Response:
     response = match.codec.serialize(match.operation, reply.output, request_id)
     if reply.status is not None:
         response.status = reply.status
-    response.headers.extend((name.lower().encode(), value.encode("latin-1")) for name, value in reply.headers.items())
+    for name, value in reply.headers.items():
+        response.headers.append((name.lower().encode(), value.encode("latin-1")))
     return response
 
 

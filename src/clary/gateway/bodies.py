@@ -3,7 +3,7 @@
 import asyncio
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
-from typing import Any
+from typing import Any, Protocol
 
 from clary.kernel.core.errors import AwsError
 from clary.kernel.rooms import FileBody
@@ -15,6 +15,17 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 _FILE_CHUNK_BYTES = 1024 * 1024
 _DISCARDED_BYTES = 1024 * 1024
 _DISCARD_SECONDS = 2.0
+
+
+class Whole(Protocol):
+    """What our server offers beside ASGI, as the scope's extension `clary.whole`: most requests and answers are small
+    and come and go in one piece, and need no messages for it."""
+
+    def take_body(self) -> bytes | None:
+        """The body, if all of it is here and none of it was received yet."""
+
+    def answer(self, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> bool:
+        """Send the whole answer; False, and nothing sent, when it has to wait for the client to take others first."""
 
 
 class ClientGone(Exception):
@@ -29,8 +40,8 @@ async def receive_chunks(
     Raises RequestTimeout when the client falls silent, EntityTooLarge beyond the limit, ClientGone when it hangs up.
     """
     declared = request.headers.get("content-length")
-    if declared is not None and declared.isdigit() and int(declared) > limit_bytes:
-        raise _too_large(limit_bytes)
+    if declared is not None and declared.isdigit():
+        check_size(int(declared), limit_bytes)
     received = 0
     more = True
     while more:
@@ -45,8 +56,7 @@ async def receive_chunks(
             raise ClientGone
         chunk = message.get("body", b"")
         received += len(chunk)
-        if received > limit_bytes:
-            raise _too_large(limit_bytes)
+        check_size(received, limit_bytes)
         more = message.get("more_body", False)
         if chunk:
             yield chunk
@@ -75,24 +85,34 @@ async def read_whole(chunks: AsyncIterator[bytes]) -> bytes:
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
-async def send_body(send: Send, receive: Receive, response: Response, *, head: bool) -> None:
+async def send_body(
+    send: Send, receive: Receive, response: Response, *, head: bool, whole: Whole | None = None
+) -> None:
     """Send a response whose body is bytes, a `FileBody` or an async iterator of bytes.
 
     Raises ClientGone when the client hangs up before an iterator has ended.
     """
-    headers, body = response.headers, response.body
-    length = body.length if isinstance(body, FileBody) else len(body) if isinstance(body, bytes) else None
-    if length is not None and not any(name == b"content-length" for name, _ in headers):
-        headers.append((b"content-length", str(length).encode()))
-    await send({"type": "http.response.start", "status": response.status, "headers": headers})
-    if head or response.status in {204, 304}:
-        await send({"type": "http.response.body", "body": b""})
-    elif isinstance(body, bytes):
+    status, headers, body = response.status, response.headers, response.body
+    if isinstance(body, bytes | FileBody):
+        _state_length(headers, body.length if isinstance(body, FileBody) else len(body))
+    if head or status in {204, 304}:
+        body = b""
+    if isinstance(body, bytes) and whole is not None and whole.answer(status, headers, body):
+        return
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    if isinstance(body, bytes):
         await send({"type": "http.response.body", "body": body})
     elif isinstance(body, FileBody):
         await _send_file(send, receive, body)
     else:
         await _send_stream(send, receive, body)
+
+
+def _state_length(headers: list[tuple[bytes, bytes]], length: int) -> None:
+    for name, _ in headers:
+        if name == b"content-length":
+            return
+    headers.append((b"content-length", b"%d" % length))
 
 
 async def _send_stream(send: Send, receive: Receive, chunks: AsyncIterator[bytes]) -> None:
@@ -141,5 +161,8 @@ async def _file_chunks(descriptor: int, body: FileBody) -> AsyncIterator[bytes]:
         await asyncio.sleep(0)
 
 
-def _too_large(limit_bytes: int) -> AwsError:
-    return AwsError("EntityTooLarge", f"The request body is larger than the {limit_bytes} bytes allowed.", status=413)
+def check_size(size: int, limit_bytes: int) -> None:
+    """Raise EntityTooLarge for a body of more than `limit_bytes`."""
+    if size > limit_bytes:
+        message = f"The request body is larger than the {limit_bytes} bytes allowed."
+        raise AwsError("EntityTooLarge", message, status=413)

@@ -9,15 +9,13 @@ from clary import __version__
 from clary.kernel.rooms import Platform
 from clary.kernel.wire import Request, Response
 
-_PREFIX = "/_clary/"
+PREFIX = "/_clary/"
 _JSON = [(b"content-type", b"application/json")]
 
 
-async def answer(platform: Platform, request: Request) -> Response | None:
-    """The answer to a request below `/_clary/`, or None when it is an AWS request."""
-    if not request.path.startswith(_PREFIX):
-        return None
-    match request.method, request.path.removeprefix(_PREFIX):
+async def answer(platform: Platform, request: Request) -> Response:
+    """The answer to a request below PREFIX."""
+    match request.method, request.path.removeprefix(PREFIX):
         case "GET", "health":
             return _json(200, {"status": "ok", "version": __version__})
         case "POST", "reset" if not platform.settings.ephemeral:
@@ -27,7 +25,7 @@ async def answer(platform: Platform, request: Request) -> Response | None:
         case "POST", "reset":
             await asyncio.to_thread(platform.reset)
             return _json(200, {"status": "empty"})
-    document = platform.registry.documents.get(request.path.removeprefix(_PREFIX))
+    document = platform.registry.documents.get(request.path.removeprefix(PREFIX))
     if request.method == "GET" and document is not None:
         served, make = document
         body = await asyncio.to_thread(make, platform)

@@ -11,10 +11,8 @@ from clary.kernel.wire.bindings import header_value
 _Rule = Mapping[str, Any]
 
 
-def preflight(platform: Platform, request: Request) -> Response | None:
-    """The answer to a browser's OPTIONS request, or None when the request is none."""
-    if request.method != "OPTIONS":
-        return None
+def preflight(platform: Platform, request: Request) -> Response:
+    """The answer to a browser's OPTIONS request."""
     origin = request.headers.get("origin")
     method = request.headers.get("access-control-request-method")
     wanted = [name.strip().lower() for name in request.headers.get("access-control-request-headers", "").split(",")]

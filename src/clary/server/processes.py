@@ -22,7 +22,7 @@ from clary.kernel.events import Alarm
 from clary.kernel.reconcile import Loop, Reconciler
 from clary.kernel.rooms import Platform
 from clary.server import home
-from clary.server.protocol import BoundedProtocol
+from clary.server.protocol import Connection
 
 _PR_SET_PDEATHSIG = 1
 _GRACEFUL_SECONDS = 5
@@ -38,7 +38,7 @@ def run_gateway(settings: Settings, listener: socket.socket, endpoint: str) -> N
     gateway = Gateway(platform, endpoint)
     config = uvicorn.Config(
         gateway,
-        http=BoundedProtocol,
+        http=Connection,  # uvicorn takes any protocol that is made like its own
         loop="uvloop",
         lifespan="off",
         access_log=False,

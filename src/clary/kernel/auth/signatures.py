@@ -279,9 +279,7 @@ def _is_credential(parts: list[str]) -> bool:
 def _scope_of(parts: list[str], signed: str, signature: str, kind: ScopeKind) -> Scope:
     access_key, date, region, service, _ = parts
     credential_scope = f"{date}/{region}/{service}/aws4_request"
-    return Scope(
-        access_key, region, service, kind, date, tuple(signed.split(";")), signed, credential_scope, signature
-    )
+    return Scope(access_key, region, service, kind, date, tuple(signed.split(";")), signed, credential_scope, signature)
 
 
 def _wrong_algorithm(algorithm: str, style: Style) -> AwsError:

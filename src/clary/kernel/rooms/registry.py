@@ -167,10 +167,14 @@ class Registry:
 
 def authorise(ctx: Context, handler: Handler, params: Mapping[str, Any]) -> None:
     """Raise AccessDenied unless the caller may do what `handler` does to what `params` name."""
-    if ctx.principal.kind == "anonymous" and handler.claim.unsigned:
-        return
+    principal = ctx.principal
+    if principal.kind == "anonymous":
+        if handler.claim.unsigned:
+            return
+    elif principal.permissions is None:
+        return  # nothing is forbidden to it
     resource = partial(_resource, ctx, handler.claim.resource, params)
-    policies.require(ctx.principal, ctx.operation, resource, {"aws:requestedregion": ctx.region})
+    policies.require(principal, ctx.operation, resource, {"aws:requestedregion": ctx.region})
 
 
 def _resource(ctx: Context, template: str, params: Mapping[str, Any]) -> str:

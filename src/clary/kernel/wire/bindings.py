@@ -146,9 +146,7 @@ def split_list(text: str) -> list[str]:
 
 def header_value(text: str) -> bytes:
     """A header's value without anything that could end it: control characters become a space."""
-    if _CONTROL.search(text):
-        text = _CONTROL.sub(" ", text)
-    return text.encode()
+    return (text if text.isprintable() else _CONTROL.sub(" ", text)).encode()
 
 
 class ResponseBindings:

@@ -196,10 +196,16 @@ def finished(
     content_type: bytes | None,
 ) -> Response:
     """The response, with its type and length unless a member already gave them, or its kind has none."""
-    names = {name for name, _ in headers}
-    if content_type is not None and b"content-type" not in names:
+    lacks_length = isinstance(body, bytes) and status not in (204, 304)
+    if operation is not None and operation.method == "HEAD":
+        lacks_length = False
+    for name, _ in headers:
+        if name == b"content-type":
+            content_type = None
+        elif name == b"content-length":
+            lacks_length = False
+    if content_type is not None:
         headers.append((b"content-type", content_type))
-    is_head = operation is not None and operation.method == "HEAD"
-    if isinstance(body, bytes) and b"content-length" not in names and not is_head and status not in (204, 304):
+    if lacks_length:
         headers.append((b"content-length", b"%d" % len(body)))
     return Response(status, headers, body)

@@ -17,6 +17,8 @@ from clary.kernel.wire.scalars import unquote
 
 _LABEL = re.compile(r"\{(\w+)(\+?)\}")
 _AWS_HOST = re.compile(r"(?P<bucket>[a-z0-9._-]+?)\.s3(?:[.-][a-z0-9.-]+)?")
+_MOST_REMEMBERED = 4096
+_LONGEST_REMEMBERED = 256
 _IPV4 = re.compile(r"[0-9.]+")
 
 
@@ -41,6 +43,11 @@ class _Path:
 
     def add(self, route: _Route) -> None:
         self.routes.setdefault(next(iter(route.literals), ""), []).append(route)
+
+    @property
+    def follows_from_path(self) -> bool:
+        """Whether without a query the path alone decides, whatever the headers are."""
+        return len(self.routes.get("", ())) == 1
 
     def best(self, query: dict[str, str], request: Request) -> _Route | None:
         """The route that fits the query and headers best; None when every one asks for a literal that is not there."""
@@ -85,17 +92,30 @@ class RestRoutes:
             self._by_method.setdefault(method, []).append(path)
         for paths in self._by_method.values():
             paths.sort(key=lambda path: (-path.literal_segments, path.greedy))
+        self._remembered: dict[tuple[str, str], tuple[Operation, dict[str, str]]] = {}
 
     def find(self, request: Request, path: str) -> tuple[Operation, dict[str, str]] | None:
-        """The operation and its decoded labels, or None."""
+        """The operation and its decoded labels, which are not to be changed; or None."""
+        if not request.query:
+            remembered = self._remembered.get((request.method, path))
+            if remembered is not None:
+                return remembered
         query = dict(parse_form(request.query)) if request.query else {}
         for each in self._by_method.get(request.method, ()):
             match = each.regex.fullmatch(path)
             route = each.best(query, request) if match else None
             if match is not None and route is not None:
                 labels = zip(route.labels, match.groups(), strict=True)
-                return route.operation, {label: _decoded(text) for label, text in labels}
+                found = route.operation, {label: _decoded(text) for label, text in labels}
+                if not request.query and each.follows_from_path and len(path) <= _LONGEST_REMEMBERED:
+                    self._remember(request.method, path, found)
+                return found
         return None
+
+    def _remember(self, method: str, path: str, found: tuple[Operation, dict[str, str]]) -> None:
+        if len(self._remembered) >= _MOST_REMEMBERED:
+            self._remembered.clear()
+        self._remembered[method, path] = found
 
 
 def _has_literals(route: _Route, query: dict[str, str]) -> bool:
