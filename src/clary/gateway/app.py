@@ -39,6 +39,7 @@ _NAMING_SERVICE = frozenset({"header", "query"})  # signature version 2 names no
 _NO_EXTENSIONS: Mapping[str, Any] = {}
 _GONE = Response(499, [])
 _MOST_HELD_BYTES = 1 << 30
+_MOST_NAMES = 1024
 _UNSIGNED_BYTES = 256 * 1024  # what somebody without a key may have us keep in memory
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -232,9 +233,21 @@ class Gateway:
 def _request(scope: Mapping[str, Any]) -> Request:
     headers: dict[str, str] = {}
     for raw_name, raw_value in scope["headers"]:
-        name, value = str(raw_name, "latin-1"), str(raw_value, "latin-1")
+        name, value = _names.get(raw_name) or _name(raw_name), raw_value.decode("latin-1")
         headers[name] = f"{headers[name]},{value}" if name in headers else value
-    return Request(scope["method"], str(scope["raw_path"], "latin-1"), str(scope["query_string"], "latin-1"), headers)
+    path, query = scope["raw_path"].decode("latin-1"), scope["query_string"].decode("latin-1")
+    return Request(scope["method"], path, query, headers)
+
+
+_names: dict[bytes, str] = {}
+
+
+def _name(raw: bytes) -> str:
+    """A header's name, remembered: clients send the same ones again and again."""
+    name = raw.decode("latin-1")
+    if len(_names) < _MOST_NAMES:
+        _names[raw] = name
+    return name
 
 
 def _response(match: Match, reply: Reply, request_id: str) -> Response:

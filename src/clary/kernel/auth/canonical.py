@@ -10,6 +10,7 @@ from functools import lru_cache
 from urllib.parse import quote, unquote_to_bytes
 
 _PLAIN_PATH = re.compile(r"[A-Za-z0-9\-._~/]*\Z").match
+_SPACES = ("  ", " \n", ": ", "\t")  # in canonical headers: where a value may have to be trimmed
 _PLAIN_QUERY = re.compile(r"[A-Za-z0-9\-._~]*(=[A-Za-z0-9\-._~]*)?\Z").match
 
 
@@ -58,12 +59,15 @@ def query(raw: str, *, without: str = "") -> str:
 
 def headers(signed: Iterable[str], sent: Mapping[str, str]) -> str:
     """The canonical headers, each on its line; a signed header that was not sent counts as empty."""
-    lines = []
+    lines = "".join([f"{name}:{sent.get(name, '')}\n" for name in signed])
+    if lines.isascii() and not any([each in lines for each in _SPACES]):
+        return lines
+    trimmed = []
     for name in signed:
         value = sent.get(name, "")
         value = " ".join(value.split()) if "  " in value else value.strip()
-        lines.append(f"{name}:{value}\n")
-    return "".join(lines)
+        trimmed.append(f"{name}:{value}\n")
+    return "".join(trimmed)
 
 
 def _encode(text: str) -> str:

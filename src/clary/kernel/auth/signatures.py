@@ -149,7 +149,8 @@ def verify(
     timestamp = arguments.get("X-Amz-Date", "") if presigned else _timestamp(request.headers, style)
     _check_time(timestamp, arguments, scope, style, now=now, skew_seconds=skew_seconds)
     token = arguments.get("X-Amz-Security-Token") if presigned else request.headers.get("x-amz-security-token")
-    _check_token(credential, token, now, style)
+    if token is not None or credential.session_token is not None:
+        _check_token(credential, token, now, style)
     if scope.service in S3_SCOPES:
         _check_headers_signed(request.headers, scope.signed_headers)
     content, checked = _content(request.headers, arguments, body, scope, style)
@@ -437,7 +438,9 @@ def _check_signature(
     request: SignedRequest, scope: Scope, style: Style, *, key: bytes, stamp: str, content: str
 ) -> None:
     path = canonical.s3_path(request.path) if scope.service in S3_SCOPES else canonical.service_path(request.path)
-    query = canonical.query(request.query, without="X-Amz-Signature" if scope.kind == "query" else "")
+    query = request.query
+    if query:
+        query = canonical.query(query, without="X-Amz-Signature" if scope.kind == "query" else "")
     rest = f"{query}\n{canonical.headers(scope.signed_headers, request.headers)}\n{scope.signed_names}\n{content}"
     prefix = f"{ALGORITHM}\n{stamp}\n{scope.credential_scope}\n"
     claimed = scope.signature.encode()
@@ -455,7 +458,15 @@ def _check_signature(
 
 def _sign(key: bytes, prefix: str, canonical_request: str) -> bytes:
     digest = hashlib.sha256(canonical_request.encode("latin-1", "replace")).hexdigest()
-    return hmac.digest(key, (prefix + digest).encode(), "sha256").hex().encode()
+    signature = _keyed(key).copy()
+    signature.update((prefix + digest).encode())
+    return signature.hexdigest().encode()
+
+
+@lru_cache(maxsize=4096)
+def _keyed(key: bytes) -> hmac.HMAC:
+    """A digest that has taken in the key already: copy it."""
+    return hmac.new(key, digestmod="sha256")
 
 
 def _check_v2(request: SignedRequest, scope: Scope, credential: Credential, now: float, skew_seconds: float) -> None:

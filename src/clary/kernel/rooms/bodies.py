@@ -1,9 +1,10 @@
 """What goes in and out of a handler besides plain members: streamed bodies, and replies with a status of their own."""
 
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 
 class Body:
@@ -33,10 +34,12 @@ class FileBody:
     length: int
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+
+class Reply(NamedTuple):
     """An output with a status or headers that the model does not give."""
 
-    output: Mapping[str, Any] = field(default_factory=dict)
+    output: Mapping[str, Any] = _NOTHING
     status: int | None = None
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = _NOTHING

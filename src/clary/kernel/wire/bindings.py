@@ -171,7 +171,10 @@ def _header_writer(use: Member) -> WriteInto:
     def write(value: Any, headers: list[tuple[bytes, bytes]]) -> None:
         headers.append((key, header_value(convert(value))))
 
-    return write
+    def write_text(value: Any, headers: list[tuple[bytes, bytes]]) -> None:
+        headers.append((key, header_value(value if type(value) is str else str(value))))
+
+    return write_text if convert is str else write
 
 
 def _header_text(use: Member) -> Callable[[Any], str]:

@@ -81,6 +81,7 @@ QUERY_VERSIONS = {
 
 REST_SERVICES = frozenset((*SCOPES["sagemaker"][1:], "s3", "lambda"))
 _CBOR_SERVICES = frozenset(("cloudwatch", "textract"))
+_QUERY_SCOPES = frozenset(scope for scope, names in SCOPES.items() if not QUERY_VERSIONS.keys().isdisjoint(names))
 _S3_SCOPES = frozenset(("s3", "s3express"))
 _RPC_PATH = re.compile(r"/service/([A-Za-z0-9_.]+)/operation/([A-Za-z0-9_]+)")
 
@@ -127,7 +128,7 @@ def routes_by_body(request: Request, signing_name: str | None) -> bool:
         return False
     if signing_name is None:
         return request.method == "POST" and request.path == "/" and _is_form(request)
-    return any(name in QUERY_VERSIONS for name in SCOPES.get(signing_name, ()))
+    return signing_name in _QUERY_SCOPES
 
 
 def error_codec(request: Request, signing_name: str | None) -> Codec:
@@ -139,7 +140,7 @@ def error_codec(request: Request, signing_name: str | None) -> Codec:
     if "smithy-protocol" in headers:
         return codec("smithy-rpc-v2-cbor")
     services = SCOPES.get(signing_name or "", ())
-    if any(name in QUERY_VERSIONS for name in services):
+    if signing_name in _QUERY_SCOPES:
         return codec("query")
     if signing_name is None:
         return codec("query" if request.path == "/" and _asks_by_action(request) else "rest-xml")
