@@ -1,7 +1,7 @@
 """Event streams: frames, and what botocore makes of ours."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -116,11 +116,39 @@ def test_errors_end_a_stream(name: str, operation_name: str, protocol: str) -> N
 
 def test_what_is_no_event_of_the_stream_is_our_fault() -> None:
     operation = service("sagemaker-runtime").operations["InvokeEndpointWithResponseStream"]
-    response = codec("rest-json").serialize(operation, {"Body": [{"Nope": {}}]}, "r")
-    with pytest.raises(OutputError, match="no event 'Nope'"):
-        asyncio.run(drained(response.body))
+    response = codec("rest-json").serialize(operation, {"Body": [{"Nope": {}}]}, "request-1")
+    (told,) = Decoder().feed(asyncio.run(drained(response.body)))
+    assert told.headers[":error-code"] == "InternalFailure"
+    assert "request-1" in str(told.headers[":error-message"])
     with pytest.raises(OutputError, match="needs its event stream"):
         codec("rest-json").serialize(operation, {}, "r")
+
+
+def test_who_makes_events_is_closed_when_nobody_takes_them() -> None:
+    closed: list[str] = []
+
+    async def asynchronous() -> AsyncIterator[dict[str, Any]]:
+        try:
+            while True:
+                yield {"PayloadPart": {"Bytes": b"x"}}
+        finally:
+            closed.append("asynchronous")
+
+    def blocking() -> Iterator[dict[str, Any]]:
+        try:
+            while True:
+                yield {"PayloadPart": {"Bytes": b"x"}}
+        finally:
+            closed.append("blocking")
+
+    async def leave(frames: Any) -> None:
+        await anext(frames)
+        await frames.aclose()
+
+    operation = service("sagemaker-runtime").operations["InvokeEndpointWithResponseStream"]
+    for events in (asynchronous(), blocking()):
+        asyncio.run(leave(codec("rest-json").serialize(operation, {"Body": events}, "r").body))
+    assert closed == ["asynchronous", "blocking"]
 
 
 def test_headers_of_every_type_survive() -> None:

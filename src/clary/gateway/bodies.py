@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, MutableMapping
 from typing import Any, Protocol
 
 from clary.kernel.core.errors import AwsError
@@ -116,7 +116,10 @@ def _state_length(headers: list[tuple[bytes, bytes]], length: int) -> None:
 
 
 async def _send_stream(send: Send, receive: Receive, chunks: AsyncIterator[bytes]) -> None:
-    """Send chunks as they come. Sending does not notice a client that is gone, so listen for that beside it."""
+    """Send chunks as they come. Sending does not notice a client that is gone, so listen for that beside it.
+
+    Who makes the chunks is told to stop, whether or not the client took them all.
+    """
     sending = asyncio.create_task(_send_chunks(send, chunks))
     hangup = asyncio.create_task(_hung_up(receive))
     try:
@@ -128,6 +131,8 @@ async def _send_stream(send: Send, receive: Receive, chunks: AsyncIterator[bytes
         sending.cancel()
         hangup.cancel()
         await asyncio.wait((sending, hangup))
+        if isinstance(chunks, AsyncGenerator):
+            await chunks.aclose()
 
 
 async def _send_chunks(send: Send, chunks: AsyncIterator[bytes]) -> None:

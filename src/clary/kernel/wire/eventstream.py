@@ -1,14 +1,17 @@
 """`application/vnd.amazon.eventstream`: framed messages with typed headers and two checksums.
 
 A handler gives an output event stream as an iterable or async iterable of one-member dicts, as botocore yields them:
-`{"PayloadPart": {"Bytes": b"..."}}`. An AwsError raised while it is iterated becomes the stream's last message.
+`{"PayloadPart": {"Bytes": b"..."}}`. An AwsError raised while it is iterated becomes the stream's last message, and so
+does, as an InternalFailure, any other fault. Whether or not it comes to its end, a generator is closed.
 
 A message is: total length, header length (4 bytes each), CRC of those, headers, payload, CRC of everything before.
 """
 
+import asyncio
+import logging
 import struct
 import zlib
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -18,6 +21,8 @@ from clary.kernel.core.errors import AwsError
 from clary.kernel.wire.messages import OutputError, Response
 from clary.kernel.wire.models import Member, Operation, Shape
 from clary.kernel.wire.scalars import as_bytes, epoch
+
+_log = logging.getLogger("clary.wire")
 
 CONTENT_TYPE = b"application/vnd.amazon.eventstream"
 MAX_MESSAGE = 24 * 1024 * 1024
@@ -203,15 +208,19 @@ def respond(
     headers: list[tuple[bytes, bytes]],
     writer: EventWriter,
     initial: tuple[bytes, str] | None,
+    request_id: str,
 ) -> Response:
     """The answer of an operation with an event stream; `initial` is the body and type of its initial-response."""
     if operation.event_stream is None or output.get(operation.event_stream.name) is None:
         raise OutputError(f"{operation.name} needs its event stream")
     events = output[operation.event_stream.name]
-    return Response(200, [(b"content-type", CONTENT_TYPE), *headers], _frames(events, writer, initial))
+    return Response(200, [(b"content-type", CONTENT_TYPE), *headers], _frames(events, writer, initial, request_id))
 
 
-async def _frames(events: Any, writer: EventWriter, initial: tuple[bytes, str] | None) -> AsyncIterator[bytes]:
+async def _frames(
+    events: Any, writer: EventWriter, initial: tuple[bytes, str] | None, request_id: str
+) -> AsyncGenerator[bytes, None]:
+    """The frames of a stream, of which the last says what went wrong if something did. `events` are always closed."""
     if initial is not None:
         payload, content_type = initial
         yield encode(
@@ -219,12 +228,35 @@ async def _frames(events: Any, writer: EventWriter, initial: tuple[bytes, str] |
                 {":message-type": "event", ":event-type": "initial-response", ":content-type": content_type}, payload
             )
         )
+    source = _each(events)
     try:
-        if hasattr(events, "__aiter__"):
-            async for event in events:
-                yield writer.event(event)
-        else:
-            for event in events:
-                yield writer.event(event)
+        async for event in source:
+            yield writer.event(event)
     except AwsError as error:
         yield writer.error(error)
+    except Exception:  # noqa: BLE001 - the answer has begun: the client is told in the stream, the log has the traceback
+        _log.exception("the event stream of request %s failed", request_id)
+        message = f"Clary met a fault of its own. The log has the details under {request_id}."
+        yield writer.error(AwsError("InternalFailure", message, status=500))
+    finally:
+        if isinstance(source, AsyncGenerator):
+            await source.aclose()
+
+
+def _each(events: Any) -> AsyncIterator[Mapping[str, Any]]:
+    return events if hasattr(events, "__aiter__") else _in_thread(events)
+
+
+async def _in_thread(events: Iterable[Mapping[str, Any]]) -> AsyncGenerator[Mapping[str, Any], None]:
+    """The events of an iterable that may block while it makes the next, unless they are all there."""
+    if isinstance(events, Sequence):
+        for event in events:
+            yield event
+        return
+    iterator = iter(events)
+    try:
+        while (made := await asyncio.to_thread(next, iterator, None)) is not None:
+            yield made
+    finally:
+        if isinstance(iterator, Generator):
+            iterator.close()

@@ -125,7 +125,9 @@ class _Cbor:
             return self._response(200, dumps(write(values)), request_id)
         initial = dumps(write({name: value for name, value in values.items() if name != stream.name}))
         headers = [(b"x-amzn-requestid", request_id.encode())]
-        return respond(operation, values, headers, self._events[stream.shape], (initial, "application/cbor"))
+        return respond(
+            operation, values, headers, self._events[stream.shape], (initial, "application/cbor"), request_id
+        )
 
     def _structure_writer(self, use: Member) -> Callable[[Any], bytes]:
         write = self._tree.writer(use)

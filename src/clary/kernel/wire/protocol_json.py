@@ -137,7 +137,7 @@ class AwsJson:
             return self._response(200, dumps(write(values)), request_id)
         initial = dumps(write({name: value for name, value in values.items() if name != stream.name}))
         headers = [(b"x-amzn-requestid", request_id.encode())]
-        return respond(operation, values, headers, JSON_EVENTS[stream.shape], (initial, "application/json"))
+        return respond(operation, values, headers, JSON_EVENTS[stream.shape], (initial, "application/json"), request_id)
 
     def serialize_error(
         self,

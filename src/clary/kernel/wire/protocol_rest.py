@@ -134,7 +134,7 @@ class Rest:
                 in_body[name] = value
         stream = operation.event_stream
         if stream is not None:
-            response = respond(operation, in_body, headers, self._events[stream.shape], None)
+            response = respond(operation, in_body, headers, self._events[stream.shape], None, request_id)
             response.status = status
             return response
         body, content_type = plan.write_body(in_body)
