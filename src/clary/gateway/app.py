@@ -19,6 +19,7 @@ from clary.gateway.bodies import (
     Whole,
     check_size,
     discard_rest,
+    is_more_than_discarded,
     read_whole,
     receive_chunks,
     send_body,
@@ -132,7 +133,7 @@ class Gateway:
             return
         # Who waits for `100 Continue` has not sent a body yet, and asking for it would only make it come.
         waits = headers.get("expect", "").lower() == "100-continue"
-        if waits or not await discard_rest(exchange.receive):
+        if waits or is_more_than_discarded(headers) or not await discard_rest(exchange.receive):
             response.headers.append((b"connection", b"close"))
 
     async def _serve(self, exchange: Exchange) -> Response:

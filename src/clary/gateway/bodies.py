@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, MutableMapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
 from typing import Any, Protocol
 
 from clary.kernel.core.errors import AwsError
@@ -60,6 +60,12 @@ async def receive_chunks(
         more = message.get("more_body", False)
         if chunk:
             yield chunk
+
+
+def is_more_than_discarded(headers: Mapping[str, str]) -> bool:
+    """Whether a request says that its body is more than `discard_rest` reads."""
+    declared = headers.get("content-length", "")
+    return declared.isdigit() and int(declared) > _DISCARDED_BYTES
 
 
 async def discard_rest(receive: Receive) -> bool:

@@ -5,6 +5,7 @@ One timer for all, since one for each request would cost more than most of what 
 
 import asyncio
 import logging
+import resource
 import weakref
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ _log = logging.getLogger("clary.server")
 STALL_SECONDS = 60.0
 MOST_UNSENT_BYTES = 1 << 30
 _LOOK_SECONDS = 1.0
+_OTHER_FILES = 256  # what a gateway needs files for besides connections of clients
 
 
 class Patience:
@@ -25,11 +27,13 @@ class Patience:
 
     - A connection past its `deadline` (no request, or none whole) is closed.
     - One that has taken nothing of what it is sent for STALL_SECONDS is aborted.
+    - More than `most_connections` at once, which leave too few files for the rest, are not taken.
     - When clients together leave more than MOST_UNSENT_BYTES untaken, those that took nothing for longest are aborted.
     """
 
     def __init__(self, state: ServerState, loop: asyncio.AbstractEventLoop) -> None:
         self.now = loop.time()  # at most a second old while there are connections
+        self.most_connections = max(16, resource.getrlimit(resource.RLIMIT_NOFILE)[0] - _OTHER_FILES)
         self._state = weakref.ref(state)
         self._loop = loop
         self._looks = False

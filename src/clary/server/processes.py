@@ -8,6 +8,7 @@ import ctypes
 import gc
 import logging
 import os
+import resource
 import signal
 import socket
 import sys
@@ -27,11 +28,13 @@ from clary.server.protocol import Connection
 _PR_SET_PDEATHSIG = 1
 _GRACEFUL_SECONDS = 5
 _TURN_SECONDS = 60.0
+_MOST_FILES = 65_536
 _FIRST_WARM = "python:xgboost,pandas"
 
 
 def run_gateway(settings: Settings, listener: socket.socket, endpoint: str) -> None:
     """Answer requests on `listener` until SIGTERM."""
+    _allow_files()
     platform = Platform(settings)
     if settings.ephemeral:
         platform.executor = ProcessExecutor(settings.home)  # a reset ends what runs
@@ -84,6 +87,14 @@ def run_controller(settings: Settings) -> None:
         alarm.close()
         executor.close()
         platform.close()
+
+
+def _allow_files() -> None:
+    """Let this process have as many files and connections as it may; by default it is often but 1,024."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, _MOST_FILES)
+    if soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _die_with_parent() -> None:

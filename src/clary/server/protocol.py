@@ -35,6 +35,7 @@ _NOT_UNDERSTOOD = (
     b"HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain; charset=utf-8\r\nconnection: close\r\n"
     b"content-length: %d\r\n\r\n%b"
 )
+_TOO_MANY = b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\ncontent-length: 0\r\nretry-after: 1\r\n\r\n"
 _names: dict[bytes, bytes] = {}
 
 
@@ -85,6 +86,10 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
+        if len(self.state.connections) >= self.patience.most_connections:
+            self.transport.write(_TOO_MANY)
+            self.transport.close()
+            return
         self.state.connections.add(self)  # type: ignore[arg-type]  # uvicorn's type knows only its own
         self.patience.begin()
         self.deadline = self.patience.now + _HEAD_SECONDS

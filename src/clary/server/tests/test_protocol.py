@@ -237,6 +237,22 @@ def test_clients_that_leave_too_much_untaken_are_left(monkeypatch: pytest.Monkey
     serve(scenario)
 
 
+def test_more_connections_than_there_are_files_for_are_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(patience, "_OTHER_FILES", 1 << 40)
+
+    async def scenario(served: Served) -> None:
+        idle = [socket.create_connection(("127.0.0.1", served.port)) for _ in range(16)]
+        while len(served.state.connections) < 16:
+            await asyncio.sleep(0.01)
+        assert (await served.talk(LAST)).startswith(b"HTTP/1.1 503 ")
+        for client in idle:
+            client.close()
+        await served.quiet()
+        assert (await served.talk(LAST)).startswith(b"HTTP/1.1 200 ")
+
+    serve(scenario)
+
+
 def test_silence_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(protocol, "_HEAD_SECONDS", 0.1)
 
