@@ -13,7 +13,8 @@ MAX_INFLATED = 64 * 1024 * 1024
 class Request:
     """An HTTP request: `path` and `query` raw, as on the request line; header names lower-case, values latin-1 text.
 
-    `body` is bytes, except for operations with a `streaming_input`: there it is passed on as it is.
+    `body` is bytes, except for operations with a `streaming_input`: there it is passed on as it is. `form` keeps the
+    pairs of the query and a form body once they were read.
     """
 
     method: str
@@ -21,6 +22,7 @@ class Request:
     query: str = ""
     headers: dict[str, str] = field(default_factory=dict)
     body: Any = b""
+    form: list[tuple[str, str]] | None = None
 
 
 @dataclass(slots=True)

@@ -27,12 +27,10 @@ def malformed(message: str) -> AwsError:
 
 def parse_form(text: str) -> list[tuple[str, str]]:
     """The pairs of a form or query string, percent-decoded; a name without `=` has the value ""."""
-    pairs = []
-    for piece in text.split("&"):
-        if piece:
-            name, _, value = piece.partition("=")
-            pairs.append((_decoded(name), _decoded(value)))
-    return pairs
+    parts = [piece.partition("=") for piece in text.split("&") if piece]
+    if "%" not in text and "+" not in text and text.isascii():
+        return [(name, value) for name, _, value in parts]
+    return [(_decoded(name), _decoded(value)) for name, _, value in parts]
 
 
 def _decoded(text: str) -> str:
@@ -44,9 +42,12 @@ def _decoded(text: str) -> str:
 
 def form_of(request: Request) -> list[tuple[str, str]]:
     """The pairs of the URL and of a form body."""
-    pairs = parse_form(request.query)
-    if request.body:
-        pairs += parse_form(document(request).decode("latin-1"))
+    pairs = request.form
+    if pairs is None:
+        pairs = parse_form(request.query)
+        if request.body:
+            pairs += parse_form(document(request).decode("latin-1"))
+        request.form = pairs
     return pairs
 
 
