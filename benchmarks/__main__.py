@@ -6,7 +6,7 @@ import platform
 
 import psutil
 
-NAMES = ("gateway", "s3", "router", "invoke", "training", "batch_transform")
+NAMES = ("gateway", "gateway_alone", "s3", "router", "invoke", "training", "batch_transform")
 
 
 def main() -> None:
