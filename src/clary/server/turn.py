@@ -104,9 +104,9 @@ class Turn:
         error = None if task.cancelled() else task.exception()
         if error is not None:
             _log.error("the answer to a %s failed", self._method, exc_info=error)
-        if self.done or self._gone:
+        if self.done:
             return
-        if self._started:
+        if self._started or self._gone:
             self.done = True
             connection.transport.abort()
             return

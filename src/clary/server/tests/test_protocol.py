@@ -196,6 +196,22 @@ def test_a_half_closed_client_gets_its_answers() -> None:
     serve(scenario)
 
 
+def test_a_stream_ends_when_its_client_sends_no_more() -> None:
+    async def scenario(served: Served) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
+        writer.write(get("/endless"))
+        await reader.readexactly(65536)
+        writer.write_eof()  # as closing does that has read everything
+        with suppress(ConnectionError):
+            while await reader.read(65536):
+                pass
+        await served.quiet()
+        assert served.ended == ["http.disconnect"]
+        writer.close()
+
+    serve(scenario)
+
+
 def test_a_client_that_leaves_in_the_middle_of_its_request_is_not_waited_for() -> None:
     async def scenario(served: Served) -> None:
         head = b"PUT /p HTTP/1.1\r\nHost: x\r\nContent-Length: 6\r\n\r\n"
