@@ -1,6 +1,7 @@
 """A host runs once, to its end, and its end is told as it was."""
 
 import json
+import os
 import signal
 from dataclasses import replace
 
@@ -66,8 +67,12 @@ def test_start_that_a_crash_cut_short_is_repaired(world):
     from clary.kernel.jobs.folder import HostFolder
 
     spec = world.spec("print('late')")
-    HostFolder(world.home, spec.job, spec.host).create(spec)
+    folder = HostFolder(world.home, spec.job, spec.host)
+    folder.create(spec)
     assert world.observe(spec).phase is Phase.PENDING
+    os.utime(folder.path, (0, 0))  # long ago
+    assert world.executor.observe(spec.job, spec.host) is None, "nobody comes any more"
+    assert (spec.job, spec.host) in world.executor.hosts()
     world.executor.start(spec)
     assert world.ended(spec).outcome is Outcome.COMPLETED
 

@@ -37,8 +37,10 @@ class ProcessExecutor:
 
     def start(self, spec: HostSpec) -> None:
         folder = HostFolder(self._home, spec.job, spec.host)
-        if not folder.create(spec) and folder.saved() is not None:
-            return
+        if not folder.create(spec):
+            if folder.saved() is not None:
+                return
+            folder.ask_again()
         key = suitable(spec) if self._warm else None
         if not self._ask({"job": spec.job, "host": spec.host} | _key_members(key)):
             self._start_slowly(spec.job, spec.host)

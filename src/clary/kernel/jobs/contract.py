@@ -356,7 +356,11 @@ class Executor(Protocol):
         """
 
     def observe(self, job: str, host: str) -> Observation | None:
-        """What is known of the host; None when it was never started or is forgotten."""
+        """What is known of the host; None when it was never started or is forgotten.
+
+        Also None when a start was cut short and nobody looks after the host although there was time: whoever starts
+        what is None repairs that.
+        """
 
     def stop(self, job: str, host: str) -> None:
         """Ask the host to stop: SIGTERM, `stop_grace_seconds`, SIGKILL, then its outputs are still uploaded.

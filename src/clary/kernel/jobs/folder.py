@@ -24,9 +24,12 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from clary.kernel.core.clock import SystemClock
 from clary.kernel.core.ids import new_id
 from clary.kernel.events import socket_path
 from clary.kernel.jobs.contract import HostSpec, Observation, Outcome, Phase
+
+START_PATIENCE_SECONDS = 5.0
 
 _LOST = "The process that looked after this host died, and the host with it. Start a new attempt."
 
@@ -72,6 +75,11 @@ class HostFolder:
     def created_at(self) -> float:
         return self._spec.stat().st_mtime
 
+    def ask_again(self) -> None:
+        """Wait as long for a shim as if the host were asked for only now."""
+        with contextlib.suppress(FileNotFoundError):
+            os.utime(self.path)
+
     def take(self) -> bool:
         """Become this host's shim. False when there is one already, or was: a host runs once."""
         fd = os.open(self._lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -98,10 +106,10 @@ class HostFolder:
             return Observation(self.job, self.host, Phase.PENDING)
 
     def observe(self) -> Observation | None:
-        """What the shim wrote last, or that it died before it was done."""
+        """What the shim wrote last, or that it died before it was done; None when no shim came for long."""
         found = self.saved()
         if found is None:
-            return Observation(self.job, self.host, Phase.PENDING) if self._spec.exists() else None
+            return Observation(self.job, self.host, Phase.PENDING) if self._is_awaited() else None
         if found.ended or self._alive():
             return found
         # The shim may have written its last word and left between the two looks above.
@@ -151,6 +159,13 @@ class HostFolder:
         with contextlib.suppress(OSError):
             self.path.parent.rmdir()
         empty(grave)
+
+    def _is_awaited(self) -> bool:
+        """Whether a shim may still come. Whatever it does first changes the folder, and so begins the wait anew."""
+        try:
+            return SystemClock().now() - self.path.stat().st_mtime < START_PATIENCE_SECONDS
+        except FileNotFoundError:
+            return False
 
     def _alive(self) -> bool:
         """Whether a shim holds the lock. Asked only once it wrote its state, so a look never hinders the taking."""

@@ -42,9 +42,17 @@ def acting_role(ctx: Context, role_arn: str, service: str = "sagemaker.amazonaws
 def work_environment(platform: "Platform", role_arn: str, region: str, seconds: float) -> dict[str, str]:
     """What lets work use this server as its acting role: region, endpoint, and fresh credentials that last `seconds`.
 
-    They are the variables that every SDK reads. Raises ValidationException when the role is gone.
+    They are the variables that every SDK reads. Work without a role, an empty text, is given no credentials. Raises
+    ValidationException when the role is gone.
     """
-    keys = platform.keys
+    keys, endpoint = platform.keys, platform.endpoint
+    place = {
+        "AWS_REGION": region,
+        "AWS_DEFAULT_REGION": region,
+        **({"AWS_ENDPOINT_URL": endpoint, "S3_ENDPOINT_URL": endpoint} if endpoint else {}),
+    }
+    if not role_arn:
+        return place
     account, name = parse_arn(role_arn).account, _name(role_arn)
     role = keys.directory.role(account, name)
     if role is None:
@@ -59,11 +67,7 @@ def work_environment(platform: "Platform", role_arn: str, region: str, seconds: 
         permissions=keys.directory.role_permissions(account, role.value),
     )
     key_id, key = keys.issue(principal, seconds)
-    endpoint = platform.endpoint
-    return {
-        "AWS_REGION": region,
-        "AWS_DEFAULT_REGION": region,
-        **({"AWS_ENDPOINT_URL": endpoint, "S3_ENDPOINT_URL": endpoint} if endpoint else {}),
+    return place | {
         "AWS_ACCESS_KEY_ID": key_id,
         "AWS_SECRET_ACCESS_KEY": key.secret,
         "AWS_SESSION_TOKEN": key.session_token or "",

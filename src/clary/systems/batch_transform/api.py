@@ -4,6 +4,7 @@ from typing import Any
 
 from clary.kernel.core.errors import validation
 from clary.kernel.core.ids import short_id
+from clary.kernel.jobs.statuses import ACTIVE, IN_PROGRESS
 from clary.kernel.rooms import Context, Resource, operation
 from clary.kernel.rooms.lists import list_output
 from clary.kernel.rooms.roles import acting_role
@@ -11,7 +12,7 @@ from clary.kernel.rooms.tags import read_tags
 from clary.kernel.store import Entry
 from clary.systems.batch_transform.logic_progress import ask_to_stop
 from clary.systems.batch_transform.logic_requests import check_container, complete
-from clary.systems.batch_transform.records import ACTIVE, IN_PROGRESS, TransformJob
+from clary.systems.batch_transform.records import TransformJob
 
 TOPIC = "batch_transform"
 

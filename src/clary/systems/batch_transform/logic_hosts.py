@@ -46,7 +46,8 @@ class Attempt:
     def of(cls, job: TransformJob, name: str, granted: Sequence[Resources], now: float) -> "Attempt":
         return cls(f"{JOB_PREFIX}{name}-{job.uid}-{job.restarts + 1}", [asdict(one) for one in granted], now)
 
-    def hosts(self) -> list[str]:
+    @property
+    def host_names(self) -> list[str]:
         return [f"algo-{number}" for number in range(1, len(self.granted) + 1)]
 
     def resources(self) -> list[Resources]:
@@ -54,11 +55,6 @@ class Attempt:
 
     def document(self) -> dict[str, Any]:
         return asdict(self)
-
-
-def uid_of(attempt: str) -> str:
-    """The uid of the job whose attempt has this id."""
-    return attempt.split("-")[-2]
 
 
 def instance_types(request: Mapping[str, Any]) -> list[str]:
@@ -91,7 +87,7 @@ def host_specs(
     """
     if not runtime.serve:
         raise ImageUnavailable(f"Image {job.container['Image']} cannot serve a model: its runtime is {runtime.family}.")
-    hosts = attempt.hosts()
+    hosts = attempt.host_names
     return [
         HostSpec(
             job=attempt.id,

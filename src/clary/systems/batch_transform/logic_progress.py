@@ -4,16 +4,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from clary.kernel.jobs.contract import Failure, Observation, Outcome, Phase
+from clary.kernel.jobs.statuses import ACTIVE, COMPLETED, FAILED, IN_PROGRESS, STOPPED, STOPPING
 from clary.systems.batch_transform.logic_hosts import places_done
-from clary.systems.batch_transform.records import (
-    ACTIVE,
-    COMPLETED,
-    FAILED,
-    IN_PROGRESS,
-    STOPPED,
-    STOPPING,
-    TransformJob,
-)
+from clary.systems.batch_transform.records import TransformJob
 
 RESTARTS = 3
 

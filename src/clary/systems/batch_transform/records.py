@@ -5,16 +5,6 @@ from typing import Any
 
 from clary.kernel.store import record
 
-IN_PROGRESS = "InProgress"
-STOPPING = "Stopping"
-COMPLETED = "Completed"
-FAILED = "Failed"
-STOPPED = "Stopped"
-ACTIVE = (IN_PROGRESS, STOPPING)
-
-WAITING = "waiting"
-"""The parent of a job in the queue for slots."""
-
 
 @record("transform_job", version=1)
 @dataclass(frozen=True, slots=True)

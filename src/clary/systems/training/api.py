@@ -6,6 +6,7 @@ from typing import Any
 from clary.kernel.core.errors import AwsError, not_supported, validation
 from clary.kernel.core.ids import short_id
 from clary.kernel.images import ImageUnavailable, Metric
+from clary.kernel.jobs.statuses import ACTIVE, IN_PROGRESS
 from clary.kernel.rooms import Context, Resource, operation
 from clary.kernel.rooms.lists import list_output
 from clary.kernel.rooms.roles import acting_role
@@ -14,7 +15,7 @@ from clary.kernel.store import Entry
 from clary.systems.training.logic_documents import describe, summary, warm_pool
 from clary.systems.training.logic_requests import complete
 from clary.systems.training.logic_transitions import ask_to_stop, first_transition
-from clary.systems.training.records import ACTIVE, IN_PROGRESS, TrainingJob
+from clary.systems.training.records import TrainingJob
 
 TOPIC = "training"
 

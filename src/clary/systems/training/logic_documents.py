@@ -4,9 +4,10 @@ import math
 from typing import Any
 
 from clary.kernel.images import Metric
+from clary.kernel.jobs.statuses import ACTIVE, COMPLETED
 from clary.kernel.store import Entry
 from clary.systems.training.logic_transitions import billable_seconds
-from clary.systems.training.records import ACTIVE, COMPLETED, TrainingJob
+from clary.systems.training.records import TrainingJob
 
 _DEFAULTS: dict[str, Any] = {
     "HyperParameters": {},

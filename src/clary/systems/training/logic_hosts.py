@@ -23,6 +23,7 @@ from clary.kernel.jobs.contract import (
 )
 from clary.systems.training.records import TrainingJob
 
+JOB_PREFIX = "training-"
 LOG_GROUP = "/aws/sagemaker/TrainingJobs"
 METRIC_NAMESPACE = "/aws/sagemaker/TrainingJobs"
 CHECKPOINT_PATH = f"{ML_ROOT}/checkpoints"
@@ -74,7 +75,7 @@ class Attempt:
         seconds: float,
     ) -> "Attempt":
         """The attempt of this number, its hosts with what they were granted and an address each."""
-        id = f"training-{name}-{job.uid}-{number}"
+        id = f"{JOB_PREFIX}{name}-{job.uid}-{number}"
         placed = [
             replace(host, address=address, cpus=given.cpus, memory_bytes=given.memory_bytes, gpus=list(given.gpus))
             for host, given, address in zip(hosts, granted, addresses(id, len(hosts)), strict=True)
@@ -86,6 +87,10 @@ class Attempt:
             max_runtime_seconds=seconds,
             model_uri=model_uri(job.request, name),
         )
+
+    @property
+    def host_names(self) -> list[str]:
+        return [host["name"] for host in self.hosts]
 
     def host_list(self) -> list[Host]:
         return [Host(**host) for host in self.hosts]

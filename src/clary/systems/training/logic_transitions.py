@@ -6,7 +6,8 @@ from dataclasses import replace
 from typing import Any
 
 from clary.kernel.jobs.contract import Failure, Observation, Outcome, Phase
-from clary.systems.training.records import ACTIVE, COMPLETED, FAILED, IN_PROGRESS, STOPPED, STOPPING, TrainingJob
+from clary.kernel.jobs.statuses import ACTIVE, COMPLETED, FAILED, IN_PROGRESS, STOPPED, STOPPING
+from clary.systems.training.records import TrainingJob
 
 RESTARTS = 3
 _REASON_LIMIT = 1024

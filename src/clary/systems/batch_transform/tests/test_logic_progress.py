@@ -5,10 +5,11 @@ from typing import Any
 import pytest
 
 from clary.kernel.jobs.contract import Failure, Observation, Outcome, Phase, Resources
+from clary.kernel.jobs.statuses import STOPPING
 from clary.systems.batch_transform.logic_hosts import Attempt
 from clary.systems.batch_transform.logic_progress import RESTARTS, ask_to_stop, failure_reason, follow
 from clary.systems.batch_transform.logic_requests import complete
-from clary.systems.batch_transform.records import STOPPING, TransformJob
+from clary.systems.batch_transform.records import TransformJob
 from clary.systems.batch_transform.tests.conftest import request
 
 OUT = "s3://transform-data/out/job"

@@ -91,7 +91,7 @@ def test_a_start_that_was_cut_short_is_repeated(still_world: World, monkeypatch:
     observed = world.executor.observe(attempt, host)
     assert observed is not None
     assert observed.phase is Phase.PENDING
-    monkeypatch.setattr("clary.systems.training.reconcile.START_PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr("clary.kernel.jobs.folder.START_PATIENCE_SECONDS", 0.0)
     world.start_controller()
     assert world.ended("cut-short")["TrainingJobStatus"] == "Completed"
     assert world.lines("cut-short") == ["ran"]
