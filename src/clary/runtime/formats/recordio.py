@@ -27,6 +27,9 @@ DTYPES: dict[int, np.dtype[Any]] = {2: np.dtype("<f4"), 3: np.dtype("<f8"), 7: n
 DEFAULT_KEY = "values"
 WIDEST = 2**31
 
+_MAGIC_BYTES = MAGIC.to_bytes(4, "little")
+_MAP_ENTRIES = (b"\x0a", b"\x12")  # how a Record begins that has no frame: with its features or its label
+
 
 @dataclass(frozen=True)
 class Tensor:
@@ -44,10 +47,13 @@ class Record:
 
 
 def decode_records(data: bytes, name: str = "the request body") -> Table:
-    """All records as one table; sparse when any record is. Raises FormatError naming `name` and the record."""
+    """All records as one table; sparse when any record is. Raises FormatError naming `name` and the record.
+
+    One record may come without a frame, as batch transform sends single records.
+    """
     records = []
     try:
-        for payload in frames(data):
+        for payload in [memoryview(data)] if data[:1] in _MAP_ENTRIES and data[:4] != _MAGIC_BYTES else frames(data):
             records.append(parse_record(payload))  # noqa: PERF401 - the count so far goes into the message
     except Malformed as error:
         raise FormatError(f"{name}, record {len(records) + 1}: not recordio-protobuf: {error}") from None

@@ -88,17 +88,24 @@ def tf_frame(record: bytes) -> bytes:
 def test_framed_records_stay_whole(kind: str, framed: Any, records: list[bytes], limit: int, single: bool) -> None:
     frames = [framed(record) for record in records]
     payloads = list(SPLITTERS[kind].payloads(b"".join(frames), limit, single=single))
+    if single:
+        assert [one.body for one in payloads] == records, "without their frames"
+        assert [(one.first, one.count) for one in payloads] == [(number, 1) for number in range(1, len(records) + 1)]
+        return
     assert b"".join(one.body for one in payloads) == b"".join(frames)
     for one in payloads:
         assert len(one.body) <= limit
         assert one.body == b"".join(frames[one.first - 1 : one.first - 1 + one.count])
-        assert one.count == 1 or not single
 
 
 def test_a_record_in_several_frames_is_one() -> None:
-    parts = [struct.pack("<II", 0xCED7230A, flag << 29 | 4) + b"abcd" for flag in (1, 2, 3)]
-    [first, second] = SPLITTERS["RecordIO"].payloads(b"".join(parts) + frame(b"x"), UNLIMITED, single=True)
-    assert (first.body, second.first) == (b"".join(parts), 2)
+    magic = struct.pack("<I", 0xCED7230A)
+    parts = [magic + struct.pack("<I", flag << 29 | 4) + b"abcd" for flag in (1, 2, 3)]
+    data = b"".join(parts) + frame(b"x")
+    [first, second] = SPLITTERS["RecordIO"].payloads(data, UNLIMITED, single=True)
+    assert (first.body, second.body, second.first) == (magic.join([b"abcd"] * 3), b"x", 2)
+    [both] = SPLITTERS["RecordIO"].payloads(data, UNLIMITED, single=False)
+    assert (both.body, both.count) == (data, 2)
 
 
 @given(st.lists(st.binary(min_size=1, max_size=5).map(lambda text: text.replace(b"\n", b"-")), min_size=2, max_size=20))

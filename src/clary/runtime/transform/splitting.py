@@ -37,6 +37,7 @@ class Splitter(Protocol):
     def payloads(self, data: Data, limit: int, *, single: bool) -> Iterator[Payload]:
         """All records of `data` in order, in payloads of at most `limit` bytes, or of one record each.
 
+        A record that is sent alone goes without what is wrapped around it in the object, as SageMaker says.
         Raises CustomerError for a record that is larger, or cannot be read.
         """
 
@@ -101,22 +102,34 @@ class Lines:
 
 
 class Frames:
-    """Records that begin with their length. A payload holds them as they lie in the object, one behind the other."""
+    """Records that begin with their length. A payload of several holds them as they lie in the object."""
 
     unit = "record"
 
     def payloads(self, data: Data, limit: int, *, single: bool) -> Iterator[Payload]:
         start = position = count = 0
         number = 1
+        if single:
+            yield from self._bare(data, limit)
+            return
         while position < len(data):
             end = self._end(data, position, number + count)
             _check_size(end - position, limit, f"record {number + count}")
-            if count and (single or end - start > limit):
+            if count and end - start > limit:
                 yield Payload(data[start:position], number, count)
                 start, number, count = position, number + count, 0
             position, count = end, count + 1
         if count:
             yield Payload(data[start:position], number, count)
+
+    def _bare(self, data: Data, limit: int) -> Iterator[Payload]:
+        position, number = 0, 1
+        while position < len(data):
+            end = self._end(data, position, number)
+            record = self._unwrapped(data[position:end])
+            _check_size(len(record), limit, f"record {number}")
+            yield Payload(record, number, 1)
+            position, number = end, number + 1
 
     def halves(self, payload: Payload) -> tuple[Payload, Payload] | None:
         if payload.count < 2:
@@ -131,6 +144,10 @@ class Frames:
 
     def _end(self, data: Data, position: int, number: int) -> int:
         """Where the record that begins at `position` ends."""
+        raise NotImplementedError
+
+    def _unwrapped(self, framed: bytes) -> bytes:
+        """What a record is without its frames."""
         raise NotImplementedError
 
 
@@ -151,6 +168,16 @@ class RecordIO(Frames):
             if part in (0, 3):
                 return position
 
+    def _unwrapped(self, framed: bytes) -> bytes:
+        parts, position = [], 0
+        while position < len(framed):
+            length = HEADER.unpack_from(framed, position)[1] & ((1 << LENGTH_BITS) - 1)
+            position += HEADER.size
+            parts.append(framed[position : position + length])
+            position += length + 3 & ~3
+        # Where a record was cut, the writer took out four bytes that looked like a magic number.
+        return MAGIC.to_bytes(4, "little").join(parts)
+
 
 class TFRecord(Frames):
     """Length (8 bytes, little-endian), its checksum (4), the bytes, their checksum (4)."""
@@ -164,6 +191,9 @@ class TFRecord(Frames):
         if end > len(data):
             raise _malformed("TFRecord", number, "it ends too early")
         return end
+
+    def _unwrapped(self, framed: bytes) -> bytes:
+        return framed[12:-4]
 
 
 SPLITTERS: dict[str, Splitter] = {"None": Whole(), "Line": Lines(), "RecordIO": RecordIO(), "TFRecord": TFRecord()}
