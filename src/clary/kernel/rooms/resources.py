@@ -28,7 +28,7 @@ class Resource(Generic[T]):
 
     `missing` and `taken` are the errors for a name that is not there or is there already: a code and a message that
     may hold `{name}` and `{arn}`. `search` is the name that Search knows the kind by, and `document` what it answers,
-    tags aside.
+    tags aside. `role` is the role that was passed with one, empty for none: what work with it acts as, in any room.
     """
 
     service: str
@@ -38,6 +38,7 @@ class Resource(Generic[T]):
     taken: tuple[str, str] = ("ResourceInUse", "Resource {arn} already exists.")
     search: str = ""
     document: Callable[[Context, Entry[T]], dict[str, Any]] | None = None
+    role: Callable[[T], str] | None = None
 
     def arn(self, ctx: Context, name: str) -> str:
         return ctx.arn(f"{self.type_name}/{name}", service=self.service)

@@ -39,6 +39,18 @@ def acting_role(ctx: Context, role_arn: str, service: str = "sagemaker.amazonaws
     return role_arn
 
 
+def passed_role(ctx: Context, service: str, type_name: str, name: str) -> str:
+    """The ARN of the role that was passed when a resource was made, as `acting_role` answered then; empty for none.
+
+    Work that uses another room's resource acts as this one: the caller need not be allowed to pass it again, and nobody
+    is given another role in its place once it is deleted. Raises the resource's error for a missing one.
+    """
+    resource = ctx.platform.registry.resources[service, type_name]
+    if resource.role is None:
+        raise TypeError(f"{service} {type_name} has no role: declare `role` of its Resource")
+    return resource.role(resource.get(ctx, name).value)
+
+
 def work_environment(platform: "Platform", role_arn: str, region: str, seconds: float) -> dict[str, str]:
     """What lets work use this server as its acting role: region, endpoint, and fresh credentials that last `seconds`.
 

@@ -33,6 +33,7 @@ MODELS = Resource(
     Model,
     missing=(_CODE, 'Could not find model "{arn}".'),
     taken=(_CODE, 'Cannot create already existing model "{arn}".'),
+    role=lambda model: model.role,
 )
 CONFIGS = Resource(
     "sagemaker",
