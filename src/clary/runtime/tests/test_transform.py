@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import numpy as np
+import pytest
 import xgboost
 
 from clary.runtime.formats.recordio import frame
@@ -36,7 +37,8 @@ def prepare(job: Job, objects: dict[str, bytes], script: str = ECHO, **settings:
         job.put(f"input/data/transform/{place}", data)
     listing = {place: f"s3://bucket/in/{place}" for place in objects}
     plan = {
-        "serve": SERVE, "content_type": "text/plain", "accept": "", "split": "Line", "strategy": None,
+        "containers": [{"serve": SERVE}], "capture": None,
+        "content_type": "text/plain", "accept": "", "split": "Line", "strategy": None,
         "max_payload_mb": None, "concurrency": 0, "assemble_lines": True, "gzip": False, "input_filter": "$",
         "output_filter": "$", "join": False, "timeout_seconds": 20, "retries": 0, "done": [],
     }  # fmt: skip
@@ -78,10 +80,11 @@ def test_an_object_larger_than_a_payload_is_refused_by_name(job: Job) -> None:
     assert output(job, "b")
 
 
-def test_records_are_sent_in_their_frames(job: Job) -> None:
-    prepare(job, {"a": frame(b"abc") * 3}, split="RecordIO", strategy="SingleRecord", content_type="application/x-any")
+@pytest.mark.parametrize(("strategy", "lengths"), [("MultiRecord", [36]), ("SingleRecord", [3, 3, 3])])
+def test_records_are_sent_in_their_frames_unless_alone(job: Job, strategy: str, lengths: list[int]) -> None:
+    prepare(job, {"a": frame(b"abc") * 3}, split="RecordIO", strategy=strategy, content_type="application/x-any")
     assert transform(job) == (0, "")
-    assert [json.loads(line)[0] for line in output(job, "a").splitlines()] == [12, 12, 12]
+    assert [json.loads(line)[0] for line in output(job, "a").splitlines()] == lengths
 
 
 def test_a_failing_model_is_asked_again(job: Job) -> None:

@@ -6,6 +6,7 @@ stores what lies there. An object that cannot be transformed is left out and exp
 
 import contextlib
 import gzip
+import json
 import mmap
 import os
 import shutil
@@ -31,6 +32,7 @@ from clary.runtime.transform.splitting import Data, Payload
 
 OUTPUTS = "output/transform"
 DRAFTS = "output/drafts"
+CAPTURED = "output/captured"
 SUFFIX = ".out"
 
 _CLIENT, _ALGORITHM = "ClientError", "AlgorithmError"
@@ -80,7 +82,7 @@ def _transform(paths: MlPaths) -> int:
     threads.pin()
     try:
         plan = read_plan(paths)
-        with contextlib.closing(open_model(plan)) as model:
+        with contextlib.closing(open_model(plan, paths)) as model:
             faults = Run(paths, plan, model).all()
     except Stopped:
         return _EXIT_STOPPED
@@ -109,6 +111,7 @@ class Run:
         self._pool = ThreadPoolExecutor(self._pace.concurrency, thread_name_prefix="transform")
         self._under_way: deque[tuple[Object, Future[bytes] | None]] = deque()
         self._faults: list[Fault] = []
+        self._stored = set(plan.done)
 
     def all(self) -> list[Fault]:
         """Transform every object; return why some have no output. Raises ModelDied."""
@@ -121,6 +124,7 @@ class Run:
                 self._begin(Object(place, uri, draft, open(draft, "wb")))  # noqa: SIM115 - _finish closes it
             while self._under_way:
                 self._take_first()
+            self._capture()
         finally:
             self._pool.shutdown(wait=False, cancel_futures=True)
         print(f"transformed {len(left) - len(self._faults)} of {len(left)} objects", flush=True)
@@ -187,6 +191,23 @@ class Run:
         output = self._paths.root / OUTPUTS / f"{one.place}{SUFFIX}"
         output.parent.mkdir(parents=True, exist_ok=True)
         one.draft.rename(output)
+        self._stored.add(one.place)
+
+    def _capture(self) -> None:
+        """Tell which inputs have outputs, and where both are, in the form of manifests."""
+        capture = self._plan.capture
+        stored = {place: uri for place, uri in self._plan.objects.items() if place in self._stored}
+        if capture is None or not stored:
+            return
+        shared = os.path.commonprefix(list(stored.values()))  # noqa: RUF071 - keys are no paths: "a//b" is not "a/b"
+        prefix = shared.rpartition("/")[0] + "/"
+        for kind, manifest in (
+            ("input", [{"prefix": prefix}, *(uri.removeprefix(prefix) for uri in stored.values())]),
+            ("output", [{"prefix": capture.output_prefix}, *(f"{place}{SUFFIX}" for place in stored)]),
+        ):
+            path = self._paths.root / CAPTURED / kind / capture.name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(json.dumps(manifest, indent=1, ensure_ascii=False) + "\n")
 
     def _answered(self, payload: Payload) -> bytes:
         """What is stored of one payload. Raises Fault whose message begins with the records, or ModelDied."""
@@ -207,7 +228,7 @@ class Run:
         except CustomerError as error:
             raise Fault(_CLIENT, str(error)) from None
         blame = _CLIENT if answer.status < 500 else _ALGORITHM
-        raise Fault(blame, f"the model answered {answer.status}: {answer.text}")
+        raise Fault(blame, f"{answer.by} answered {answer.status}: {answer.text}")
 
     def _ask(self, payload: Payload, retries: int) -> Answer:
         """Ask, and ask again, as ModelClientConfig allows, when the model fails or does not answer."""

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from clary.runtime.errors import CustomerError
@@ -20,13 +20,39 @@ _DEFAULT_PAYLOAD_MB = 6
 
 
 @dataclass(frozen=True)
-class Plan:
-    """The job's settings. `strategy`, `max_payload_mb` and `concurrency` are None or 0 where the model may choose.
+class Container:
+    """One container of the model. `serve` starts its server; `label` names it in messages where it is not the only one.
 
-    `serve` starts the model server. `objects` maps paths below the channel to URIs; `done` are those stored already.
+    `folder`, below /opt/ml, stands for /opt/ml to it; empty for /opt/ml itself. `environment` is its own besides ours.
     """
 
     serve: Sequence[str]
+    label: str = ""
+    folder: str = ""
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Capture:
+    """What is told of inputs that have outputs: documents of this name, with the prefix of the outputs' URIs.
+
+    `inference_time` is given to every record of an output together with an id of its own; empty for neither.
+    """
+
+    name: str
+    output_prefix: str
+    inference_time: str = ""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The job's settings. `strategy`, `max_payload_mb` and `concurrency` are None or 0 where the model may choose.
+
+    Each of the `containers` answers what the one before it said. `objects` maps paths below the channel to URIs; `done`
+    are those stored already.
+    """
+
+    containers: Sequence[Container]
     content_type: str
     accept: str
     split: str
@@ -40,6 +66,7 @@ class Plan:
     join: bool
     timeout_seconds: float
     retries: int
+    capture: Capture | None
     done: frozenset[str]
     objects: Mapping[str, str]
 
@@ -64,7 +91,12 @@ def read_plan(paths: MlPaths) -> Plan:
         objects = json.loads((paths.config / LISTING).read_text())
     except FileNotFoundError as error:
         raise CustomerError(f"there is no transform job here: {error.filename} is missing") from None
-    return Plan(**{**document, "done": frozenset(document["done"]), "objects": objects})
+    typed = {
+        "containers": [Container(**one) for one in document["containers"]],
+        "capture": Capture(**document["capture"]) if document["capture"] else None,
+        "done": frozenset(document["done"]),
+    }
+    return Plan(**{**document, **typed, "objects": objects})
 
 
 def settle(plan: Plan, parameters: Mapping[str, Any]) -> Pace:
@@ -90,6 +122,7 @@ def processing_of(plan: Plan, pace: Pace) -> Processing:
         join=plan.join,
         input_format=format_of(plan.content_type, split=split),
         output_format=format_of(plan.accept or plan.content_type, split=split, single=single),
+        inference_time=plan.capture.inference_time if plan.capture else "",
     )
 
 

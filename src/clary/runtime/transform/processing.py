@@ -6,6 +6,7 @@ A row of CSV counts as an array of its fields, which keep their text. Documents 
 
 import json
 import re
+import uuid
 from collections.abc import Sequence
 from typing import Any, Protocol
 
@@ -15,6 +16,8 @@ from clary.runtime.transform.jsonpath import Path
 
 INPUT = "SageMakerInput"
 OUTPUT = "SageMakerOutput"
+INFERENCE_ID = "SageMakerInferenceId"
+TIME = "SageMakerInferenceTime"
 
 _FIELD = re.compile(rb'(?:"(?:[^"]|"")*"[^,]*|[^,]*)(?:,|$)')
 
@@ -30,6 +33,9 @@ class Format(Protocol):
     def write(self, value: Any) -> bytes: ...
 
     def join(self, source: Any, answer: Any) -> Any: ...
+
+    def identify(self, value: Any, inference_id: str, time: str) -> Any:
+        """The value with what tells it from all others."""
 
     def assemble(self, records: Sequence[bytes]) -> bytes:
         """Records as a payload."""
@@ -60,6 +66,9 @@ class Csv:
     def join(self, source: list[bytes], answer: list[bytes]) -> list[bytes]:
         return source + answer
 
+    def identify(self, value: Any, inference_id: str, time: str) -> list[bytes]:
+        return [*(value if isinstance(value, list) else [value]), inference_id.encode(), time.encode()]
+
     def assemble(self, records: Sequence[bytes]) -> bytes:
         return b"\n".join(records)
 
@@ -79,6 +88,9 @@ class JsonLines:
     def join(self, source: Any, answer: Any) -> Any:
         return {**(source if isinstance(source, dict) else {INPUT: source}), OUTPUT: answer}
 
+    def identify(self, value: Any, inference_id: str, time: str) -> dict[str, Any]:
+        return {**(value if isinstance(value, dict) else {OUTPUT: value}), INFERENCE_ID: inference_id, TIME: time}
+
     def assemble(self, records: Sequence[bytes]) -> bytes:
         return b"\n".join(records)
 
@@ -93,7 +105,8 @@ class JsonDocument(JsonLines):
 class Processing:
     """Filters and joins the payloads of one job.
 
-    `input_format` and `output_format` are None where neither a filter nor a join needs to understand the payload.
+    `input_format` and `output_format` are None where neither a filter nor a join needs to understand the payload. With
+    an `inference_time`, every record that is stored gets an id of its own and that time.
     """
 
     def __init__(
@@ -104,16 +117,21 @@ class Processing:
         join: bool = False,
         input_format: Format | None = None,
         output_format: Format | None = None,
+        inference_time: str = "",
     ) -> None:
         self._input_filter = Path(input_filter)
         self._output_filter = Path(output_filter)
         self._join = join
         self._input = input_format
         self._output = output_format
+        self._time = inference_time
+        self._as_answered = not join and self._output_filter.is_whole and not inference_time
         if input_format is None and (join or not self._input_filter.is_whole):
             raise CustomerError("filters and joins need a ContentType of text/csv, application/json or jsonlines")
-        if output_format is None and (join or not self._output_filter.is_whole):
-            raise CustomerError("filters and joins need an Accept of text/csv, application/json or jsonlines")
+        if output_format is None and not self._as_answered:
+            raise CustomerError(
+                "filters, joins and inference ids need an Accept of text/csv, application/json or jsonlines"
+            )
 
     def request(self, body: bytes) -> bytes:
         """What of a payload goes to the model. Raises CustomerError."""
@@ -126,7 +144,7 @@ class Processing:
 
     def result(self, body: bytes, answer: bytes) -> bytes:
         """What of a payload's `answer` is stored, joined to the payload if that was asked for. Raises CustomerError."""
-        if self._output is None or (not self._join and self._output_filter.is_whole):
+        if self._output is None or self._as_answered:
             return answer
         values = _read(self._output, answer, "the model's answer")
         if self._join:
@@ -138,7 +156,10 @@ class Processing:
                     "Its answer must have one line for each record; or use BatchStrategy SingleRecord"
                 )
             values = [self._output.join(source, value) for source, value in zip(sources, values, strict=True)]
-        return b"".join(self._output.write(self._output_filter.select(value)) + b"\n" for value in values)
+        stored = [self._output_filter.select(value) for value in values]
+        if self._time:
+            stored = [self._output.identify(value, str(uuid.uuid4()), self._time) for value in stored]
+        return b"".join(self._output.write(value) + b"\n" for value in stored)
 
 
 def format_of(content_type: str, *, split: bool, single: bool = False) -> Format | None:

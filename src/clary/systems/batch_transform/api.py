@@ -7,11 +7,11 @@ from clary.kernel.core.ids import short_id
 from clary.kernel.jobs.statuses import ACTIVE, IN_PROGRESS
 from clary.kernel.rooms import Context, Resource, operation
 from clary.kernel.rooms.lists import list_output
-from clary.kernel.rooms.roles import acting_role
+from clary.kernel.rooms.roles import passed_role
 from clary.kernel.rooms.tags import read_tags
 from clary.kernel.store import Entry
 from clary.systems.batch_transform.logic_progress import ask_to_stop
-from clary.systems.batch_transform.logic_requests import check_container, complete
+from clary.systems.batch_transform.logic_requests import check_containers, complete
 from clary.systems.batch_transform.records import TransformJob
 
 TOPIC = "batch_transform"
@@ -33,16 +33,16 @@ def create_transform_job(
 ) -> dict[str, Any]:
     """Record the job and wake whoever runs it. What only shows when it runs, such as missing data, fails the job."""
     completed = complete({**request, "ModelName": ModelName})
-    # As on AWS, who may transform with a model need not be allowed to look at it, or to pass the role that it has.
+    # As on AWS, who may transform with a model need not be allowed to look at it, or to pass the role that it has: that
+    # was passed when the model was made, and stays the one that work with it acts as, or fails for when it is gone.
     asking = ctx.platform.acting_as_root(ctx.account, ctx.region, "sagemaker", "DescribeModel")
     model = ctx.platform.registry.call(asking, {"ModelName": ModelName})
-    role = model.get("ExecutionRoleArn")
     job = TransformJob(
         uid=short_id(),
         arn=TRANSFORM_JOBS.arn(ctx, TransformJobName),
         request=completed,
-        container=check_container(model),
-        role=acting_role(asking, role) if role else "",
+        containers=check_containers(model),
+        role=passed_role(ctx, "sagemaker", "model", ModelName),
         isolated=model.get("EnableNetworkIsolation", False),
         status=IN_PROGRESS,
     )

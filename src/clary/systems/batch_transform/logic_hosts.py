@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from clary.kernel.images import ImageUnavailable, Runtime
@@ -27,6 +28,7 @@ JOB_PREFIX = "transform-"
 _COMMAND = ("python", "-m", "clary.runtime", "transform")
 _CHANNEL = "transform"
 _OUTPUTS = "output/transform"
+_CAPTURED = "output/captured"
 _SUFFIX = ".out"
 _TIMEOUT_SECONDS = 600
 _RETRIES = 3
@@ -35,7 +37,10 @@ _STOP_GRACE_SECONDS = 35.0  # the inference server finishes what it has begun wi
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One run of all hosts of a job; `granted` is what each was given. `over` says that another attempt is due."""
+    """One run of all hosts of a job; `granted` is what each was given. `over` says that another attempt is due.
+
+    `began` is when the first attempt of the job did: what is told of its outputs is told under that time.
+    """
 
     id: str
     granted: list[dict[str, Any]]
@@ -44,7 +49,8 @@ class Attempt:
 
     @classmethod
     def of(cls, job: TransformJob, name: str, granted: Sequence[Resources], now: float) -> "Attempt":
-        return cls(f"{JOB_PREFIX}{name}-{job.uid}-{job.restarts + 1}", [asdict(one) for one in granted], now)
+        began = now if job.attempt is None else job.attempt["began"]
+        return cls(f"{JOB_PREFIX}{name}-{job.uid}-{job.restarts + 1}", [asdict(one) for one in granted], began)
 
     @property
     def host_names(self) -> list[str]:
@@ -71,7 +77,7 @@ def instance_id(attempt: str, host: str) -> str:
 def host_specs(
     job: TransformJob,
     attempt: Attempt,
-    runtime: Runtime,
+    runtimes: Sequence[Runtime],
     *,
     name: str,
     account: str,
@@ -85,8 +91,10 @@ def host_specs(
 
     Raises ImageUnavailable for an image that only trains.
     """
-    if not runtime.serve:
-        raise ImageUnavailable(f"Image {job.container['Image']} cannot serve a model: its runtime is {runtime.family}.")
+    for container, runtime in zip(job.containers, runtimes, strict=True):
+        if not runtime.serve:
+            raise ImageUnavailable(f"Image {container['Image']} cannot serve a model: its runtime is {runtime.family}.")
+    alone = len(runtimes) == 1
     hosts = attempt.host_names
     return [
         HostSpec(
@@ -97,22 +105,16 @@ def host_specs(
             account=account,
             region=region,
             role=role,
-            environment={
-                **environment,
-                **runtime.environment,
-                **job.container.get("Environment", {}),
-                **_batch_environment(job.request),
-                **job.request.get("Environment", {}),
-            },
-            files={"input/config/transform.json": json.dumps(_plan(job, runtime))},
+            environment={**environment, **(_environment(job, 0, runtimes) if alone else {})},
+            files={"input/config/transform.json": json.dumps(_plan(job, runtimes, attempt, f"{name}-{host}.json"))},
             channels=(_channel(job.request, index, len(hosts)),),
-            models=_models(job.container),
-            outputs=(Output(_OUTPUTS, job.request["TransformOutput"]["S3OutputPath"], archive=False, live=True),),
+            models=_models(job),
+            outputs=_outputs(job.request, attempt),
             log=LogTarget(LOG_GROUP, f"{name}/{instance_id(attempt.id, host)}"),
             resources=given,
             stop_grace_seconds=_STOP_GRACE_SECONDS,
             network=not job.isolated,
-            warm=runtime.warm,
+            warm=runtimes[0].warm if alone else None,
             wake=wake,
         )
         for index, (host, given) in enumerate(zip(hosts, attempt.resources(), strict=True))
@@ -123,6 +125,16 @@ def places_done(request: Mapping[str, Any], stored: Sequence[str]) -> list[str]:
     """The places in the data set of the inputs whose outputs were stored at these URIs."""
     base = request["TransformOutput"]["S3OutputPath"].rstrip("/") + "/"
     return [uri.removeprefix(base).removesuffix(_SUFFIX) for uri in stored]
+
+
+def _environment(job: TransformJob, index: int, runtimes: Sequence[Runtime]) -> dict[str, str]:
+    """What the container of this number is told; the job's own Environment stands above all."""
+    return {
+        **runtimes[index].environment,
+        **job.containers[index].get("Environment", {}),
+        **_batch_environment(job.request),
+        **job.request.get("Environment", {}),
+    }
 
 
 def _batch_environment(request: Mapping[str, Any]) -> dict[str, str]:
@@ -137,13 +149,33 @@ def _batch_environment(request: Mapping[str, Any]) -> dict[str, str]:
     return {name: str(value) for name, value in told.items() if value is not None}
 
 
-def _plan(job: TransformJob, runtime: Runtime) -> dict[str, Any]:
-    """The document that the runtime's `transform` reads."""
+def _containers(job: TransformJob, runtimes: Sequence[Runtime]) -> list[dict[str, Any]]:
+    """The containers as `transform` starts them. One alone has all of /opt/ml, and its environment is the host's."""
+    if len(runtimes) == 1:
+        return [{"serve": list(runtimes[0].serve)}]
+    return [
+        {
+            "serve": list(runtime.serve),
+            "label": f"container {index + 1} ({container.get('ContainerHostname') or container['Image']})",
+            "folder": _folder(index),
+            "environment": _environment(job, index, runtimes),
+        }
+        for index, (container, runtime) in enumerate(zip(job.containers, runtimes, strict=True))
+    ]
+
+
+def _folder(index: int) -> str:
+    """What stands for /opt/ml to one of several containers."""
+    return f"containers/{index + 1}"
+
+
+def _plan(job: TransformJob, runtimes: Sequence[Runtime], attempt: Attempt, manifest: str) -> dict[str, Any]:
+    """The document that the runtime's `transform` reads. `manifest` is the name of what is told under data capture."""
     request = job.request
     source, output, processing = request["TransformInput"], request["TransformOutput"], request["DataProcessing"]
     client = request.get("ModelClientConfig", {})
     return {
-        "serve": list(runtime.serve),
+        "containers": _containers(job, runtimes),
         "content_type": source.get("ContentType", ""),
         "accept": output.get("Accept", ""),
         "split": source["SplitType"],
@@ -157,8 +189,35 @@ def _plan(job: TransformJob, runtime: Runtime) -> dict[str, Any]:
         "join": processing["JoinSource"] == "Input",
         "timeout_seconds": client.get("InvocationsTimeoutInSeconds", _TIMEOUT_SECONDS),
         "retries": client.get("InvocationsMaxRetries", _RETRIES),
+        "capture": _capture(request, attempt, manifest),
         "done": job.done,
     }
+
+
+def _capture(request: Mapping[str, Any], attempt: Attempt, manifest: str) -> dict[str, Any] | None:
+    config = request.get("DataCaptureConfig")
+    if config is None:
+        return None
+    return {
+        "name": manifest,
+        "output_prefix": request["TransformOutput"]["S3OutputPath"].rstrip("/") + "/",
+        "inference_time": f"{_began(attempt):%Y-%m-%dT%H:%M:%SZ}" if config.get("GenerateInferenceId") else "",
+    }
+
+
+def _outputs(request: Mapping[str, Any], attempt: Attempt) -> tuple[Output, ...]:
+    """The answers, each stored as soon as it is whole; and under data capture, at the end, manifests of what was."""
+    outputs = [Output(_OUTPUTS, request["TransformOutput"]["S3OutputPath"], archive=False, live=True)]
+    if "DataCaptureConfig" in request:
+        base = request["DataCaptureConfig"]["DestinationS3Uri"].rstrip("/")
+        for kind in ("input", "output"):
+            uri = f"{base}/{kind}/{_began(attempt):%Y/%m/%d/%H}"
+            outputs.append(Output(f"{_CAPTURED}/{kind}", uri, archive=False))
+    return tuple(outputs)
+
+
+def _began(attempt: Attempt) -> datetime:
+    return datetime.fromtimestamp(attempt.began, UTC)
 
 
 def _channel(request: Mapping[str, Any], index: int, count: int) -> Channel:
@@ -174,8 +233,13 @@ def _channel(request: Mapping[str, Any], index: int, count: int) -> Channel:
     )
 
 
-def _models(container: Mapping[str, Any]) -> tuple[ModelSource, ...]:
-    if container.get("ModelDataUrl"):
-        return (ModelSource(container["ModelDataUrl"], archive=True),)
-    source = container.get("ModelDataSource", {}).get("S3DataSource")
-    return (ModelSource(source["S3Uri"], archive=source["CompressionType"] == "Gzip"),) if source else ()
+def _models(job: TransformJob) -> tuple[ModelSource, ...]:
+    sources = []
+    for index, container in enumerate(job.containers):
+        path = "model" if len(job.containers) == 1 else f"{_folder(index)}/model"
+        source = container.get("ModelDataSource", {}).get("S3DataSource")
+        if container.get("ModelDataUrl"):
+            sources.append(ModelSource(container["ModelDataUrl"], path, archive=True))
+        elif source:
+            sources.append(ModelSource(source["S3Uri"], path, archive=source["CompressionType"] == "Gzip"))
+    return tuple(sources)

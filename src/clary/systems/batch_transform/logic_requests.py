@@ -8,6 +8,7 @@ from clary.kernel.core.errors import not_supported, validation
 from clary.kernel.objects import normal_s3_uri
 
 _MOST_MEGABYTES = 100
+_MOST_INSTANCES = 100
 
 # The documented part of JSONPath; the runtime's `transform.jsonpath` reads it.
 _NAMES = r"'(?:[^'\\]|\\.)*'(?:\s*,\s*'(?:[^'\\]|\\.)*')*"
@@ -32,8 +33,6 @@ _FORMATS = {
 def complete(request: Mapping[str, Any]) -> dict[str, Any]:
     """The request with AWS's defaults, as it is stored. Raises ValidationException for what cannot be honoured."""
     completed = {name: value for name, value in request.items() if name != "Tags"}
-    if "DataCaptureConfig" in completed:
-        raise not_supported("DataCaptureConfig", "inputs and outputs stay in S3 where the job names them; leave it out")
     completed["TransformInput"] = _input(completed["TransformInput"])
     output = completed["TransformOutput"]
     completed["TransformOutput"] = {
@@ -42,24 +41,33 @@ def complete(request: Mapping[str, Any]) -> dict[str, Any]:
         **output,
         "S3OutputPath": normal_s3_uri(output["S3OutputPath"], "TransformOutput.S3OutputPath"),
     }
+    count = completed["TransformResources"]["InstanceCount"]
+    if count > _MOST_INSTANCES:
+        raise validation(f"InstanceCount must be at most {_MOST_INSTANCES}, not {count}.")
     _check_payload(completed.get("MaxConcurrentTransforms"), completed.get("MaxPayloadInMB"))
     processing = {"InputFilter": "$", "OutputFilter": "$", "JoinSource": "None", **completed.get("DataProcessing", {})}
     _check_processing(processing, completed["TransformInput"], completed["TransformOutput"])
     completed["DataProcessing"] = processing
+    if "DataCaptureConfig" in completed:
+        completed["DataCaptureConfig"] = _capture(completed)
     return completed
 
 
-def check_container(model: Mapping[str, Any]) -> dict[str, Any]:
-    """The one container of a DescribeModel answer. Raises ValidationException for a model that is no such thing."""
+def check_containers(model: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The containers of a DescribeModel answer, in the order in which they are asked.
+
+    Raises ValidationException for a model that answers no single request with all of them.
+    """
     containers = [model["PrimaryContainer"]] if model.get("PrimaryContainer") else list(model.get("Containers") or [])
-    if len(containers) != 1:
-        raise not_supported(
-            f"Model {model['ModelName']} with {len(containers)} containers", "batch transform needs a model with one."
-        )
-    container: dict[str, Any] = containers[0]
-    if container.get("Mode") == "MultiModel":
+    if not containers:
+        raise validation(f"Model {model['ModelName']} has no container: batch transform needs one that serves.")
+    if any(container.get("Mode") == "MultiModel" for container in containers):
         raise not_supported("Mode MultiModel", "batch transform needs a model of its own; AWS refuses this, too.")
-    return container
+    if len(containers) > 1 and model.get("InferenceExecutionConfig", {}).get("Mode") == "Direct":
+        raise not_supported(
+            "InferenceExecutionConfig Mode Direct", "batch transform asks all containers in turn, as Serial does."
+        )
+    return containers
 
 
 def _input(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -74,6 +82,15 @@ def _input(given: Mapping[str, Any]) -> dict[str, Any]:
         **given,
         "DataSource": {"S3DataSource": {**source, "S3Uri": uri}},
     }
+
+
+def _capture(request: Mapping[str, Any]) -> dict[str, Any]:
+    config = request["DataCaptureConfig"]
+    if config.get("GenerateInferenceId"):
+        source, output = request["TransformInput"], request["TransformOutput"]
+        _format("TransformOutput.Accept", output.get("Accept") or source.get("ContentType", ""), "GenerateInferenceId")
+    uri = normal_s3_uri(config["DestinationS3Uri"], "DataCaptureConfig.DestinationS3Uri")
+    return {"KmsKeyId": "", "GenerateInferenceId": False, **config, "DestinationS3Uri": uri}
 
 
 def _check_payload(concurrent: int | None, megabytes: int | None) -> None:
@@ -106,12 +123,11 @@ def _check_processing(processing: Mapping[str, str], source: Mapping[str, Any], 
             raise validation(f"DataProcessing.{name} {path!r} is not valid: for {form} data a filter {what}.")
 
 
-def _format(member: str, content_type: str) -> str:
+def _format(member: str, content_type: str, needed_by: str = "DataProcessing") -> str:
     name = content_type.partition(";")[0].strip().lower()
     for form, spellings in _FORMATS.items():
         if name in spellings:
             return form
     raise validation(
-        f"DataProcessing needs {member} to be text/csv, application/json or application/jsonlines, "
-        f"not {content_type!r}."
+        f"{needed_by} needs {member} to be text/csv, application/json or application/jsonlines, not {content_type!r}."
     )

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from clary.kernel.images import ImageUnavailable
+from clary.kernel.images import ImageUnavailable, Runtime
 from clary.kernel.jobs.contract import HostSpec, Observation, Resources
 from clary.kernel.jobs.statuses import FAILED, STOPPED, STOPPING
 from clary.kernel.rooms import Platform, reconciler
@@ -43,7 +43,7 @@ class TransformJobs(JobKind[TransformJob, Attempt]):
         if job.status == STOPPING:
             return finish(job, STOPPED, now)
         try:
-            platform.registry.images.resolve(job.container["Image"])
+            _runtimes(platform, job)
         except ImageUnavailable as error:
             return self.failed(job, f"ClientError: {error}", now)
         return None
@@ -58,7 +58,7 @@ class TransformJobs(JobKind[TransformJob, Attempt]):
         return host_specs(
             entry.value,
             attempt,
-            platform.registry.images.resolve(entry.value.container["Image"]),
+            _runtimes(platform, entry.value),
             name=entry.name,
             account=entry.account,
             region=entry.region,
@@ -75,3 +75,8 @@ class TransformJobs(JobKind[TransformJob, Attempt]):
 
     def follow(self, job: TransformJob, seen: Sequence[Observation]) -> TransformJob:
         return follow(job, seen)
+
+
+def _runtimes(platform: Platform, job: TransformJob) -> list[Runtime]:
+    """What stands for each container's image. Raises ImageUnavailable."""
+    return [platform.registry.images.resolve(container["Image"]) for container in job.containers]

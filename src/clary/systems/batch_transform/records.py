@@ -6,14 +6,19 @@ from typing import Any
 from clary.kernel.store import record
 
 
-@record("transform_job", version=1)
+def _several_containers(document: dict[str, Any]) -> dict[str, Any]:
+    rest = {name: value for name, value in document.items() if name != "container"}
+    return {**rest, "containers": [document["container"]]}
+
+
+@record("transform_job", version=2, upgrades={1: _several_containers})
 @dataclass(frozen=True, slots=True)
 class TransformJob:
     """A transform job. All times are epoch seconds.
 
-    `request` is CreateTransformJob's, completed with defaults and without tags. `container` is the model's, copied, so
-    that a model deleted later changes nothing; `role` is the one its hosts act as, empty for none. `uid` tells the job
-    from others that had its name. `attempt` is the run under way or the last one, a `logic_hosts.Attempt`; it is
+    `request` is CreateTransformJob's, completed with defaults and without tags. `containers` are the model's, copied,
+    so that a model deleted later changes nothing; `role` is the one its hosts act as, empty for none. `uid` tells the
+    job from others that had its name. `attempt` is the run under way or the last one, a `logic_hosts.Attempt`; it is
     recorded before its first host is started, so that every start can be repeated. `restarts` is how many attempts were
     lost, `done` the inputs, by their place in the data set, whose outputs those had stored.
     """
@@ -21,7 +26,7 @@ class TransformJob:
     uid: str
     arn: str
     request: dict[str, Any]
-    container: dict[str, Any]
+    containers: list[dict[str, Any]]
     role: str
     isolated: bool
     status: str

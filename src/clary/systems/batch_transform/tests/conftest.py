@@ -87,6 +87,13 @@ class World:
         container = {"Image": image, "ModelDataUrl": uri, "Environment": environment}
         self.call("CreateModel", ModelName=name, ExecutionRoleArn=ROLE, PrimaryContainer=container)
 
+    def pipeline(self, name: str, *models: str) -> None:
+        """A model whose containers are those of other models, in this order."""
+        ctx = self.platform.acting_as_root(ACCOUNT, REGION, "sagemaker", "CreateModel")
+        kind = self.platform.registry.resources["sagemaker", "model"]
+        containers = [self.call("DescribeModel", ModelName=one)["PrimaryContainer"] for one in models]
+        kind.create(ctx, name, kind.record({"ExecutionRoleArn": ROLE, "Containers": containers}))
+
     def script_model(self, name: str, script: str) -> None:
         self.model(name, PYTHON_IMAGE, {"code/inference.py": script.encode()}, SAGEMAKER_PROGRAM="inference.py")
 

@@ -79,6 +79,20 @@ def test_stopping_is_remembered_and_refused_once_ended(call: Any, platform: Plat
     assert call("DescribeTransformJob", TransformJobName="stop")["TransformJobStatus"] == "Stopping"
 
 
+def test_a_job_acts_as_the_role_that_was_passed_with_the_model(call: Any, platform: Platform) -> None:
+    """Also once that role is gone: nobody gets another one, which may do more, in its place."""
+    trust = {"Effect": "Allow", "Principal": {"Service": "sagemaker.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
+    made = platform.call(ACCOUNT, REGION, "iam", "CreateRole", RoleName="narrow", AssumeRolePolicyDocument=document)
+    role: Any = made["Role"]
+    call("CreateModel", ModelName="of-role", PrimaryContainer={"Image": PYTHON_IMAGE}, ExecutionRoleArn=role["Arn"])
+    platform.call(ACCOUNT, REGION, "iam", "DeleteRole", RoleName="narrow")
+    call("CreateTransformJob", **asked("of-role", ModelName="of-role"))
+    entry = platform.records(TransformJob).within(ACCOUNT, REGION).get("of-role")
+    assert entry is not None
+    assert entry.value.role == role["Arn"]
+
+
 def test_jobs_are_tagged(call: Any) -> None:
     arn = call("CreateTransformJob", **asked("tagged", Tags=[{"Key": "team", "Value": "a"}]))["TransformJobArn"]
     call("AddTags", ResourceArn=arn, Tags=[{"Key": "more", "Value": "b"}])

@@ -4,6 +4,7 @@ import gzip
 import json
 import os
 import signal
+import uuid
 
 import numpy as np
 import pytest
@@ -99,6 +100,66 @@ def test_a_bad_line_is_named_and_costs_only_its_object(world: World) -> None:
     assert world.keys("out/bad/") == ["out/bad/a.csv.out", "out/bad/c.csv.out"]
 
 
+def test_a_pipeline_of_containers_answers_with_the_last(world: World) -> None:
+    """Each container has a model, a script and an environment of its own, and is asked what the one before it said."""
+    script = """
+import os
+
+def model_fn(folder):
+    return os.environ["ADDED"], open(os.path.join(folder, "code", "name")).read()
+
+def transform_fn(model, body, content_type, accept):
+    added, name = model
+    if "refuse" in body and name == "two":
+        raise ValueError("not mine")
+    return "".join(f"{line}+{added}@{name}:{content_type}\\n" for line in body.splitlines()), f"text/{name}"
+"""
+    for name in ("one", "two"):
+        files = {"code/inference.py": script.encode(), "code/name": name.encode()}
+        told = {"SAGEMAKER_PROGRAM": "inference.py", "SAGEMAKER_SUBMIT_DIRECTORY": "/opt/ml/model/code"}
+        world.model(name, "python:3.12", files, ADDED=name[0], **told)
+    world.pipeline("chain", "one", "two")
+    world.put("chain/in/a", b"x\ny\n")
+    world.put("chain/in/b", b"x\nrefuse\n")
+    world.create("chain", "chain/in/", ModelName="chain")
+    job = world.ended("chain")
+    assert world.get("out/chain/a.out") == b"x+o@one:text/csv+t@two:text/one\ny+o@one:text/csv+t@two:text/one\n"
+    assert job["FailureReason"] == (
+        f"AlgorithmError: s3://{BUCKET}/chain/in/b, line 2: container 2 (python:3.12) answered 500: "
+        "ValueError: not mine"
+    )
+
+
+def test_captured_data_are_manifests_and_records_have_ids(world: World) -> None:
+    for number in range(3):
+        world.put(f"capture/in/sub/{number}.csv", f"{number}\n{number}5\n".encode())
+    world.put("capture/in/bad.csv", b"bad\n")
+    captured = f"s3://{BUCKET}/captured/"
+    world.create(
+        "capture",
+        "capture/in/",
+        TransformResources={"InstanceCount": 2},
+        TransformOutput={"Accept": "text/csv"},
+        DataCaptureConfig={"DestinationS3Uri": captured, "GenerateInferenceId": True},
+    )
+    job = world.ended("capture")
+    assert job["TransformJobStatus"] == "Failed", "for the bad one; the others have their outputs"
+    assert job["DataCaptureConfig"] == {"DestinationS3Uri": captured, "GenerateInferenceId": True, "KmsKeyId": ""}
+    rows = [row.split(",") for key in world.keys("out/capture/") for row in world.get(key).decode().splitlines()]
+    assert [row[0] for row in rows] == ["0.0", "10.0", "2.0", "30.0", "4.0", "50.0"]
+    assert len({uuid.UUID(row[1]) for row in rows}) == 6
+    [time] = {row[2] for row in rows}
+    hour = time[:13].replace("-", "/").replace("T", "/")
+    told = {}
+    for kind in ("input", "output"):
+        keys = world.keys(f"captured/{kind}/{hour}/capture-algo-")
+        told[kind] = [json.loads(world.get(key)) for key in keys]
+    names = sorted(manifest[0]["prefix"] + name for manifest in told["input"] for name in manifest[1:])
+    assert names == [f"s3://{BUCKET}/capture/in/sub/{number}.csv" for number in range(3)]
+    names = sorted(manifest[0]["prefix"] + name for manifest in told["output"] for name in manifest[1:])
+    assert names == [f"s3://{BUCKET}/out/capture/sub/{number}.csv.out" for number in range(3)]
+
+
 def test_missing_data_fails_the_job(world: World) -> None:
     world.create("missing", "nothing/here/")
     job = world.ended("missing")
@@ -128,19 +189,37 @@ def test_a_stopped_job_keeps_what_is_done(world: World) -> None:
 
 
 def test_a_lost_host_resumes_where_it_was(world: World) -> None:
-    """kill -9 of the shim: what is stored is not done again, and what was under way is."""
-    world.put("lost/in/a", b"1\n")
-    world.put("lost/in/b", b"5\nhang\n")
-    world.create("lost", "lost/in/")
-    wait_until(lambda: world.keys("out/lost/") == ["out/lost/a.out"])
-    world.put("lost/in/a", b"100\n")
-    world.put("lost/in/b", b"5\n6\n")
-    [(attempt, host)] = world.executor.hosts()
-    wait_until(lambda: bool((seen := world.executor.observe(attempt, host)) and seen.outputs))
+    """kill -9 of one of two shims: what is stored is not done again, what was under way is, and nothing half shows."""
+    for place, rows in {"a": b"p,1\n", "b": b"q,2\n", "c": b"r,3\ns,hang\n", "d": b"t,4\nu,hang\n"}.items():
+        world.put(f"lost/in/{place}", rows)
+    world.create(
+        "lost",
+        "lost/in/",
+        BatchStrategy="SingleRecord",
+        TransformResources={"InstanceCount": 2},
+        DataProcessing={"InputFilter": "$[1]", "JoinSource": "Input", "OutputFilter": "$[0,2]"},
+        DataCaptureConfig={"DestinationS3Uri": f"s3://{BUCKET}/out/lost-captured"},
+    )
+    hosts = world.executor.hosts
+
+    def stored(attempt: str, host: str) -> bool:
+        return bool((seen := world.executor.observe(attempt, host)) and seen.outputs)
+
+    wait_until(lambda: len(hosts()) == 2 and all(stored(*one) for one in hosts()))
+    assert world.keys("out/lost/") == ["out/lost/a.out", "out/lost/b.out"]
+    for place, rows in {"a": b"p,100\n", "b": b"q,100\n", "c": b"r,3\ns,5\n", "d": b"t,4\nu,6\n"}.items():
+        world.put(f"lost/in/{place}", rows)
+    attempt, host = hosts()[0]
     os.kill(int((world.platform.settings.home / "jobs" / attempt / host / "lock").read_text()), signal.SIGKILL)
     world.completed("lost")
-    assert world.get("out/lost/a.out") == b"2.0\n", "done before, so left as it was"
-    assert world.get("out/lost/b.out") == b"10.0\n12.0\n"
+    assert {key[-5]: world.get(key) for key in world.keys("out/lost/")} == {
+        "a": b"p,2.0\n",  # done before, so left as it was
+        "b": b"q,4.0\n",
+        "c": b"r,6.0\ns,10.0\n",
+        "d": b"t,8.0\nu,12.0\n",
+    }
+    manifests = [json.loads(world.get(key)) for key in world.keys("out/lost-captured/output/")]
+    assert sorted(name for manifest in manifests for name in manifest[1:]) == ["a.out", "b.out", "c.out", "d.out"]
 
 
 def test_jobs_wait_for_the_machine_and_a_waiting_one_can_be_stopped(world: World) -> None:

@@ -16,7 +16,7 @@ OUT = "s3://transform-data/out/job"
 
 
 def job(**changes: Any) -> TransformJob:
-    made = TransformJob("u1", "arn", complete(request("job", "s3://b/in/")), {"Image": "i"}, "", False, "InProgress")
+    made = TransformJob("u1", "arn", complete(request("job", "s3://b/in/")), [{"Image": "i"}], "", False, "InProgress")
     attempt = Attempt.of(made, "job", [Resources(), Resources()], 1.0).document()
     values = {name: getattr(made, name) for name in TransformJob.__slots__} | {"attempt": attempt}
     return TransformJob(**values | changes)

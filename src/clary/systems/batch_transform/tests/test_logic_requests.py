@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from clary.kernel.core.errors import AwsError
-from clary.systems.batch_transform.logic_requests import check_container, complete
+from clary.systems.batch_transform.logic_requests import check_containers, complete
 from clary.systems.batch_transform.tests.conftest import request
 
 
@@ -18,7 +18,15 @@ def asked(**members: Any) -> dict[str, Any]:
     [
         ({"MaxConcurrentTransforms": 20, "MaxPayloadInMB": 6}, "must be at most 100 MB"),
         ({"MaxPayloadInMB": 101}, "at most 100, not 101"),
-        ({"DataCaptureConfig": {"DestinationS3Uri": "s3://b/c"}}, "DataCaptureConfig is not supported"),
+        ({"TransformResources": {"InstanceCount": 101}}, "InstanceCount must be at most 100"),
+        ({"DataCaptureConfig": {"DestinationS3Uri": "https://example.org/x"}}, "DataCaptureConfig.DestinationS3Uri"),
+        (
+            {
+                "DataCaptureConfig": {"DestinationS3Uri": "s3://b/c", "GenerateInferenceId": True},
+                "TransformOutput": {"Accept": "image/png"},
+            },
+            "GenerateInferenceId needs TransformOutput.Accept to be text/csv",
+        ),
         ({"TransformOutput": {"S3OutputPath": "https://example.org/x"}}, "TransformOutput.S3OutputPath"),
         ({"DataProcessing": {"InputFilter": "$.name"}}, "selects columns by number"),
         (
@@ -58,10 +66,14 @@ def test_members_of_json_are_selected_by_name(path: str) -> None:
 @pytest.mark.parametrize(
     ("model", "said"),
     [
-        ({"Containers": [{"Image": "a"}, {"Image": "b"}]}, "with 2 containers"),
+        ({}, "has no container"),
         ({"PrimaryContainer": {"Image": "a", "Mode": "MultiModel"}}, "MultiModel"),
+        (
+            {"Containers": [{"Image": "a"}, {"Image": "b"}], "InferenceExecutionConfig": {"Mode": "Direct"}},
+            "Mode Direct",
+        ),
     ],
 )
 def test_models_that_cannot_transform_are_refused(model: dict[str, Any], said: str) -> None:
     with pytest.raises(AwsError, match=said):
-        check_container({"ModelName": "m", **model})
+        check_containers({"ModelName": "m", **model})
