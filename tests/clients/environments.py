@@ -19,8 +19,9 @@ HERE = Path(__file__).parent
 ROOT = HERE.parent.parent / ".clients"
 
 REQUIREMENTS = {
-    "sagemaker-v2": ["sagemaker<3"],
-    "sagemaker-v3": ["sagemaker>=3"],
+    # With what the programs need to predict in their own process, too.
+    "sagemaker-v2": ["sagemaker<3", "xgboost-cpu", "scikit-learn"],
+    "sagemaker-v3": ["sagemaker>=3", "xgboost-cpu", "scikit-learn"],
     "awscli": ["awscli"],
     "s3-tools": ["boto3", "pyarrow", "duckdb"],
     "s3fs": ["s3fs>=2024"],  # its own: aiobotocore holds botocore back

@@ -10,6 +10,7 @@ pytestmark = pytest.mark.client
 Environments = Callable[[str], Environment]
 
 ROLE = "arn:aws:iam::000000000000:role/service-role/AmazonSageMaker-ExecutionRole"
+ROWS = 2400  # flights that the models have not seen
 
 
 @pytest.mark.parametrize("version", ["v2", "v3"])
@@ -42,3 +43,14 @@ def test_v3_script_mode(environment: Environments, flights: Path) -> None:
     assert result["status"] == "Completed"
     assert result["model_bytes"] > 1000
     assert "train-r2" in result["printed"]
+
+
+def test_v2_batch_transform(environment: Environments, flights: Path, tmp_path: Path) -> None:
+    result = environment("sagemaker-v2").run("v2_transform.py", str(flights), str(tmp_path), timeout=480)
+    assert (result["joined"], result["documents"], result["ids"]) == (ROWS, ROWS, 20)
+    assert "transformed 1 of 1 objects" in result["printed"], "the job's log belongs on the user's screen"
+
+
+def test_v3_batch_transform(environment: Environments, flights: Path, tmp_path: Path) -> None:
+    result = environment("sagemaker-v3").run("v3_transform.py", str(flights), str(tmp_path), timeout=480)
+    assert (result["status"], result["joined"], result["documents"]) == ("Completed", ROWS, ROWS)
