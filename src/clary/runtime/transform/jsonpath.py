@@ -1,6 +1,6 @@
 """The part of JSONPath that SageMaker's batch transform documents, over JSON values and over rows of CSV as lists.
 
-`$`, `.name`, `['a','b']`, `[0,2]`, `[-1]`, `[1:3]`, `*` in place of a name or an index; also `.['a']`.
+`$`, `.name`, `['a','b']`, `[0,2]`, `[-1]`, `[1:3]`, `[0,5:]`, `*` in place of a name or an index; also `.['a']`.
 """
 
 import re
@@ -11,13 +11,13 @@ from clary.runtime.errors import CustomerError
 
 Step = Callable[[Any], Any]
 
+_INDEX = r"(?:(?:-?\d+)?\s*:\s*(?:-?\d+)?|-?\d+)"
 _NAME = r"'(?:[^'\\]|\\.)*'"
 _TOKEN = re.compile(
     rf"""\.(?P<dotted>[A-Za-z_][\w-]*)
        | (?P<star>\.\* | \.?\[\*\])
        | \.?\[\s*(?P<names>{_NAME}(?:\s*,\s*{_NAME})*)\s*\]
-       | \.?\[\s*(?P<slice>(?:-?\d+)?\s*:\s*(?:-?\d+)?)\s*\]
-       | \.?\[\s*(?P<indices>-?\d+(?:\s*,\s*-?\d+)*)\s*\]""",
+       | \.?\[\s*(?P<indices>{_INDEX}(?:\s*,\s*{_INDEX})*)\s*\]""",
     re.VERBOSE,
 )
 
@@ -78,13 +78,22 @@ def _step(token: "re.Match[str]") -> tuple[Step, bool]:
     if token["names"] is not None:
         names = [re.sub(r"\\(.)", r"\1", name[1:-1]) for name in re.findall(_NAME, token["names"])]
         return (_member(names[0]), False) if len(names) == 1 else (_members(names), True)
-    if token["slice"] is not None:
-        start, end = (int(part) if part.strip() else None for part in token["slice"].split(":"))
-        return (lambda value: _array(value)[start:end]), True
-    indices = [int(index) for index in token["indices"].split(",")]
+    indices = [_index(part) for part in token["indices"].split(",")]
     if len(indices) == 1:
-        return (lambda value: _array(value)[indices[0]]), False
-    return (lambda value: [_array(value)[index] for index in indices]), True
+        [only] = indices
+        return (lambda value: _array(value)[only]), isinstance(only, slice)
+    return (lambda value: [item for index in indices for item in _picked(_array(value), index)]), True
+
+
+def _index(text: str) -> int | slice:
+    if ":" not in text:
+        return int(text)
+    start, end = (int(part) if part.strip() else None for part in text.split(":"))
+    return slice(start, end)
+
+
+def _picked(values: list[Any], index: int | slice) -> list[Any]:
+    return values[index] if isinstance(index, slice) else [values[index]]
 
 
 def _member(name: str) -> Step:

@@ -12,10 +12,10 @@ _MOST_INSTANCES = 100
 
 # The documented part of JSONPath; the runtime's `transform.jsonpath` reads it.
 _NAMES = r"'(?:[^'\\]|\\.)*'(?:\s*,\s*'(?:[^'\\]|\\.)*')*"
-_INDICES = r"-?\d+(?:\s*,\s*-?\d+)*"
-_SLICE = r"(?:-?\d+)?\s*:\s*(?:-?\d+)?"
-_PATH = re.compile(rf"\$(?:\.[A-Za-z_][\w-]*|\.\*|\.?\[\s*(?:{_NAMES}|{_SLICE}|{_INDICES}|\*)\s*\])*")
-_ROW_PATH = re.compile(rf"\$(?:\.?\[\s*(?:{_SLICE}|{_INDICES}|\*)\s*\])?")
+_INDEX = r"(?:(?:-?\d+)?\s*:\s*(?:-?\d+)?|-?\d+)"
+_INDICES = rf"{_INDEX}(?:\s*,\s*{_INDEX})*"
+_PATH = re.compile(rf"\$(?:\.[A-Za-z_][\w-]*|\.\*|\.?\[\s*(?:{_NAMES}|{_INDICES}|\*)\s*\])*")
+_ROW_PATH = re.compile(rf"\$(?:\.?\[\s*(?:{_INDICES}|\*)\s*\])?")
 
 _FORMATS = {
     "csv": ("text/csv", "application/csv", "csv"),

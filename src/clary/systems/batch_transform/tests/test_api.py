@@ -1,6 +1,7 @@
 """The operations over a bare kernel: what is answered before anything runs."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from clary.kernel.auth.policies import Permissions, compile_document
 from clary.kernel.auth.principals import Principal
 from clary.kernel.core.errors import AwsError
 from clary.kernel.rooms import Platform
+from clary.kernel.store.contract import Key, Replace
 from clary.systems.batch_transform.records import TransformJob
 from clary.systems.batch_transform.tests.conftest import ACCOUNT, BUCKET, PYTHON_IMAGE, REGION, request
 
@@ -91,6 +93,19 @@ def test_a_job_acts_as_the_role_that_was_passed_with_the_model(call: Any, platfo
     entry = platform.records(TransformJob).within(ACCOUNT, REGION).get("of-role")
     assert entry is not None
     assert entry.value.role == role["Arn"]
+
+
+def test_jobs_from_before_models_had_several_containers_are_read(call: Any, platform: Platform) -> None:
+    call("CreateTransformJob", **asked("old"))
+    key = Key("transform_job", ACCOUNT, REGION, "old")
+    row = platform.store.get(key)
+    assert row is not None
+    document = json.loads(row.body)
+    [document["container"]] = document.pop("containers")
+    platform.store.apply([Replace(replace(row, body=json.dumps(document).encode(), schema=1))])
+    entry = platform.records(TransformJob).within(ACCOUNT, REGION).get("old")
+    assert entry is not None
+    assert entry.value.containers == [{"Image": PYTHON_IMAGE}]
 
 
 def test_jobs_are_tagged(call: Any) -> None:

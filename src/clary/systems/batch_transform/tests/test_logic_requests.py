@@ -51,7 +51,7 @@ def test_refusals_name_what_is_wrong(members: dict[str, Any], said: str) -> None
     assert caught.value.code == "ValidationException"
 
 
-@pytest.mark.parametrize("path", ["$", "$[1:]", "$[0,-1]", "$[*]", "$.[2]"])
+@pytest.mark.parametrize("path", ["$", "$[1:]", "$[0,-1]", "$[0,5:]", "$[*]", "$.[2]"])
 def test_columns_of_csv_are_selected_by_number(path: str) -> None:
     assert complete(asked(DataProcessing={"InputFilter": path}))["DataProcessing"]["InputFilter"] == path
 
