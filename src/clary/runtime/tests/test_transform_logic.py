@@ -13,6 +13,7 @@ from clary.runtime.formats.recordio import frame
 from clary.runtime.transform.jsonpath import NothingSelected, Path
 from clary.runtime.transform.plan import UNLIMITED
 from clary.runtime.transform.processing import Csv, Processing, format_of
+from clary.runtime.transform.rows import picker
 from clary.runtime.transform.splitting import SPLITTERS, Payload
 
 DOCUMENT = {"id": 7, "f": {"x": 1, "y-z": [1, 2, 3]}, "list": [{"a": 1}, {"a": 2}], "it's": 0}
@@ -146,6 +147,26 @@ def processing(content_type: str, *, accept: str = "", split: bool = True, **how
         output_format=format_of(accept or content_type, split=split),
         **how,
     )
+
+
+INDICES = st.integers(-5, 5).map(str) | st.tuples(st.integers(-5, 5) | st.none(), st.integers(-5, 5) | st.none()).map(
+    lambda ends: ":".join("" if end is None else str(end) for end in ends)
+)
+
+
+@given(
+    st.lists(st.sampled_from([b"", b"a", b" b", b"1.50"]), min_size=1, max_size=6).map(b",".join),
+    st.lists(INDICES, max_size=3).map(lambda parts: f"$[{','.join(parts)}]" if parts else "$") | st.just("$[*]"),
+)
+def test_rows_without_quotes_are_picked_from_as_others_are(row: bytes, text: str) -> None:
+    path = Path(text)
+    try:
+        slowly = Csv().write(path.select(Csv().read(row)))
+    except NothingSelected:
+        with pytest.raises(NothingSelected):
+            picker(path)(row)
+    else:
+        assert picker(path)(row) == slowly
 
 
 def test_csv_is_filtered_and_joined_with_its_text_kept() -> None:

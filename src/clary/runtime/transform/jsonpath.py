@@ -25,6 +25,9 @@ _TOKEN = re.compile(
 class NothingSelected(CustomerError):
     """The record has nothing where the path leads."""
 
+    def __init__(self, path: "Path") -> None:
+        super().__init__(f"the filter {path.text!r} selects nothing of the record")
+
 
 class Path:
     """A parsed path. Raises CustomerError for one that is malformed or uses more than the documented part."""
@@ -32,6 +35,7 @@ class Path:
     def __init__(self, text: str) -> None:
         self.text = text
         self._steps: list[tuple[Step, bool]] = []
+        self._tokens: list[re.Match[str]] = []
         if not text.startswith("$"):
             raise CustomerError(f"the filter {text!r} must begin with $")
         position = 1
@@ -40,12 +44,23 @@ class Path:
             if token is None:
                 raise CustomerError(f"the filter {text!r} cannot be understood from {text[position:]!r} on")
             self._steps.append(_step(token))
+            self._tokens.append(token)
             position = token.end()
 
     @property
     def is_whole(self) -> bool:
         """Whether the path selects all there is."""
         return not self._steps
+
+    @property
+    def columns(self) -> list[int | slice] | None:
+        """What a path over rows selects; None for all. Raises CustomerError for a path that is not for rows."""
+        if self.is_whole:
+            return None
+        [token] = self._tokens if len(self._tokens) == 1 else [None]
+        if token is None or not (token["indices"] or token["star"]):
+            raise CustomerError(f"the filter {self.text!r} must select columns by number, such as $[1:] or $[0,-1]")
+        return [slice(None)] if token["star"] else _indices(token)
 
     def select(self, value: Any) -> Any:
         """What the path leads to. Raises NothingSelected.
@@ -55,7 +70,7 @@ class Path:
         try:
             return _walk(value, self._steps)
         except (KeyError, IndexError, TypeError):
-            raise NothingSelected(f"the filter {self.text!r} selects nothing of the record") from None
+            raise NothingSelected(self) from None
 
 
 def _walk(value: Any, steps: list[tuple[Step, bool]]) -> Any:
@@ -78,11 +93,15 @@ def _step(token: "re.Match[str]") -> tuple[Step, bool]:
     if token["names"] is not None:
         names = [re.sub(r"\\(.)", r"\1", name[1:-1]) for name in re.findall(_NAME, token["names"])]
         return (_member(names[0]), False) if len(names) == 1 else (_members(names), True)
-    indices = [_index(part) for part in token["indices"].split(",")]
+    indices = _indices(token)
     if len(indices) == 1:
         [only] = indices
         return (lambda value: _array(value)[only]), isinstance(only, slice)
     return (lambda value: [item for index in indices for item in _picked(_array(value), index)]), True
+
+
+def _indices(token: "re.Match[str]") -> list[int | slice]:
+    return [_index(part) for part in token["indices"].split(",")]
 
 
 def _index(text: str) -> int | slice:

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from clary.runtime.errors import CustomerError
 from clary.runtime.formats import content_types
 from clary.runtime.transform.jsonpath import Path
+from clary.runtime.transform.rows import picker
 
 INPUT = "SageMakerInput"
 OUTPUT = "SageMakerOutput"
@@ -137,6 +138,8 @@ class Processing:
         """What of a payload goes to the model. Raises CustomerError."""
         if self._input is None or self._input_filter.is_whole:
             return body
+        if isinstance(self._input, Csv) and b'"' not in body:
+            return b"\n".join(list(map(picker(self._input_filter), _lines(body))))
         records = [
             self._input.write(self._input_filter.select(value)) for value in _read(self._input, body, "the input")
         ]
@@ -146,20 +149,39 @@ class Processing:
         """What of a payload's `answer` is stored, joined to the payload if that was asked for. Raises CustomerError."""
         if self._output is None or self._as_answered:
             return answer
+        if isinstance(self._output, Csv) and b'"' not in answer and not (self._join and b'"' in body):
+            return self._plain_rows(body, answer)
         values = _read(self._output, answer, "the model's answer")
         if self._join:
             assert self._input is not None
             sources = _read(self._input, body, "the input")
-            if len(sources) != len(values):
-                raise CustomerError(
-                    f"the model answered {len(values)} records for {len(sources)}: they cannot be joined. "
-                    "Its answer must have one line for each record; or use BatchStrategy SingleRecord"
-                )
+            _check_counts(sources, values)
             values = [self._output.join(source, value) for source, value in zip(sources, values, strict=True)]
         stored = [self._output_filter.select(value) for value in values]
         if self._time:
             stored = [self._output.identify(value, str(uuid.uuid4()), self._time) for value in stored]
         return b"".join(self._output.write(value) + b"\n" for value in stored)
+
+    def _plain_rows(self, body: bytes, answer: bytes) -> bytes:
+        """The same for CSV without quotes, where a joined row is the text of both."""
+        rows = _lines(answer)
+        if self._join:
+            sources = _lines(body)
+            _check_counts(sources, rows)
+            rows = [b"%b,%b" % pair for pair in zip(sources, rows, strict=True)]
+        pick = picker(self._output_filter)
+        if self._time:
+            time = self._time.encode()
+            return b"".join([b"%b,%b,%b\n" % (pick(row), str(uuid.uuid4()).encode(), time) for row in rows])
+        return b"".join([pick(row) + b"\n" for row in rows])
+
+
+def _check_counts(sources: Sequence[Any], values: Sequence[Any]) -> None:
+    if len(sources) != len(values):
+        raise CustomerError(
+            f"the model answered {len(values)} records for {len(sources)}: they cannot be joined. "
+            "Its answer must have one line for each record; or use BatchStrategy SingleRecord"
+        )
 
 
 def format_of(content_type: str, *, split: bool, single: bool = False) -> Format | None:
