@@ -1,5 +1,5 @@
 """Claim: a batch transform of a million rows of CSV through XGBoost takes at most 1.25 times as long as to read,
-predict and write them in one process.
+predict and write them in one process. Also with an id before each row, which the model does not see and the output has.
 
 Side by side in turns: the transform job between its TransformStartTime and TransformEndTime, which includes the model's
 load and the store of the output, and a Python process that does the same with pyarrow and XGBoost, imports included.
@@ -32,9 +32,11 @@ _BY_HAND = """
 import sys
 import numpy as np, pyarrow as pa, pyarrow.csv, xgboost
 
-model, rows, out, columns = sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4])
+model, rows, out, columns, ids = sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4]), int(sys.argv[5])
 booster = xgboost.Booster(model_file=model)
-types = {f"f{column}": pa.float32() for column in range(columns)}
+types = {f"f{column}": pa.float32() for column in range(ids, ids + columns)}
+if ids:
+    types["f0"] = pa.string()
 table = pa.csv.read_csv(
     rows,
     read_options=pa.csv.ReadOptions(autogenerate_column_names=True),
@@ -42,10 +44,13 @@ table = pa.csv.read_csv(
 )
 features = np.empty((table.num_rows, columns), np.float32)
 for column in range(columns):
-    features[:, column] = table.column(column).to_numpy()
-scores = booster.inplace_predict(features)
+    features[:, column] = table.column(ids + column).to_numpy()
+scores = booster.inplace_predict(features).tolist()
 with open(out, "w") as file:
-    file.write("".join([f"{score!r}\\n" for score in scores.tolist()]))
+    if ids:
+        file.write("".join([f"{id},{score!r}\\n" for id, score in zip(table.column(0).to_pylist(), scores)]))
+    else:
+        file.write("".join([f"{score!r}\\n" for score in scores]))
 """
 
 
@@ -55,16 +60,19 @@ def run(seconds: float) -> None:
         folder = Path(scratch)
         _make(folder)
         _store(server, folder)
-        by_hand, jobs = [], []
-        for number in range(_ROUNDS):
-            by_hand.append(_in_process(folder))
-            jobs.append(_job(server, f"bench-{number}"))
-        stored = server.client("s3").get_object(Bucket=_BUCKET, Key="out/rows.csv.out")["Body"].read()
-        if stored != (folder / "scores").read_bytes():
-            raise RuntimeError("the transform's output is not what the process in hand wrote")
-    print(
-        f"\nBatch transform: {_ROWS:,} rows of {_COLUMNS} columns, {_TREES} trees; the outputs are the same to the byte"
-    )
+        for kind, what in (("rows", ""), ("named", ", an id before each row and its score")):
+            by_hand, jobs = [], []
+            for number in range(_ROUNDS):
+                by_hand.append(_in_process(folder, kind))
+                jobs.append(_job(server, kind, number))
+            stored = server.client("s3").get_object(Bucket=_BUCKET, Key=f"out/{kind}.csv.out")["Body"].read()
+            if stored != (folder / "scores").read_bytes():
+                raise RuntimeError("the transform's output is not what the process in hand wrote")
+            _show(what, by_hand, jobs)
+
+
+def _show(what: str, by_hand: list[float], jobs: list[float]) -> None:
+    print(f"\nBatch transform: {_ROWS:,} rows of {_COLUMNS} columns, {_TREES} trees{what}; the same output to the byte")
     print(f"  {'':28}{'median s':>11}{'best s':>11}{'rows/s':>13}")
     for name, found in (("one process, by hand", by_hand), ("Clary, transform job", jobs)):
         middle = statistics.median(found)
@@ -80,7 +88,10 @@ def _make(folder: Path) -> None:
     booster = xgboost.train({"objective": "binary:logistic", "max_depth": 6}, xgboost.DMatrix(sample, labels), _TREES)
     booster.save_model(folder / "model.ubj")
     table = pa.table({str(column): features[:, column] for column in range(_COLUMNS)})
-    pyarrow.csv.write_csv(table, folder / "rows.csv", pyarrow.csv.WriteOptions(include_header=False))
+    plain = pyarrow.csv.WriteOptions(include_header=False, quoting_style="none")
+    pyarrow.csv.write_csv(table, folder / "rows.csv", plain)
+    named = table.add_column(0, "id", [[f"id-{number}" for number in range(_ROWS)]])
+    pyarrow.csv.write_csv(named, folder / "named.csv", plain)
 
 
 def _store(server: Server, folder: Path) -> None:
@@ -90,30 +101,34 @@ def _store(server: Server, folder: Path) -> None:
     s3 = server.client("s3")
     s3.create_bucket(Bucket=_BUCKET)
     s3.put_object(Bucket=_BUCKET, Key="model.tar.gz", Body=packed.getvalue())
-    s3.upload_file(str(folder / "rows.csv"), _BUCKET, "in/rows.csv")
+    for kind in ("rows", "named"):
+        s3.upload_file(str(folder / f"{kind}.csv"), _BUCKET, f"in/{kind}.csv")
     container: Any = {"Image": _IMAGE, "ModelDataUrl": f"s3://{_BUCKET}/model.tar.gz"}
     server.client("sagemaker").create_model(ModelName="bench", ExecutionRoleArn=_ROLE, PrimaryContainer=container)
 
 
-def _in_process(folder: Path) -> float:
+def _in_process(folder: Path, kind: str) -> float:
     started = time.perf_counter()
-    paths = [str(folder / name) for name in ("model.ubj", "rows.csv", "scores")]
-    subprocess.run([sys.executable, "-c", _BY_HAND, *paths, str(_COLUMNS)], check=True)
+    paths = [str(folder / name) for name in ("model.ubj", f"{kind}.csv", "scores")]
+    ids = "1" if kind == "named" else "0"
+    subprocess.run([sys.executable, "-c", _BY_HAND, *paths, str(_COLUMNS), ids], check=True)
     return time.perf_counter() - started
 
 
-def _job(server: Server, name: str) -> float:
-    sagemaker = server.client("sagemaker")
+def _job(server: Server, kind: str, number: int) -> float:
+    sagemaker, name = server.client("sagemaker"), f"bench-{kind}-{number}"
+    joined: Any = {"InputFilter": "$[1:]", "JoinSource": "Input", "OutputFilter": "$[0,-1]"}
     sagemaker.create_transform_job(
         TransformJobName=name,
         ModelName="bench",
         TransformInput={
-            "DataSource": {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": f"s3://{_BUCKET}/in/"}},
+            "DataSource": {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": f"s3://{_BUCKET}/in/{kind}.csv"}},
             "ContentType": "text/csv",
             "SplitType": "Line",
         },
         TransformOutput={"S3OutputPath": f"s3://{_BUCKET}/out", "AssembleWith": "Line"},
         TransformResources={"InstanceType": "ml.m5.xlarge", "InstanceCount": 1},
+        DataProcessing=joined if kind == "named" else {},
     )
     waiting: Any = {"Delay": 1, "MaxAttempts": 600}
     sagemaker.get_waiter("transform_job_completed_or_stopped").wait(TransformJobName=name, WaiterConfig=waiting)

@@ -1,4 +1,4 @@
-"""SageMaker SDK v2: batch transform through `estimator.transformer`, `Model.transformer` and `Transformer`.
+"""SageMaker SDK v2: batch transform through `transformer` of estimators, models and pipelines, and `Transformer`.
 
 Each output is compared with what the downloaded model predicts in this process, row for row.
 """
@@ -16,6 +16,7 @@ import sagemaker
 import xgboost
 from sagemaker.estimator import Estimator
 from sagemaker.inputs import BatchDataCaptureConfig, TrainingInput
+from sagemaker.pipeline import PipelineModel
 from sagemaker.s3 import S3Downloader
 from sagemaker.sklearn import SKLearn, SKLearnModel
 from sagemaker.transformer import Transformer
@@ -119,7 +120,18 @@ assert documents == [
     for number, minutes in enumerate(script_predicted)
 ], documents[:3]
 
-# The same model by its name: single records of packed objects that a manifest names, with ids to find them again.
+# Two containers: a script that leaves the label out, and XGBoost behind it.
+columns = SKLearnModel(
+    sklearn.model_data, role, entry_point="flights_columns.py", source_dir=scripts, framework_version="1.2-1"
+)
+pipeline = PipelineModel([columns, estimator.create_model()], role)
+transformer = pipeline.transformer(1, "ml.m5.large", assemble_with="Line", accept="text/csv")
+transformer.transform(upload("rows", {"all.csv": "\n".join(lines)}), content_type="text/csv", split_type="Line")
+piped = outputs(transformer, "all.csv")
+assert piped == [repr(value) for value in predicted], piped[:3]
+transformer.delete_model()
+
+# The script's model by its name: single records of packed objects that a manifest names, with ids to find them again.
 few = 20
 arrays = "".join(json.dumps(row) + "\n" for row in features[:few].tolist())
 prefix = upload("packed", {"named.gz": gzip.compress(arrays.encode()), "unnamed.gz": b"not to be read"})
@@ -155,6 +167,7 @@ print(
         {
             "joined": len(joined),
             "documents": len(documents),
+            "piped": len(piped),
             "ids": len({one["SageMakerInferenceId"] for one in singles}),
             "error": float(np.abs(np.array(predicted) - [float(row[0]) for row in rows]).mean()),
         }
