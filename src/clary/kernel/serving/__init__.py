@@ -2,4 +2,5 @@
 
 `routes` is the table that says which servers stand behind an endpoint now: the room that runs them writes it, whoever
 asks models reads it. `connections` are the keep-alive connections to one server; `requests` is what is sent on them.
+`models` is the data that a model's container needs around it.
 """

@@ -20,6 +20,7 @@ from clary.kernel.jobs.contract import (
     Resources,
     Wake,
 )
+from clary.kernel.serving.models import model_sources
 from clary.systems.batch_transform.records import TransformJob
 
 LOG_GROUP = "/aws/sagemaker/TransformJobs"
@@ -234,12 +235,8 @@ def _channel(request: Mapping[str, Any], index: int, count: int) -> Channel:
 
 
 def _models(job: TransformJob) -> tuple[ModelSource, ...]:
-    sources = []
-    for index, container in enumerate(job.containers):
-        path = "model" if len(job.containers) == 1 else f"{_folder(index)}/model"
-        source = container.get("ModelDataSource", {}).get("S3DataSource")
-        if container.get("ModelDataUrl"):
-            sources.append(ModelSource(container["ModelDataUrl"], path, archive=True))
-        elif source:
-            sources.append(ModelSource(source["S3Uri"], path, archive=source["CompressionType"] == "Gzip"))
-    return tuple(sources)
+    if len(job.containers) == 1:
+        return model_sources(job.containers[0])
+    return tuple(
+        source for index, container in enumerate(job.containers) for source in model_sources(container, _folder(index))
+    )

@@ -89,10 +89,8 @@ class World:
 
     def pipeline(self, name: str, *models: str) -> None:
         """A model whose containers are those of other models, in this order."""
-        ctx = self.platform.acting_as_root(ACCOUNT, REGION, "sagemaker", "CreateModel")
-        kind = self.platform.registry.resources["sagemaker", "model"]
         containers = [self.call("DescribeModel", ModelName=one)["PrimaryContainer"] for one in models]
-        kind.create(ctx, name, kind.record({"ExecutionRoleArn": ROLE, "Containers": containers}))
+        self.call("CreateModel", ModelName=name, ExecutionRoleArn=ROLE, Containers=containers)
 
     def script_model(self, name: str, script: str) -> None:
         self.model(name, PYTHON_IMAGE, {"code/inference.py": script.encode()}, SAGEMAKER_PROGRAM="inference.py")
