@@ -1,6 +1,8 @@
 """`transform` as the platform starts it: real models, the built-in one in process and scripts behind a server."""
 
 import json
+import os
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -119,6 +121,39 @@ def test_objects_that_are_done_are_left_out(job: Job) -> None:
     assert transform(job) == (0, "")
     assert not (job.root / "output/transform/a.out").exists()
     assert output(job, "b")
+
+
+WHERE = """
+import json, os
+
+def model_fn(folder):
+    return [os.path.relpath(path, os.environ["ROOT"]) for path in (folder, os.environ["WEIGHTS"], os.environ["OTHER"])]
+
+def transform_fn(model, body, content_type, accept):
+    return json.dumps([*model, content_type, accept, body]), f"{content_type}+"
+"""
+
+
+def test_containers_have_folders_and_words_of_their_own(job: Job, tmp_path: Path) -> None:
+    """Also where the temporary folder has a name too long for a socket's path."""
+    job.environment["TMPDIR"] = str(tmp_path / ("long" * 30))
+    Path(job.environment["TMPDIR"]).mkdir()
+    told = {
+        "SAGEMAKER_PROGRAM": "inference.py", "ROOT": f"{job.root}-", "WEIGHTS": f"{job.root}/model/weights",
+        "OTHER": f"/other{job.root}/model",
+    }  # fmt: skip
+    containers = []
+    for number in (1, 2):
+        folder = f"containers/{number}"
+        job.put(f"{folder}/model/code/inference.py", WHERE)
+        containers.append({"serve": SERVE, "label": f"container {number}", "folder": folder, "environment": told})
+    prepare(job, {"a": b"x"}, "", containers=containers, accept="text/last")
+    assert transform(job) == (0, "")
+    root = f"{os.path.relpath(job.root, told['ROOT'])}/containers"
+    other = os.path.relpath(told["OTHER"], told["ROOT"])
+    first = [f"{root}/1/model", f"{root}/1/model/weights", other, "text/plain", "application/json", "x"]
+    second = [f"{root}/2/model", f"{root}/2/model/weights", other, "text/plain+", "text/last", json.dumps(first)]
+    assert json.loads(output(job, "a")) == second
 
 
 def test_nothing_to_do_is_no_failure(job: Job) -> None:

@@ -123,9 +123,10 @@ def host_specs(
 
 
 def places_done(request: Mapping[str, Any], stored: Sequence[str]) -> list[str]:
-    """The places in the data set of the inputs whose outputs were stored at these URIs."""
+    """The places in the data set of the inputs whose outputs are among these URIs of what was stored."""
     base = request["TransformOutput"]["S3OutputPath"].rstrip("/") + "/"
-    return [uri.removeprefix(base).removesuffix(_SUFFIX) for uri in stored]
+    outputs = [uri for uri in stored if uri.startswith(base) and uri.endswith(_SUFFIX)]
+    return [uri.removeprefix(base).removesuffix(_SUFFIX) for uri in outputs]
 
 
 def _environment(job: TransformJob, index: int, runtimes: Sequence[Runtime]) -> dict[str, str]:
