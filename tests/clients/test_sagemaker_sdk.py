@@ -46,11 +46,11 @@ def test_v3_script_mode(environment: Environments, flights: Path) -> None:
 
 
 def test_v2_batch_transform(environment: Environments, flights: Path, tmp_path: Path) -> None:
-    result = environment("sagemaker-v2").run("v2_transform.py", str(flights), str(tmp_path), timeout=480)
+    result = environment("sagemaker-v2").run("v2_transform.py", str(flights), str(tmp_path), timeout=900)
     assert (result["joined"], result["documents"], result["piped"], result["ids"]) == (ROWS, ROWS, ROWS, 20)
     assert "transformed 1 of 1 objects" in result["printed"], "the job's log belongs on the user's screen"
 
 
 def test_v3_batch_transform(environment: Environments, flights: Path, tmp_path: Path) -> None:
-    result = environment("sagemaker-v3").run("v3_transform.py", str(flights), str(tmp_path), timeout=480)
+    result = environment("sagemaker-v3").run("v3_transform.py", str(flights), str(tmp_path), timeout=900)
     assert (result["status"], result["joined"], result["documents"]) == ("Completed", ROWS, ROWS)

@@ -122,7 +122,12 @@ assert documents == [
 
 # Two containers: a script that leaves the label out, and XGBoost behind it.
 columns = SKLearnModel(
-    sklearn.model_data, role, entry_point="flights_columns.py", source_dir=scripts, framework_version="1.2-1"
+    sklearn.model_data,
+    role,
+    entry_point="flights_columns.py",
+    source_dir=scripts,
+    framework_version="1.2-1",
+    sagemaker_session=session,  # which PipelineModel does not give it
 )
 pipeline = PipelineModel([columns, estimator.create_model()], role)
 transformer = pipeline.transformer(1, "ml.m5.large", assemble_with="Line", accept="text/csv")
