@@ -3,10 +3,12 @@
 import argparse
 import importlib
 import platform
+import signal
+import sys
 
 import psutil
 
-NAMES = ("gateway", "gateway_alone", "s3", "router", "invoke", "training", "batch_transform")
+NAMES = ("gateway", "gateway_alone", "s3", "router", "serving", "training", "batch_transform")
 
 
 def main() -> None:
@@ -14,6 +16,7 @@ def main() -> None:
     parser.add_argument("names", nargs="*", choices=[*NAMES, []], metavar="NAME", help=f"of {', '.join(NAMES)}")
     parser.add_argument("--seconds", type=float, default=2.0, help="how long each round lasts (default: 2)")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is ended
     memory = psutil.virtual_memory().total / 1024**3
     print(f"{psutil.cpu_count()} CPUs, {memory:.0f} GiB, {platform.system()}, Python {platform.python_version()}")
     print(f"load before the start: {psutil.getloadavg()[0]:.1f}")

@@ -5,7 +5,9 @@ at all is counted, and never measured as if it had worked.
 """
 
 import asyncio
+import http.client
 import itertools
+import socket
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -17,9 +19,13 @@ import uvloop
 
 @dataclass
 class Outcome:
-    """What came of one run. Times are seconds; a failure is an answer outside 2xx, or none."""
+    """What came of one run. Times are seconds; a failure is an answer outside 2xx, or none.
+
+    `own_cpu_seconds` is what this load generator used itself.
+    """
 
     seconds: float = 0.0
+    own_cpu_seconds: float = 0.0
     done: int = 0
     failed: int = 0
     bytes_received: int = 0
@@ -116,7 +122,7 @@ class _Run:
             self.left()
 
     async def all(self) -> Outcome:
-        started = time.perf_counter()
+        started, used = time.perf_counter(), time.process_time()
         self._until = started + self._seconds
         await asyncio.gather(*(self._connect() for _ in range(self._open)))
         try:
@@ -124,6 +130,7 @@ class _Run:
         except TimeoutError:
             self.outcome.failed += self._open
         self.outcome.seconds = time.perf_counter() - started
+        self.outcome.own_cpu_seconds = time.process_time() - used
         return self.outcome
 
 
@@ -136,3 +143,12 @@ def replay(
         return await _Run(port, requests, connections, seconds, count).all()
 
     return uvloop.run(run())
+
+
+def ask(port: int, request: bytes, *, seconds: float = 30.0) -> tuple[int, bytes]:
+    """Send one request on a connection of its own; return the status and the body of the answer."""
+    with socket.create_connection(("127.0.0.1", port), seconds) as connection:
+        connection.sendall(request)
+        answer = http.client.HTTPResponse(connection)
+        answer.begin()
+        return answer.status, answer.read()

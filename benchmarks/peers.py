@@ -7,16 +7,20 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryFile
 
 import psutil
+
+from benchmarks.compare import tree
 
 PACKAGES = ("aiohttp", "fastapi", "uvicorn[standard]", "moto[server,s3]", "ministack", "numpy", "xgboost-cpu", "orjson")
 APPS = Path(__file__).parent / "apps"
 
 _START_SECONDS = 60.0
+_WORDS = 2000
 
 
 def cache() -> Path:
@@ -25,8 +29,11 @@ def cache() -> Path:
     return Path(base) / "clary-benchmarks"
 
 
-def environment(name: str = "peers", packages: tuple[str, ...] = PACKAGES) -> Path:
-    """The `bin` folder of an environment that has these packages, made when it is not there or has others."""
+def environment(name: str = "peers", packages: tuple[str, ...] = PACKAGES, *, without: str = "") -> Path:
+    """The `bin` folder of an environment that has these packages, made when it is not there or has others.
+
+    `without` names one that they require and do not get, because another of them stands in for it.
+    """
     folder = cache() / name
     stamp = folder / "packages.txt"
     wanted = "\n".join((sys.version, *packages))
@@ -35,11 +42,21 @@ def environment(name: str = "peers", packages: tuple[str, ...] = PACKAGES) -> Pa
         shutil.rmtree(folder, ignore_errors=True)
         uv = shutil.which("uv") or str(Path(sys.executable).parent / "uv")
         subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, str(folder)], check=True)
-        subprocess.run(
-            [uv, "pip", "install", "--quiet", "--python", str(folder / "bin" / "python"), *packages], check=True
-        )
+        install = [uv, "pip", "install", "--quiet", "--python", str(folder / "bin" / "python"), *packages]
+        if without:
+            override = folder / "without.txt"
+            override.write_text(f"{without}; python_version < '3'\n")
+            install += ["--overrides", str(override)]
+        subprocess.run(install, check=True)
         stamp.write_text(wanted)
     return folder / "bin"
+
+
+def versions(folder: Path, names: Sequence[str]) -> str:
+    """The installed versions of some packages of an environment, for people to read."""
+    look = "import sys; from importlib.metadata import version; print(*(f'{n} {version(n)}' for n in sys.argv[1:]))"
+    command = [str(folder / "python"), "-c", look, *names]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 
 def free_port() -> int:
@@ -48,36 +65,48 @@ def free_port() -> int:
 
 
 @contextmanager
+def running(command: list[str], *, folder: Path | None = None, **variables: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a program until the block ends, and end with it all that it started. The last words of one that ended before
+    are shown."""
+    with TemporaryFile() as log:
+        process = subprocess.Popen(
+            command,
+            cwd=folder,
+            env=os.environ | variables,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+        try:
+            yield process
+        finally:
+            if process.poll() is not None:
+                log.seek(max(0, log.seek(0, os.SEEK_END) - _WORDS))
+                print(f"{command[0]} ended, saying:\n{log.read().decode(errors='replace')}", file=sys.stderr)
+            _end(process)
+
+
+@contextmanager
 def started(command: list[str], port: int, **variables: str) -> Iterator[int]:
     """Run a server until the block ends; yield its process id once its port answers."""
-    process = subprocess.Popen(
-        command,
-        env=os.environ | variables,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    try:
+    with running(command, **variables) as process:
         _wait_for(port, process)
         yield process.pid
-    finally:
-        with ExitStack() as stack:
-            for child in psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []:
-                stack.callback(_kill, child)
-            process.kill()
-            process.wait()
 
 
 @contextmanager
 def asgi(app: str, **variables: str) -> Iterator[tuple[int, int]]:
     """One of the apps in `apps/` on one uvicorn process; yields its port and process id."""
     port = free_port()
-    command = [
-        str(environment() / "uvicorn"),
-        *("--app-dir", str(APPS), "--port", str(port), "--log-level", "error", "--no-access-log", app),
-    ]
-    with started(command, port, **variables) as pid:
+    with started(uvicorn(app, port), port, **variables) as pid:
         yield port, pid
+
+
+def uvicorn(app: str, port: int, *options: str) -> list[str]:
+    """The command that serves one of the apps in `apps/`."""
+    command = [str(environment() / "uvicorn"), "--app-dir", str(APPS), "--port", str(port)]
+    return [*command, "--log-level", "error", "--no-access-log", *options, app]
 
 
 @contextmanager
@@ -106,8 +135,32 @@ def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
     raise RuntimeError(f"{process.args} did not open port {port}")
 
 
-def _kill(process: psutil.Process) -> None:
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Kill a program and all that it started: its descendants, and whatever has stayed in its session."""
+    session, pause = process.pid, threading.Event()
+    while True:
+        mine = {*tree(session)(), *(pid for pid in psutil.pids() if _session_of(pid) == session)}
+        killed = [pid for pid in sorted(mine) if _kill(pid)]
+        process.wait()
+        if not killed:
+            return
+        pause.wait(0.01)
+
+
+def _session_of(pid: int) -> int:
     try:
+        return os.getsid(pid)
+    except OSError:
+        return 0
+
+
+def _kill(pid: int) -> bool:
+    """Kill a process; False if there is none, or only its remains."""
+    try:
+        process = psutil.Process(pid)
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return False
         process.kill()
     except psutil.NoSuchProcess:
-        return
+        return False
+    return True

@@ -1,15 +1,10 @@
-"""The usual way to serve a model by hand: FastAPI on uvicorn. `MODEL` names an XGBoost model file."""
+"""The usual way to serve a model by hand: FastAPI on uvicorn."""
 
-import os
-
-import numpy
-import xgboost
 from fastapi import FastAPI, Request, Response
+from scoring import scorer
 
 app = FastAPI()
-_booster = xgboost.Booster(model_file=os.environ["MODEL"]) if os.environ.get("MODEL") else None
-if _booster is not None:
-    _booster.set_param({"nthread": 1})
+score = scorer()
 
 
 @app.post("/echo")
@@ -19,6 +14,4 @@ async def echo(request: Request) -> Response:
 
 @app.post("/invocations")
 async def invocations(request: Request) -> Response:
-    row = numpy.array([float(part) for part in (await request.body()).split(b",")], dtype=numpy.float32)
-    score = _booster.inplace_predict(row.reshape(1, -1))
-    return Response(str(float(score[0])), media_type="text/csv")
+    return Response(score(await request.body()), media_type="text/csv")

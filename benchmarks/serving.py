@@ -1,0 +1,186 @@
+"""Claim: an endpoint answers a row with less CPU and sooner than the frameworks people serve models with, with
+signature, routing, metrics and a process of its own for the model included.
+
+InvokeEndpoint of an echo and of an XGBoost model (100 trees, one row), at 1, 16 and 64 connections, against FastAPI,
+gunicorn with Flask, LitServe, BentoML, MLServer and Ray Serve with the same model, and bare uvicorn as the floor. Every
+request to Clary passes two processes; the share of the gateway is shown apart.
+"""
+
+import io
+import math
+import sys
+import tarfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from http.client import HTTPException
+from pathlib import Path
+from subprocess import CalledProcessError
+from tempfile import TemporaryDirectory
+from threading import Event
+from typing import Any
+
+import numpy
+import xgboost
+
+from benchmarks import frameworks
+from benchmarks.clary_server import clary, gateways, port_of, request
+from benchmarks.compare import Subject, show, side_by_side, tree
+from benchmarks.frameworks import Job, Peer
+from benchmarks.load import ask
+from clary.kernel.jobs.folder import HostFolder, hosts
+from clary.testing import Server
+
+_ECHO = """
+def model_fn(model_dir):
+    return None
+
+def input_fn(body, content_type):
+    return body
+
+def predict_fn(data, model):
+    return data
+
+def output_fn(prediction, accept):
+    return prediction, "application/json"
+"""
+_ROW = b"0.1,0.2,0.3,0.4,0.5,0.6,0.7,0.8,0.9,1.0,0.11,0.12,0.13"
+_PAYLOAD = b'{"instances":[[%s]]}' % _ROW  # as compact as any framework writes it, so that all echo the same bytes
+_ROLE = "arn:aws:iam::000000000000:role/Benchmark"
+_START_SECONDS = 240
+
+
+def run(seconds: float) -> None:
+    with TemporaryDirectory() as folder, ExitStack() as stack:
+        model, score = _train(Path(folder))
+        running = list(_start(stack, model))
+        server = stack.enter_context(clary())
+        _deploy(server, "echo", {"code/inference.py": _ECHO.encode()}, "sagemaker-scikit-learn:1.2-1")
+        _deploy(server, "trees", {"xgboost-model": model.read_bytes()}, "sagemaker-xgboost:1.7-1")
+        peers = [peer for peer in running if _answers(peer, score)]
+        _same(ask(port_of(server), _request(server, "echo"))[1], _PAYLOAD)
+        _close(ask(port_of(server), _request(server, "trees"))[1], score)
+        print("\nPeers: " + "; ".join(peer.versions for peer in peers), flush=True)
+        for connections in (1, 16, 64):
+            _compare(f"InvokeEndpoint: echo, {connections} connection(s)", server, "echo", peers, connections, seconds)
+            title = f"InvokeEndpoint: XGBoost, 100 trees, one row, {connections} connection(s)"
+            _compare(title, server, "trees", peers, connections, seconds)
+        title = "InvokeEndpoint when full: XGBoost, 256 connections"
+        _compare(title, server, "trees", peers, 256, seconds, rounds=1)
+
+
+def _start(stack: ExitStack, model: Path) -> Iterator[Peer]:
+    """Start every framework that can be installed; they get ready beside each other."""
+    for start in frameworks.ALL:
+        try:
+            yield stack.enter_context(start(Job(model, _PAYLOAD, _ROW)))
+        except CalledProcessError as error:
+            print(f"{start.__name__} cannot be installed here and is left out: {error}", file=sys.stderr)
+
+
+def _answers(peer: Peer, score: float) -> bool:
+    """Wait until the framework answers both requests, and rightly; one that never does is left out."""
+    deadline, pause, why = time.monotonic() + _START_SECONDS, Event(), ""
+    while time.monotonic() < deadline and peer.processes():
+        try:
+            _same(_body(peer, peer.echo), _PAYLOAD)
+            if peer.row is not None:
+                _close(_body(peer, peer.row), score)
+        except (OSError, HTTPException, ValueError) as error:
+            why = str(error)
+            pause.wait(0.2)
+        else:
+            print(f"{peer.name} is ready", file=sys.stderr)
+            return True
+    print(f"{peer.name} did not get ready and is left out: {why or 'it ended'}", file=sys.stderr)
+    return False
+
+
+def _body(peer: Peer, asked: bytes) -> bytes:
+    status, body = ask(peer.port, asked)
+    if status != 200:
+        raise ValueError(f"it answers {status}: {body[:200]!r}")
+    return peer.body_of(body)
+
+
+def _same(body: bytes, expected: bytes) -> None:
+    if body != expected:
+        raise ValueError(f"the echo of {expected!r} is {body!r}")
+
+
+def _close(body: bytes, score: float) -> None:
+    if not math.isclose(float(body), score, rel_tol=1e-5):
+        raise ValueError(f"the row's score is {body!r} where it should be {score}")
+
+
+def _compare(
+    title: str, server: Server, name: str, peers: list[Peer], connections: int, seconds: float, rounds: int = 3
+) -> None:
+    subjects = [_clary(server, name)]
+    for peer in peers:
+        asked = peer.echo if name == "echo" else peer.row
+        if asked is not None:
+            subjects.append(Subject(peer.name, peer.port, [asked], peer.processes))
+    show(title, side_by_side(subjects, connections=connections, seconds=seconds, rounds=rounds))
+
+
+def _clary(server: Server, name: str) -> Subject:
+    """Signed for each table anew, since a signature lasts 15 minutes."""
+    gateway = gateways(server)
+    return Subject(
+        "Clary",
+        port_of(server),
+        [_request(server, name)],
+        lambda: [*gateway(), *_model_servers(server)],
+        part=("the gateway", gateway),
+    )
+
+
+def _request(server: Server, name: str) -> bytes:
+    body, content_type = (_PAYLOAD, "application/json") if name == "echo" else (_ROW, "text/csv")
+    path = f"/endpoints/{name}/invocations"
+    return request(server, "POST", path, "sagemaker", body=body, headers={"Content-Type": content_type})
+
+
+def _train(folder: Path) -> tuple[Path, float]:
+    """A model of 100 trees, and what it says about the row."""
+    rng = numpy.random.default_rng(0)
+    rows = rng.random((2000, 13), dtype=numpy.float32)
+    booster = xgboost.train({"max_depth": 6}, xgboost.DMatrix(rows, label=rows.sum(axis=1)), num_boost_round=100)
+    path = folder / "model.ubj"
+    booster.save_model(path)
+    row = numpy.array([[float(part) for part in _ROW.split(b",")]], numpy.float32)
+    return path, float(booster.inplace_predict(row)[0])
+
+
+def _model_servers(server: Server) -> list[int]:
+    found = (HostFolder(server.home, job, host).observe() for job, host in hosts(server.home))
+    return [pid for one in found if one is not None and one.pid is not None for pid in tree(one.pid)()]
+
+
+def _deploy(server: Server, name: str, files: dict[str, bytes], image: str) -> None:
+    s3, sagemaker = server.client("s3"), server.client("sagemaker")
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as tar:
+        for path, content in files.items():
+            member = tarfile.TarInfo(path)
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+    s3.create_bucket(Bucket=f"bench-{name}")
+    s3.put_object(Bucket=f"bench-{name}", Key="model.tar.gz", Body=packed.getvalue())
+    container: dict[str, Any] = {"Image": image, "ModelDataUrl": f"s3://bench-{name}/model.tar.gz"}
+    if "code/inference.py" in files:
+        container["Environment"] = {"SAGEMAKER_PROGRAM": "inference.py"}
+    sagemaker.create_model(ModelName=name, PrimaryContainer=container, ExecutionRoleArn=_ROLE)
+    variant = {"VariantName": "All", "ModelName": name, "InstanceType": "ml.m5.large", "InitialInstanceCount": 1}
+    sagemaker.create_endpoint_config(EndpointConfigName=name, ProductionVariants=[variant])
+    sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=name)
+    pause = Event()
+    for _ in range(1200):
+        described = sagemaker.describe_endpoint(EndpointName=name)
+        if described["EndpointStatus"] == "InService":
+            return
+        if described["EndpointStatus"] == "Failed":
+            break
+        pause.wait(0.1)
+    raise RuntimeError(described.get("FailureReason", "the endpoint did not come into service"))
