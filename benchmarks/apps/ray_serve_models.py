@@ -24,7 +24,13 @@ class Models:
 
 if __name__ == "__main__":
     port, replicas, folder = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
-    ray.init(num_cpus=replicas, include_dashboard=False, _temp_dir=folder, log_to_driver=False)
+    ray.init(
+        num_cpus=replicas,
+        include_dashboard=False,
+        log_to_driver=False,
+        _temp_dir=folder,
+        _node_ip_address="127.0.0.1",
+    )
     serve.start(http_options={"host": "127.0.0.1", "port": port})
     serve.run(Models.options(num_replicas=replicas).bind(), logging_config={"enable_access_log": False})
     signal.pause()
