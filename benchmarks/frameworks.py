@@ -104,7 +104,7 @@ def mlserver(job: Job) -> Iterator[Peer]:
     """MLServer with a parallel worker for each CPU, out of debug mode, and its own XGBoost runtime. A row and
     its score are tensors of the Open Inference Protocol, and so is the echo, of one string."""
     # its workers do not start on newer uvloops, which make no event loop unasked
-    packages = ("mlserver", "mlserver-xgboost", "xgboost-cpu", "uvloop<0.22")
+    packages = ("mlserver", "mlserver-xgboost", "xgboost-cpu", "scikit-learn", "uvloop<0.22")
     folder, port = peers.environment("mlserver", packages, without="xgboost"), peers.free_port()
     runtimes = {
         "echo": {"implementation": "mlserver_echo.Echo"},
@@ -138,7 +138,6 @@ def ray_serve(job: Job) -> Iterator[Peer]:
     variables = {
         "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_AUTH_TOKEN": secrets.token_hex(32),
-        "RAY_raylet_start_wait_time_s": "240",  # it starts beside the others
         "RAY_SERVE_ENABLE_HA_PROXY": "1",
         "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
         "RAY_SERVE_HAPROXY_METRICS_PORT": str(peers.free_port()),
