@@ -126,10 +126,10 @@ def show(title: str, results: Sequence[Result], *, megabytes_each: float = 0.0) 
         )
         if result.part:
             print(f"  {'  of these, ' + result.part:28}{_figure(result.part_cpu_microseconds, 0)}")
-    print(f"  {_load_generator(results)}", flush=True)
+    print(f"  {load_generator(results)}", flush=True)
 
 
-def _load_generator(results: Sequence[Result]) -> str:
+def load_generator(results: Sequence[Result]) -> str:
     """What the load generator took of the machine, to be seen not to be what was measured."""
     rounds = [one for result in results for one in result.rounds if one.done]
     if not rounds:

@@ -30,14 +30,23 @@ class Outcome:
     failed: int = 0
     bytes_received: int = 0
     latencies: list[float] = field(default_factory=list)
+    first_bytes: list[float] = field(default_factory=list)
 
     @property
     def rate(self) -> float:
         return self.done / self.seconds if self.seconds else 0.0
 
     def percentile(self, percent: float) -> float:
-        ordered = sorted(self.latencies)
-        return ordered[min(len(ordered) - 1, int(len(ordered) * percent / 100))] if ordered else float("nan")
+        return _percentile(self.latencies, percent)
+
+    def first_percentile(self, percent: float) -> float:
+        """Until the first byte of an answer's body."""
+        return _percentile(self.first_bytes, percent)
+
+
+def _percentile(values: list[float], percent: float) -> float:
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(len(ordered) * percent / 100))] if ordered else float("nan")
 
 
 class _Client(asyncio.Protocol):
@@ -48,6 +57,7 @@ class _Client(asyncio.Protocol):
         self._transport: Any = None
         self._parser: Any = None
         self._sent_at = 0.0
+        self._waits = False
 
     def connection_made(self, transport: Any) -> None:
         self._transport = transport
@@ -57,6 +67,11 @@ class _Client(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self._run.outcome.bytes_received += len(data)
         self._parser.feed_data(data)
+
+    def on_body(self, body: bytes) -> None:
+        if self._waits:
+            self._waits = False
+            self._run.outcome.first_bytes.append(time.perf_counter() - self._sent_at)
 
     def on_message_complete(self) -> None:
         status = self._parser.get_status_code()
@@ -86,6 +101,7 @@ class _Client(asyncio.Protocol):
             self._transport.close()
             return
         self._run.sent += 1
+        self._waits = True
         self._sent_at = time.perf_counter()
         self._transport.write(next(self._run.requests))
 

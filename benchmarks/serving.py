@@ -6,10 +6,8 @@ gunicorn with Flask, LitServe, BentoML, MLServer and Ray Serve with the same mod
 request to Clary passes two processes; the share of the gateway is shown apart.
 """
 
-import io
 import math
 import sys
-import tarfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -18,17 +16,15 @@ from pathlib import Path
 from subprocess import CalledProcessError
 from tempfile import TemporaryDirectory
 from threading import Event
-from typing import Any
 
 import numpy
 import xgboost
 
 from benchmarks import frameworks
-from benchmarks.clary_server import clary, gateways, port_of, request
-from benchmarks.compare import Subject, show, side_by_side, tree
+from benchmarks.clary_server import clary, deploy, gateways, model_servers, port_of, request
+from benchmarks.compare import Subject, show, side_by_side
 from benchmarks.frameworks import Job, Peer
 from benchmarks.load import ask
-from clary.kernel.jobs.folder import HostFolder, hosts
 from clary.testing import Server
 
 _ECHO = """
@@ -46,7 +42,6 @@ def output_fn(prediction, accept):
 """
 _ROW = b"0.1,0.2,0.3,0.4,0.5,0.6,0.7,0.8,0.9,1.0,0.11,0.12,0.13"
 _PAYLOAD = b'{"instances":[[%s]]}' % _ROW  # as compact as any framework writes it, so that all echo the same bytes
-_ROLE = "arn:aws:iam::000000000000:role/Benchmark"
 _START_SECONDS = 300
 
 
@@ -55,8 +50,8 @@ def run(seconds: float) -> None:
         model, score = _train(Path(folder))
         running = list(_start(stack, model))
         server = stack.enter_context(clary())
-        _deploy(server, "echo", {"code/inference.py": _ECHO.encode()}, "sagemaker-scikit-learn:1.2-1")
-        _deploy(server, "trees", {"xgboost-model": model.read_bytes()}, "sagemaker-xgboost:1.7-1")
+        deploy(server, "echo", {"code/inference.py": _ECHO.encode()}, "sagemaker-scikit-learn:1.2-1")
+        deploy(server, "trees", {"xgboost-model": model.read_bytes()}, "sagemaker-xgboost:1.7-1")
         until = time.monotonic() + _START_SECONDS
         peers = [peer for peer in running if _answers(peer, score, until)]
         _same(ask(port_of(server), _request(server, "echo"))[1], _PAYLOAD)
@@ -132,7 +127,7 @@ def _clary(server: Server, name: str) -> Subject:
         "Clary",
         port_of(server),
         [_request(server, name)],
-        lambda: [*gateway(), *_model_servers(server)],
+        lambda: [*gateway(), *model_servers(server)],
         part=("the gateway", gateway),
     )
 
@@ -152,36 +147,3 @@ def _train(folder: Path) -> tuple[Path, float]:
     booster.save_model(path)
     row = numpy.array([[float(part) for part in _ROW.split(b",")]], numpy.float32)
     return path, float(booster.inplace_predict(row)[0])
-
-
-def _model_servers(server: Server) -> list[int]:
-    found = (HostFolder(server.home, job, host).observe() for job, host in hosts(server.home))
-    return [pid for one in found if one is not None and one.pid is not None for pid in tree(one.pid)()]
-
-
-def _deploy(server: Server, name: str, files: dict[str, bytes], image: str) -> None:
-    s3, sagemaker = server.client("s3"), server.client("sagemaker")
-    packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode="w:gz") as tar:
-        for path, content in files.items():
-            member = tarfile.TarInfo(path)
-            member.size = len(content)
-            tar.addfile(member, io.BytesIO(content))
-    s3.create_bucket(Bucket=f"bench-{name}")
-    s3.put_object(Bucket=f"bench-{name}", Key="model.tar.gz", Body=packed.getvalue())
-    container: dict[str, Any] = {"Image": image, "ModelDataUrl": f"s3://bench-{name}/model.tar.gz"}
-    if "code/inference.py" in files:
-        container["Environment"] = {"SAGEMAKER_PROGRAM": "inference.py"}
-    sagemaker.create_model(ModelName=name, PrimaryContainer=container, ExecutionRoleArn=_ROLE)
-    variant = {"VariantName": "All", "ModelName": name, "InstanceType": "ml.m5.large", "InitialInstanceCount": 1}
-    sagemaker.create_endpoint_config(EndpointConfigName=name, ProductionVariants=[variant])
-    sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=name)
-    pause = Event()
-    for _ in range(1200):
-        described = sagemaker.describe_endpoint(EndpointName=name)
-        if described["EndpointStatus"] == "InService":
-            return
-        if described["EndpointStatus"] == "Failed":
-            break
-        pause.wait(0.1)
-    raise RuntimeError(described.get("FailureReason", "the endpoint did not come into service"))

@@ -16,6 +16,16 @@ async def echo(scope, receive, send):
         await _answer(send, await _read(receive))
 
 
+async def stream(scope, receive, send):
+    """Answer as many tokens as was asked for, each in a piece of its own."""
+    if scope["type"] == "http":
+        tokens = int(await _read(receive))
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/plain")]})
+        for number in range(tokens):
+            await send({"type": "http.response.body", "body": b"token %d\n" % number, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+
+
 async def _read(receive):
     body = b""
     more = True
