@@ -22,20 +22,9 @@ class Models:
         return Response(self.score(body), media_type="text/csv")
 
 
-def _init(cpus, folder):
-    """Ray gives its parts half a minute to start, which a busy machine does not keep at first."""
-    for left in reversed(range(5)):
-        try:
-            return ray.init(num_cpus=cpus, include_dashboard=False, log_to_driver=False, _temp_dir=folder)
-        except Exception:
-            ray.shutdown()
-            if not left:
-                raise
-
-
 if __name__ == "__main__":
     port, replicas, folder = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
-    _init(replicas, folder)
+    ray.init(num_cpus=replicas, include_dashboard=False, log_to_driver=False, _temp_dir=folder)
     serve.start(http_options={"host": "127.0.0.1", "port": port})
     serve.run(Models.options(num_replicas=replicas).bind(), logging_config={"enable_access_log": False})
     signal.pause()
