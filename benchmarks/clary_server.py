@@ -50,10 +50,15 @@ def request(server: Server, method: str, path: str, service: str, **options: obj
     return signed(method, port_of(server), path, service, **(keys | options))  # type: ignore[arg-type]
 
 
-def model_servers(server: Server) -> list[int]:
-    """The processes of all endpoints' model servers, their shims included."""
-    found = (HostFolder(server.home, job, host).observe() for job, host in hosts(server.home))
-    return [pid for one in found if one is not None and one.pid is not None for pid in tree(one.pid)()]
+def processes(server: Server) -> Callable[[], list[int]]:
+    """All that works for a server: its gateways, its controller, and the hosts of its jobs and endpoints."""
+
+    def look() -> list[int]:
+        found = (HostFolder(server.home, job, host).observe() for job, host in hosts(server.home))
+        pids = [server.process.pid, *(one.pid for one in found if one is not None and one.pid is not None)]
+        return sorted({each for pid in pids for each in tree(pid)()})
+
+    return look
 
 
 def deploy(server: Server, name: str, files: dict[str, bytes], image: str) -> None:

@@ -21,7 +21,7 @@ import numpy
 import xgboost
 
 from benchmarks import frameworks
-from benchmarks.clary_server import clary, deploy, gateways, model_servers, port_of, request
+from benchmarks.clary_server import clary, deploy, gateways, port_of, processes, request
 from benchmarks.compare import Subject, show, side_by_side
 from benchmarks.frameworks import Job, Peer
 from benchmarks.load import ask
@@ -132,13 +132,12 @@ def _compare(
 
 def _clary(server: Server, name: str) -> Subject:
     """Signed for each table anew, since a signature lasts 15 minutes."""
-    gateway = gateways(server)
     return Subject(
         "Clary",
         port_of(server),
         [_request(server, name)],
-        lambda: [*gateway(), *model_servers(server)],
-        part=("the gateway", gateway),
+        processes(server),
+        part=("the gateway", gateways(server)),
     )
 
 

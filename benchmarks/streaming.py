@@ -8,7 +8,7 @@ The answers are compared once, token by token.
 from botocore.eventstream import EventStreamBuffer
 
 from benchmarks import peers
-from benchmarks.clary_server import clary, deploy, gateways, model_servers, port_of, request
+from benchmarks.clary_server import clary, deploy, gateways, port_of, processes, request
 from benchmarks.compare import Result, Subject, load_generator, side_by_side, tree
 from benchmarks.load import ask
 from benchmarks.signing import plain
@@ -38,7 +38,7 @@ def run(seconds: float) -> None:
         peers.asgi("fastapi_stream:app") as (fast_port, fast_pid),
     ):
         deploy(server, "stream", {"code/inference.py": _SCRIPT}, "sagemaker-scikit-learn:1.2-1")
-        path, gateway = "/endpoints/stream/invocations-response-stream", gateways(server)
+        path = "/endpoints/stream/invocations-response-stream"
         signed = request(server, "POST", path, "sagemaker", body=_BODY, headers={"Content-Type": "text/plain"})
         bare, fast = (
             plain("POST", port, "/stream", body=_BODY, content_type="text/plain") for port in (bare_port, fast_port)
@@ -51,8 +51,8 @@ def run(seconds: float) -> None:
                 "Clary",
                 port_of(server),
                 [signed],
-                lambda: [*gateway(), *model_servers(server)],
-                part=("the gateway", gateway),
+                processes(server),
+                part=("the gateway", gateways(server)),
             ),
             Subject("uvicorn, bare ASGI", bare_port, [bare], tree(bare_pid)),
             Subject("FastAPI", fast_port, [fast], tree(fast_pid)),
