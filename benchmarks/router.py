@@ -1,7 +1,7 @@
 """Claim: finding a server for an invocation, choosing, asking and counting cost less than a usual HTTP client alone.
 
 Our InvokeEndpoint handler, called in this process, against aiohttp's client; both ask the same echo server on the
-same Unix socket. Neither has a gateway before it: `invoke.py` measures the whole way.
+same Unix socket. Neither has a gateway before it: `serving.py` measures the whole way.
 """
 
 import asyncio
