@@ -1,133 +1,104 @@
-"""The HTTP face of a model: raw ASGI, since every layer above it would cost more than a small model's prediction."""
+"""The paths that a model answers on: SageMaker's container contract for one model."""
 
-import asyncio
 import json
 import sys
 import traceback
-from collections.abc import Awaitable, Callable, Iterator, MutableMapping
-from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 from clary.runtime.errors import CustomerError
-from clary.runtime.inference.contract import Model, Refused, Reply, Request
+from clary.runtime.inference.batching import Batches
+from clary.runtime.inference.calls import Calls
+from clary.runtime.inference.contract import TEXT, Joining, Model, Refused, Reply, Request
+from clary.runtime.inference.http import Exchange, Head
 from clary.runtime.inference.settings import MIB, Settings
 
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-
-TEXT = "text/plain; charset=utf-8"
-# More would only wait until their callers give up.
-WAITING_LIMIT = 1024
-END = b""
 # As SageMaker's own servers say: scripts are written for payloads of this size.
 DEFAULT_PAYLOAD = 6 * MIB
 
 
 class App:
-    """Serves `model` once it is set; until then /ping and /invocations answer 503."""
+    """Serves `model` once it is set; until then /ping and /invocations answer 503.
+
+    /ping also answers 503 while the model hangs: while every thread is in a call that is over its time.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._accept = settings.default_accept.encode()
         self._model: Model | None = None
-        self._pool: ThreadPoolExecutor | None = None
-        self._waiting = 0
+        self._batches: Batches | None = None
+        self.calls: Calls | None = None
 
     def serve(self, model: Model) -> None:
-        self._pool = ThreadPoolExecutor(max_workers=model.threads, thread_name_prefix="invoke")
+        """Answer with `model` from now on. Raises CustomerError when it cannot do what the settings ask for."""
+        seconds = self._settings.timeout_seconds
+        self.calls = Calls(model, model.threads, seconds, lambda error: refusal(error, seconds))
+        if self._settings.batch_size > 1:
+            if not isinstance(model, Joining):
+                raise CustomerError(
+                    "CLARY_MAX_BATCH_SIZE is set, but this model's requests cannot be joined: transform_fn takes each "
+                    "whole; write predict_fn (with input_fn and output_fn) instead, or unset the variable"
+                )
+            self._batches = Batches(self.calls, self._settings.batch_size, self._settings.batch_delay_seconds)
         self._model = model
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            return
-        path, method = scope["path"], scope["method"]
-        if path == "/invocations":
-            if method != "POST":
-                await _answer(send, Reply(b"use POST", TEXT, 405))
+    def __call__(self, exchange: Exchange) -> None:
+        head = exchange.head
+        if head.path == "/invocations":
+            if head.method != "POST":
+                exchange.answer(Reply(b"use POST", TEXT, 405))
             else:
-                await self._invocations(scope, receive, send)
-        elif path == "/ping" and method in ("GET", "HEAD"):
-            ready = self._model is not None
-            await _answer(send, Reply(b"" if ready else b"the model is loading", TEXT, 200 if ready else 503))
-        elif path == "/execution-parameters" and method == "GET":
-            await _answer(send, self._execution_parameters())
+                self._invocations(exchange)
+        elif head.path == "/ping" and head.method in ("GET", "HEAD"):
+            exchange.answer(self._ping())
+        elif head.path == "/execution-parameters" and head.method == "GET":
+            exchange.answer(self._execution_parameters())
         else:
-            await _answer(send, Reply(f"there is no {method} {path}".encode(), TEXT, 404))
+            exchange.answer(nothing_at(head))
 
-    async def _invocations(self, scope: Scope, receive: Receive, send: Send) -> None:
-        model = self._model
-        if model is None or self._pool is None:
-            await _answer(send, Reply(b"the model is loading", TEXT, 503))
+    def _invocations(self, exchange: Exchange) -> None:
+        head, model = exchange.head, self._model
+        if model is None or self.calls is None:
+            exchange.answer(Reply(b"the model is loading", TEXT, 503))
             return
-        content_type = accept = b""
-        for name, value in scope["headers"]:
-            if name == b"content-type":
-                content_type = value
-            elif name == b"accept":
-                accept = value
+        accept = head.accept
         if not accept or accept == b"*/*":
-            accept = self._settings.default_accept.encode()
+            accept = self._accept
+        reply = model.quick(exchange.body, head.content_type, accept)
+        if reply is not None:
+            exchange.answer(reply)
+            return
         try:
-            body = await self._read(receive)
-            reply = model.quick(body, content_type, accept)
-            if reply is None:
-                headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-                request = Request(body, content_type.decode("latin-1"), accept.decode("latin-1"), headers)
-                reply = await self._in_thread(lambda: model.invoke(request))
-        except Exception as error:
-            reply = refusal(error, self._settings.timeout_seconds)
-        if isinstance(reply.body, bytes):
-            await _answer(send, reply)
+            call = self.calls.call(exchange, request_of(exchange, accept))
+        except Refused as refused:
+            exchange.answer(Reply(str(refused).encode(), TEXT, refused.status))
+            return
+        if self._batches is not None:
+            self._batches.add(call)
         else:
-            await self._stream(send, reply, reply.body)
+            self.calls.submit([call])
 
-    async def _read(self, receive: Receive) -> bytes:
-        message = await receive()
-        body: bytes = message.get("body", b"")
-        if not message.get("more_body"):
-            self._check(len(body))
-            return body
-        chunks, size = [body], len(body)
-        while message.get("more_body"):
-            self._check(size)
-            message = await receive()
-            chunks.append(message.get("body", b""))
-            size += len(chunks[-1])
-        self._check(size)
-        return b"".join(chunks)
-
-    def _check(self, size: int) -> None:
-        if size > self._settings.max_body:
-            raise Refused(413, f"the request body is over {self._settings.max_body} bytes (MAX_CONTENT_LENGTH)")
-
-    async def _in_thread(self, call: Callable[[], Any]) -> Any:
-        """Run `call` in the pool, for as long as a request may take. A thread can only be left behind, not stopped."""
-        assert self._pool is not None
-        if self._waiting >= WAITING_LIMIT:
-            raise Refused(503, f"{self._waiting} requests are waiting for the model already; try again later")
-        loop = asyncio.get_running_loop()
-        future: Future[Any] = self._pool.submit(call)
-        self._waiting += 1
-        future.add_done_callback(lambda _: loop.call_soon_threadsafe(self._one_less))
-        async with asyncio.timeout(self._settings.timeout_seconds):
-            return await asyncio.wrap_future(future)
-
-    def _one_less(self) -> None:
-        self._waiting -= 1
-
-    async def _stream(self, send: Send, reply: Reply, pieces: Iterator[bytes]) -> None:
-        """Send each piece as the user's generator yields it. A fault midway breaks the connection, to be noticed."""
-        await send({"type": "http.response.start", "status": reply.status, "headers": _headers(reply, None)})
-        while True:
-            piece = await self._in_thread(lambda: next(pieces, END))
-            if not piece:
-                break
-            await send({"type": "http.response.body", "body": piece, "more_body": True})
-        await send({"type": "http.response.body", "body": b""})
+    def _ping(self) -> Reply:
+        if self.calls is None or self._model is None:
+            return Reply(b"the model is loading", TEXT, 503)
+        if self.calls.hangs:
+            text = f"the model hangs: a request is unanswered after {self._settings.timeout_seconds:g} s"
+            return Reply(text.encode(), TEXT, 503)
+        return Reply(b"", TEXT)
 
     def _execution_parameters(self) -> Reply:
         threads = self._model.threads if self._model is not None else 1
         return Reply(json.dumps(execution_parameters(self._settings, threads)).encode(), "application/json")
+
+
+def request_of(exchange: Exchange, accept: bytes) -> Request:
+    head = exchange.head
+    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in head.headers}
+    return Request(exchange.body, head.content_type.decode("latin-1"), accept.decode("latin-1"), headers)
+
+
+def nothing_at(head: Head) -> Reply:
+    return Reply(f"there is no {head.method} {head.path}".encode("latin-1", "replace"), TEXT, 404)
 
 
 def execution_parameters(settings: Settings, threads: int) -> dict[str, Any]:
@@ -151,18 +122,3 @@ def refusal(error: Exception, timeout_seconds: float) -> Reply:
     sys.stderr.flush()
     message = "".join(traceback.format_exception_only(error)).strip()
     return Reply(message.encode(errors="replace"), TEXT, 500)
-
-
-async def _answer(send: Send, reply: Reply) -> None:
-    assert isinstance(reply.body, bytes)
-    await send({"type": "http.response.start", "status": reply.status, "headers": _headers(reply, len(reply.body))})
-    await send({"type": "http.response.body", "body": reply.body})
-
-
-def _headers(reply: Reply, length: int | None) -> list[tuple[bytes, bytes]]:
-    # The type may come from a user's script; a line break in it would begin another header.
-    content_type = "".join(character for character in reply.content_type if character.isprintable())
-    headers = [(b"content-type", content_type.encode("latin-1", "replace"))]
-    if length is not None:
-        headers.append((b"content-length", b"%d" % length))
-    return headers

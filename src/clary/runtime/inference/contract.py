@@ -2,7 +2,9 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
+
+TEXT = "text/plain; charset=utf-8"
 
 
 @dataclass(frozen=True)
@@ -47,3 +49,11 @@ class Model(Protocol):
 
     def invoke(self, request: Request) -> Reply:
         """Answer in a worker thread. Raises Refused or FormatError for a wrong request; anything else is a fault."""
+
+
+@runtime_checkable
+class Joining(Protocol):
+    """A model that can answer several requests by one prediction."""
+
+    def invoke_joined(self, requests: list[Request]) -> list[Reply | Exception]:
+        """The answer to each, or what `invoke` would raise for it; the same answers as `invoke` gives. Never raises."""

@@ -7,15 +7,17 @@ SAGEMAKER_MODEL_SERVER_WORKERS starts more.
 import importlib
 import inspect
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any, SupportsIndex
 
 from clary.runtime.errors import CustomerError
 from clary.runtime.formats import content_types
-from clary.runtime.inference import codecs
+from clary.runtime.inference import codecs, joining
 from clary.runtime.inference.contract import Refused, Reply, Request
+from clary.runtime.inference.defaults import Defaults, defaults_of
+from clary.runtime.inference.streams import pieces_of, streams
 
 FUNCTIONS = ("model_fn", "input_fn", "predict_fn", "output_fn", "transform_fn")
 TEXTS = ("text/", "application/json", "application/jsonlines", "application/x-jsonlines", "application/xml")
@@ -29,14 +31,24 @@ def load_user_model(source: Path, program: str, model_directory: Path, framework
         raise CustomerError(
             f"{program} defines transform_fn together with input_fn or output_fn; keep one or the other"
         )
-    defaults = _defaults(framework)
+    defaults = defaults_of(framework)
     if "model_fn" in functions:
         model = _call(functions["model_fn"], str(model_directory))
     elif defaults.load is not None:
         model = defaults.load(model_directory)
     else:
         raise CustomerError(f"{program} defines no model_fn(model_dir), which {framework} models need to be loaded")
-    return UserModel(functions, defaults, model)
+    return _model(functions, defaults, model)
+
+
+def load_default_model(model_directory: Path, framework: str) -> "UserModel | None":
+    """A model that the framework can serve without a script; None when it knows no such thing. Raises CustomerError."""
+    defaults = defaults_of(framework)
+    return _model({}, defaults, defaults.load(model_directory)) if defaults.load is not None else None
+
+
+def _model(functions: Mapping[str, Callable[..., Any]], defaults: Defaults, model: Any) -> "UserModel":
+    return (UserModel if "transform_fn" in functions else JoiningModel)(functions, defaults, model)
 
 
 class HeaderValue(str):
@@ -50,72 +62,12 @@ class HeaderValue(str):
         return str(self) if index == 0 else super().__getitem__(index)
 
 
-class Defaults:
-    """What a framework does for functions that a script leaves out. `load` is None where only the user knows how."""
-
-    default_content_type = content_types.JSON
-    default_accept = content_types.JSON
-    load: Callable[[Path], Any] | None = None
-
-    def input(self, body: bytes, content_type: str) -> Any:
-        return codecs.decode(body, content_type)
-
-    def predict(self, data: Any, model: Any) -> Any:
-        if hasattr(model, "predict"):
-            return model.predict(data)
-        if callable(model):
-            return model(data)
-        raise CustomerError(f"the script defines no predict_fn, and a {type(model).__name__} has no predict method")
-
-
-class SklearnDefaults(Defaults):
-    default_content_type = content_types.NPY
-
-    def input(self, body: bytes, content_type: str) -> Any:
-        """A 2-D array; a single row may come without its outer brackets."""
-        data = codecs.decode(body, content_type)
-        return data.reshape(1, -1) if getattr(data, "ndim", 2) == 1 else data
-
-
-class XgboostDefaults(Defaults):
-    default_content_type = content_types.LIBSVM
-    default_accept = content_types.CSV
-
-    def __init__(self) -> None:
-        from clary.runtime.algorithms.xgboost.serving import load_booster
-
-        self.load = load_booster
-
-    def input(self, body: bytes, content_type: str) -> Any:
-        import xgboost
-
-        data = super().input(body, content_type)
-        return xgboost.DMatrix(data.reshape(1, -1) if getattr(data, "ndim", 2) == 1 else data)
-
-    def predict(self, data: Any, model: Any) -> Any:
-        """A Booster takes the DMatrix, and so does the one inside a scikit-learn style model."""
-        import xgboost
-
-        if isinstance(model, xgboost.Booster):
-            return model.predict(data, validate_features=False)
-        if hasattr(model, "get_booster"):
-            return model.get_booster().predict(data, validate_features=False)
-        return super().predict(data, model)
-
-
-FRAMEWORKS: dict[str, Callable[[], Defaults]] = {
-    "python": Defaults,
-    "sklearn": SklearnDefaults,
-    "xgboost": XgboostDefaults,
-}
-
-
 class UserModel:
     """The loaded script behind /invocations."""
 
     threads = 1
 
-    def __init__(self, functions: dict[str, Callable[..., Any]], defaults: Defaults, model: Any) -> None:
+    def __init__(self, functions: Mapping[str, Callable[..., Any]], defaults: Defaults, model: Any) -> None:
         self._functions = functions
         self._defaults = defaults
         self._model = model
@@ -125,24 +77,43 @@ class UserModel:
         return None
 
     def invoke(self, request: Request) -> Reply:
-        content_type = HeaderValue(request.content_type or self._defaults.default_content_type)
-        accept = HeaderValue(request.accept or self._defaults.default_accept)
         if "transform_fn" in self._functions:
-            answer = _call(
-                self._functions["transform_fn"], self._model, _content(request.body, content_type), content_type, accept
-            )
-            return _reply(answer, accept)
+            content_type, accept = self._content_type(request), self._accept(request)
+            body = _content(request.body, content_type)
+            return _reply(_call(self._functions["transform_fn"], self._model, body, content_type, accept), accept)
+        return self._output(self._predict(self._input(request)), request)
+
+    def _content_type(self, request: Request) -> HeaderValue:
+        return HeaderValue(request.content_type or self._defaults.default_content_type)
+
+    def _accept(self, request: Request) -> HeaderValue:
+        return HeaderValue(request.accept or self._defaults.default_accept)
+
+    def _input(self, request: Request) -> Any:
+        content_type = self._content_type(request)
         if "input_fn" in self._functions:
-            data = _call(self._functions["input_fn"], _content(request.body, content_type), content_type)
-        else:
-            data = self._defaults.input(request.body, content_type)
+            return _call(self._functions["input_fn"], _content(request.body, content_type), content_type)
+        return self._defaults.input(request.body, content_type)
+
+    def _predict(self, data: Any) -> Any:
         if "predict_fn" in self._functions:
-            prediction = _call(self._functions["predict_fn"], data, self._model)
-        else:
-            prediction = self._defaults.predict(data, self._model)
+            return _call(self._functions["predict_fn"], data, self._model)
+        return self._defaults.predict(data, self._model)
+
+    def _output(self, prediction: Any, request: Request) -> Reply:
+        accept = self._accept(request)
         if "output_fn" in self._functions:
-            return _reply(_call(self._functions["output_fn"], prediction, accept), accept)
+            prediction = _call(self._functions["output_fn"], prediction, accept)
+        else:
+            prediction = self._defaults.output(prediction)
         return _reply(prediction, accept)
+
+
+class JoiningModel(UserModel):
+    """A script whose predictions may be made for several requests at once: its data are rows."""
+
+    def invoke_joined(self, requests: list[Request]) -> list[Reply | Exception]:
+        return joining.answer(requests, self._input, self._predict, self._output)
 
 
 def _import(source: Path, program: str) -> ModuleType:
@@ -158,12 +129,6 @@ def _import(source: Path, program: str) -> ModuleType:
             f"{program} needs the module {error.name!r}, which is not installed here; "
             "name its package in a requirements.txt beside the script"
         ) from error
-
-
-def _defaults(framework: str) -> Defaults:
-    if framework not in FRAMEWORKS:
-        raise CustomerError(f"CLARY_FRAMEWORK is {framework!r}; valid are {', '.join(FRAMEWORKS)}")
-    return FRAMEWORKS[framework]()
 
 
 def _content(body: bytes, content_type: str) -> bytes | str:
@@ -197,15 +162,7 @@ def _reply(answer: Any, accept: str) -> Reply:
     content_type = ""
     if isinstance(answer, tuple) and len(answer) == 2 and isinstance(answer[1], str):
         answer, content_type = answer
-    if isinstance(answer, Iterator):
-        return Reply(_pieces(answer), content_type or accept.partition(",")[0] or "application/octet-stream")
+    if streams(answer):
+        return Reply(pieces_of(answer), content_type or accept.partition(",")[0] or "application/octet-stream")
     body, encoded_as = codecs.encode(answer, content_type or accept)
     return Reply(body, content_type or encoded_as)
-
-
-def _pieces(answer: Iterator[Any]) -> Iterator[bytes]:
-    """The generator's pieces as bytes; empty ones are left out, since an empty piece would end the answer."""
-    for piece in answer:
-        data = piece.encode() if isinstance(piece, str) else bytes(piece)
-        if data:
-            yield data

@@ -4,24 +4,26 @@ import asyncio
 import contextlib
 import logging
 import os
+import resource
 import signal
 import socket
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from pathlib import Path
-from types import FrameType
-
-import uvicorn
+from typing import Any
 
 from clary.runtime import threads
 from clary.runtime.errors import CustomerError
 from clary.runtime.inference.app import App
+from clary.runtime.inference.http import Connection, Exchange, Face
 from clary.runtime.inference.models import load_model, prepare
 from clary.runtime.inference.settings import Settings
+from clary.runtime.inference.supervisor import supervise
 from clary.runtime.paths import ml_paths
 
 GRACE_SECONDS = 30
+BACKLOG = 2048
 
 
 def serve() -> int:
@@ -29,16 +31,22 @@ def serve() -> int:
     threads.pin()
     try:
         settings = Settings.from_environment()
-        source = prepare(ml_paths())
+        source = None if settings.multi_model else prepare(ml_paths().model, ml_paths().code)
         listener = _listen(settings)
     except (CustomerError, OSError) as error:
         print(f"cannot start the server: {error}", file=sys.stderr, flush=True)
         return 1
     logging.basicConfig(level=settings.log_level, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
+    _allow_many_connections()
+    announce = _Announcement(settings, listener)
     try:
+        if settings.multi_model:
+            from clary.runtime.inference.multi_model import serve_many
+
+            return serve_many(settings, listener, announce)
         if settings.workers == 1:
-            return _work(settings, source, listener, lambda: _announce(settings, listener))
-        return _supervise(settings, source, listener)
+            return work(settings, source, listener, announce)
+        return supervise(settings.workers, lambda ready: work(settings, source, listener, ready), announce)
     finally:
         listener.close()
         if settings.unix_socket:
@@ -52,125 +60,98 @@ def _listen(settings: Settings) -> socket.socket:
             os.unlink(settings.unix_socket)
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         listener.bind(settings.unix_socket)
-        listener.listen(2048)
+        listener.listen(BACKLOG)
         return listener
-    return socket.create_server((settings.host, settings.port), backlog=2048)
+    return socket.create_server((settings.host, settings.port), backlog=BACKLOG)
 
 
-def _announce(settings: Settings, listener: socket.socket) -> None:
-    """Say where the server listens, on stderr and in the ready file."""
-    place = settings.unix_socket or str(listener.getsockname()[1])
-    print(
-        f"serving {ml_paths().model} on {settings.unix_socket or f'{settings.host}:{place}'}",
-        file=sys.stderr,
-        flush=True,
-    )
-    if settings.ready_file:
-        unfinished = settings.ready_file.with_name(settings.ready_file.name + ".unfinished")
-        unfinished.write_text(f"{place}\n")
-        unfinished.rename(settings.ready_file)
+def _allow_many_connections() -> None:
+    """Each connection is a file, of which processes may at first open few."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard if hard != resource.RLIM_INFINITY else max(soft, 65536), hard))
 
 
-class _Server(uvicorn.Server):
-    """uvicorn that loads the model once it accepts connections, and ends in peace on SIGTERM."""
+class _Announcement:
+    """Says where the server listens, on stderr and in the ready file, when called."""
 
-    failed = False
+    def __init__(self, settings: Settings, listener: socket.socket) -> None:
+        self._settings = settings
+        self._listener = listener
 
-    def __init__(self, settings: Settings, source: Path | None, ready: Callable[[], None]) -> None:
-        self._app = App(settings)
-        self._source = source
-        self._ready = ready
-        super().__init__(
-            uvicorn.Config(
-                self._app,
-                http="httptools",
-                ws="none",
-                lifespan="off",
-                log_config=None,
-                log_level="warning",
-                access_log=False,
-                server_header=False,
-                timeout_keep_alive=75,
-                timeout_graceful_shutdown=GRACE_SECONDS,
-            )
-        )
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self._loading = asyncio.create_task(self._load())
-
-    async def _load(self) -> None:
-        try:
-            self._app.serve(await asyncio.to_thread(load_model, ml_paths(), self._source))
-        except BaseException as error:
-            if not isinstance(error, CustomerError):
-                traceback.print_exception(error)
-            print(f"cannot load the model: {error}", file=sys.stderr, flush=True)
-            self.failed = self.should_exit = True
-            if not isinstance(error, Exception | SystemExit):
-                raise
-        else:
-            self._ready()
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        previous = {number: signal.signal(number, self._stop) for number in (signal.SIGTERM, signal.SIGINT)}
-        yield
-        for number, handler in previous.items():
-            signal.signal(number, handler)
-
-    def _stop(self, number: int, frame: FrameType | None) -> None:
-        self.should_exit = True
+    def __call__(self) -> None:
+        settings = self._settings
+        place = settings.unix_socket or str(self._listener.getsockname()[1])
+        what = "models" if settings.multi_model else ml_paths().model
+        where = settings.unix_socket or f"{settings.host}:{place}"
+        print(f"serving {what} on {where}", file=sys.stderr, flush=True)
+        if settings.ready_file:
+            unfinished = settings.ready_file.with_name(settings.ready_file.name + ".unfinished")
+            unfinished.write_text(f"{place}\n")
+            unfinished.rename(settings.ready_file)
 
 
-def _work(settings: Settings, source: Path | None, listener: socket.socket, ready: Callable[[], None]) -> int:
-    server = _Server(settings, source, ready)
-    server.run(sockets=[listener])
-    return 1 if server.failed else 0
+def work(settings: Settings, source: Path | None, listener: socket.socket, ready: Callable[[], None]) -> int:
+    """Serve one model on `listener` until SIGTERM; return the exit code. `ready` is called once it is loaded."""
+
+    async def main() -> int:
+        app = App(settings)
+        async with listening(settings, listener, app) as stopped:
+            try:
+                app.serve(await asyncio.to_thread(load_model, ml_paths().model, source))
+            except BaseException as error:
+                if not isinstance(error, CustomerError):
+                    traceback.print_exception(error)
+                print(f"cannot load the model: {error}", file=sys.stderr, flush=True)
+                if not isinstance(error, Exception | SystemExit):
+                    raise
+                return 1
+            ready()
+            return await _until_stopped(stopped, app.calls.hung if app.calls and settings.workers > 1 else None)
+
+    return run(main())
 
 
-def _supervise(settings: Settings, source: Path | None, listener: socket.socket) -> int:
-    """Fork the workers before anything heavy is loaded. When one dies all end, and the platform restarts them."""
-    ready, tell = os.pipe()
-    children = {_fork(settings, source, listener, tell) for _ in range(settings.workers)}
-    stopping = False
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        nonlocal stopping
-        stopping = True
-        for child in children:
-            os.kill(child, signal.SIGTERM)
-
-    signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGINT, stop)
-    os.close(tell)
-    said = b""
-    while len(said) < settings.workers and (byte := os.read(ready, 1)):
-        said += byte
-    if len(said) == settings.workers:
-        _announce(settings, listener)
-    worst = 0
-    while children:
-        child, status = os.wait()
-        children.discard(child)
-        code = os.waitstatus_to_exitcode(status)
-        if code and not stopping:
-            print(f"model server worker {child} ended with {code}", file=sys.stderr, flush=True)
-            stop(signal.SIGTERM, None)
-            worst = 1
-    return worst
+async def _until_stopped(stopped: asyncio.Event, hung: asyncio.Event | None) -> int:
+    """0 once stopped; 1 once the model hangs, where there is a supervisor who puts another process in place."""
+    waiting = [asyncio.ensure_future(event.wait()) for event in (stopped, hung) if event is not None]
+    await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    for one in waiting:
+        one.cancel()
+    if stopped.is_set():
+        return 0
+    print("the model hangs; this worker makes room for another", file=sys.stderr, flush=True)
+    return 1
 
 
-def _fork(settings: Settings, source: Path | None, listener: socket.socket, tell: int) -> int:
-    child = os.fork()
-    if child:
-        return child
-    code = 1
+@contextlib.asynccontextmanager
+async def listening(
+    settings: Settings, listener: socket.socket, handler: Callable[[Exchange], None]
+) -> AsyncIterator[asyncio.Event]:
+    """Answer connections by `handler` meanwhile; afterwards finish what is under way. The event is set by SIGTERM."""
+    loop = asyncio.get_running_loop()
+    stopped = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopped.set)
+    face = Face(handler, max_body=settings.max_body, stall_seconds=settings.timeout_seconds)
+    sweeping = asyncio.create_task(face.sweep())
+    if listener.family == getattr(socket, "AF_UNIX", None):
+        server = await loop.create_unix_server(lambda: Connection(face), sock=listener, backlog=BACKLOG)
+    else:
+        server = await loop.create_server(lambda: Connection(face), sock=listener, backlog=BACKLOG)
     try:
-        code = _work(settings, source, listener, lambda: os.close(tell) if not os.write(tell, b".") else None)
-    except BaseException:
-        traceback.print_exc()
+        yield stopped
     finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
+        server.close()
+        await face.drain(GRACE_SECONDS)
+        sweeping.cancel()
+
+
+def run(main: Coroutine[Any, Any, int]) -> int:
+    """Run `main` on the fastest loop there is."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.run(main)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(main)

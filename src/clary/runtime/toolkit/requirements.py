@@ -28,11 +28,11 @@ BUILT = {"__pycache__", ".requirements", "build"}
 RESTARTED = "CLARY_REQUIREMENTS_RESTARTED"
 
 
-def use_requirements(source: Path, command: str) -> None:
+def use_requirements(source: Path, *command: str) -> None:
     """Make what `source`/requirements.txt asks for importable here and in child processes.
 
     Does nothing without the file, or when this environment already satisfies every line of it.
-    May not return: `command` (train or serve) is then run again by a fresh interpreter in this process.
+    May not return: `command` (train, serve, ...) is then run again by a fresh interpreter in this process.
     Raises CustomerError, with the installer's last words, when the requirements cannot be installed.
     """
     requirements = source / "requirements.txt"
@@ -44,7 +44,7 @@ def use_requirements(source: Path, command: str) -> None:
         os.environ[RESTARTED] = "1"
         sys.stdout.flush()
         sys.stderr.flush()
-        os.execv(sys.executable, [sys.executable, "-m", "clary.runtime", command])
+        os.execv(sys.executable, [sys.executable, "-m", "clary.runtime", *command])
     sys.path.insert(0, str(packages))
     others = [entry for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if entry]
     os.environ["PYTHONPATH"] = os.pathsep.join([str(packages), *others])

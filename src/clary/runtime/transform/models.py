@@ -96,7 +96,7 @@ class BuiltIn:
         from clary.runtime.inference.settings import Settings
 
         self._settings = Settings.from_environment()
-        self._model = load_model(paths, None)
+        self._model = load_model(paths.model, None)
         self._parameters = execution_parameters(self._settings, self._model.threads)
         self._accept = plan.accept or self._settings.default_accept
         self._content_type = plan.content_type

@@ -50,7 +50,7 @@ FAMILIES = (
             family="pytorch",
             train=_TRAIN,
             serve=_SERVE,
-            environment={"CLARY_FRAMEWORK": "python"},
+            environment={"CLARY_FRAMEWORK": "pytorch"},
             preload=("torch",),
         ),
         repositories=("pytorch-training", "pytorch-inference", "sagemaker-pytorch"),
