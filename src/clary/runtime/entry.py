@@ -16,6 +16,10 @@ def main(argv: list[str]) -> int:
         from clary.runtime.inference.server import serve
 
         return serve()
+    if command == "serve-model":
+        from clary.runtime.inference.model_process import serve_model
+
+        return serve_model(int(argv[1]), argv[2])
     if command == "transform":
         from clary.runtime.transform.driver import transform
 

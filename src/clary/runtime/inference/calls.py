@@ -135,9 +135,7 @@ class Job:
 class Calls:
     """`count` threads that ask `model`."""
 
-    def __init__(
-        self, model: Model, count: int, timeout_seconds: float, explain: Callable[[Exception], Reply]
-    ) -> None:
+    def __init__(self, model: Model, count: int, timeout_seconds: float, explain: Callable[[Exception], Reply]) -> None:
         self.loop = asyncio.get_running_loop()
         self.timeout_seconds = timeout_seconds
         self.explain = explain

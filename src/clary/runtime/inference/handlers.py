@@ -13,7 +13,6 @@ from types import ModuleType
 from typing import Any, SupportsIndex
 
 from clary.runtime.errors import CustomerError
-from clary.runtime.formats import content_types
 from clary.runtime.inference import codecs, joining
 from clary.runtime.inference.contract import Refused, Reply, Request
 from clary.runtime.inference.defaults import Defaults, defaults_of

@@ -78,13 +78,11 @@ def _together(parts: Sequence[Any], predict: Callable[[Any], Any]) -> list[Any] 
 
 
 def _is_column(prediction: Any) -> bool:
-    """One number for each row, where the number of rows says that it is so."""
-    if isinstance(prediction, list):
+    """One number for each row, if there are as many as rows."""
+    if isinstance(prediction, list) or _type_name(prediction) == "pandas.Series":
         return True
-    name = _type_name(prediction)
-    return (isinstance(prediction, np.ndarray) or name == "torch.Tensor") and prediction.ndim == 1 or (
-        name == "pandas.Series"
-    )
+    is_array = isinstance(prediction, np.ndarray) or _type_name(prediction) == "torch.Tensor"
+    return is_array and prediction.ndim == 1
 
 
 def _rows(value: Any) -> int:
@@ -111,9 +109,7 @@ def _split(prediction: Any, sizes: Sequence[int]) -> list[Any]:
     ends = np.cumsum(sizes).tolist()
     starts = [0, *ends[:-1]]
     if _type_name(prediction).startswith("pandas."):
-        return [
-            prediction.iloc[start:end].reset_index(drop=True) for start, end in zip(starts, ends, strict=True)
-        ]
+        return [prediction.iloc[start:end].reset_index(drop=True) for start, end in zip(starts, ends, strict=True)]
     return [prediction[start:end] for start, end in zip(starts, ends, strict=True)]
 
 

@@ -9,6 +9,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable
+from functools import partial
 from types import FrameType
 
 _LOOK_SECONDS = 1.0
@@ -33,10 +34,10 @@ class _Supervisor:
         self._worst = 0
 
     def run(self) -> int:
-        for _ in range(self._workers):
-            self._fork()
         signal.signal(signal.SIGTERM, self._stop)
         signal.signal(signal.SIGINT, self._stop)
+        for _ in range(self._workers):
+            self._fork()
         while self._children:
             self._listen()
             child, status = os.waitpid(-1, os.WNOHANG)
@@ -90,10 +91,14 @@ class _Supervisor:
             os.close(pipe)
             for other in self._children.values():
                 os.close(other)
-            code = self._work(lambda: None if os.write(tell, b".") else None)
+            code = self._work(partial(_say, tell))
         except BaseException:
             traceback.print_exc()
         finally:
             sys.stdout.flush()
             sys.stderr.flush()
             os._exit(code)
+
+
+def _say(pipe: int) -> None:
+    os.write(pipe, b".")

@@ -4,13 +4,6 @@ import http.client
 import io
 import json
 import os
-import select
-import signal
-import socket
-import subprocess
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -22,9 +15,9 @@ from clary.runtime.errors import CustomerError
 from clary.runtime.formats.recordio import decode_records, encode_table, frames, parse_record
 from clary.runtime.inference.contract import Refused, Request
 from clary.runtime.tests.conftest import Job
+from clary.runtime.tests.servers import gate, serving, wait_until
 
 Rows = tuple[np.ndarray, np.ndarray]
-Answer = tuple[int, str, bytes]
 
 
 def booster_of(rows: Rows, **parameters: object) -> xgboost.Booster:
@@ -38,64 +31,6 @@ def booster_of(rows: Rows, **parameters: object) -> xgboost.Booster:
 
 def put_model(job: Job, booster: xgboost.Booster) -> None:
     job.put("model/xgboost-model", bytes(booster.save_raw("ubj")))
-
-
-class Server:
-    def __init__(self, process: "subprocess.Popen[str]", place: str) -> None:
-        self.process = process
-        self.place = place
-
-    def ask(self, method: str, path: str, body: bytes | str = b"", **headers: str) -> Answer:
-        connection = http.client.HTTPConnection("127.0.0.1", timeout=30)
-        if "/" in self.place:
-            connection.sock = socket.socket(socket.AF_UNIX)
-            connection.sock.connect(self.place)
-        else:
-            connection.port = int(self.place)
-        try:
-            named = {name.replace("_", "-"): value for name, value in headers.items()}
-            connection.request(method, path, body, named)
-            response = connection.getresponse()
-            return response.status, response.getheader("content-type", ""), response.read()
-        finally:
-            connection.close()
-
-    def invoke(self, body: bytes | str, content_type: str = "text/csv", accept: str = "") -> Answer:
-        headers = {"content_type": content_type} | ({"accept": accept} if accept else {})
-        return self.ask("POST", "/invocations", body, **headers)
-
-
-@contextmanager
-def serving(job: Job, **environment: str) -> Iterator[Server]:
-    ready = job.root / "ready"
-    job.paths.model.mkdir(exist_ok=True)
-    process = job.start("serve", **{"SAGEMAKER_BIND_TO_PORT": "0", "CLARY_READY_FILE": str(ready)} | environment)
-    with process:
-        try:
-            assert process.stderr is not None
-            said = ""
-            while not ready.exists():
-                readable, _, _ = select.select([process.stderr], [], [], 60)
-                line = process.stderr.readline() if readable else ""
-                said += line
-                assert line, f"the server did not come up: {said}"
-                if line.startswith("serving "):
-                    break
-            wait_for(ready)
-            yield Server(process, ready.read_text().strip())
-        finally:
-            process.send_signal(signal.SIGTERM)
-            _, log = process.communicate(timeout=30)
-            process.log = log  # type: ignore[attr-defined]
-
-
-def wait_for(path: Path) -> None:
-    waiting = threading.Event()
-    for _ in range(500):
-        if path.exists():
-            return
-        waiting.wait(0.01)
-    raise AssertionError(f"{path} did not appear")
 
 
 def csv(features: np.ndarray) -> bytes:
@@ -302,16 +237,41 @@ def test_a_model_that_does_not_load_ends_the_server(
     assert message in done.stderr.splitlines()[-1]
 
 
-def test_a_request_that_takes_too_long_is_answered(job: Job) -> None:
+def test_a_model_that_hangs_answers_504_and_fails_its_ping_until_it_is_back(job: Job) -> None:
     job.put(
         "model/code/inference.py",
-        "import threading\n"
-        "def model_fn(d): return threading.Event()\n"
-        "def transform_fn(model, body, content_type, accept): model.wait(2); return 'late', 'text/plain'\n",
+        "def model_fn(d): return None\n"
+        "def transform_fn(model, body, content_type, accept): return open(body).read(), 'text/plain'\n",
     )
-    with serving(job, SAGEMAKER_PROGRAM="inference.py", SAGEMAKER_MODEL_SERVER_TIMEOUT="1") as server:
-        assert server.invoke("x") == (504, "text/plain; charset=utf-8", b"the model did not answer within 1 s")
-        assert server.ask("GET", "/ping")[0] == 200
+    opened = gate(job.root / "gate")
+    with serving(job, SAGEMAKER_MODEL_SERVER_TIMEOUT="1") as server:
+        assert server.invoke(str(opened)) == (504, "text/plain; charset=utf-8", b"the model did not answer within 1 s")
+        assert server.ask("GET", "/ping")[::2] == (503, b"the model hangs: a request is unanswered after 1 s")
+        opened.write_text("late")
+        wait_until(lambda: server.ask("GET", "/ping")[0] == 200)
+        assert server.invoke("/dev/null")[0] == 200
+    assert server.process.returncode == 0
+
+
+def test_a_worker_that_hangs_or_dies_is_replaced(job: Job) -> None:
+    job.put(
+        "model/code/inference.py",
+        "import os\n"
+        "def model_fn(d): return None\n"
+        "def transform_fn(model, body, content_type, accept):\n"
+        "    if body == 'die': os.abort()\n"
+        "    return (open(body).read() if body else str(os.getpid())), 'text/plain'\n",
+    )
+    stuck = gate(job.root / "gate")
+    with serving(job, SAGEMAKER_MODEL_SERVER_TIMEOUT="1", SAGEMAKER_MODEL_SERVER_WORKERS="2") as server:
+        before = set()
+        wait_until(lambda: before.add(server.invoke("")[2]) or len(before) == 2)
+        assert server.invoke(str(stuck))[0] == 504
+        with pytest.raises((ConnectionError, http.client.HTTPException)):
+            server.invoke("die")
+        after = set()
+        wait_until(lambda: after.add(server.invoke("")[2]) or len(after - before) == 2)
+    assert server.process.returncode == 0
 
 
 @pytest.mark.parametrize("parameters", [
