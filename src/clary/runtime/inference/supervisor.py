@@ -40,9 +40,10 @@ class _Supervisor:
             self._fork()
         while self._children:
             self._listen()
-            child, status = os.waitpid(-1, os.WNOHANG)
-            if child in self._children:
-                self._ended(child, os.waitstatus_to_exitcode(status))
+            for child in list(self._children):
+                ended, status = os.waitpid(child, os.WNOHANG)
+                if ended:
+                    self._ended(child, os.waitstatus_to_exitcode(status))
         return self._worst
 
     def _listen(self) -> None:

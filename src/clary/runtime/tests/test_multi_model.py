@@ -236,7 +236,7 @@ def test_models_stream_and_stop_when_the_caller_leaves(job: Job) -> None:
                         file.write("more\n")
                 elif end == "broken":
                     file.write("break\n")
-                    with pytest.raises(Exception, match="IncompleteRead|reset|closed"):
+                    with pytest.raises(Exception, match=r"IncompleteRead|reset|closed"):
                         response.read()
             if end == "whole":
                 assert response.read() == b""
