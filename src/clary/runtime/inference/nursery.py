@@ -28,7 +28,7 @@ _PACKETS = socket.SOCK_SEQPACKET if sys.platform == "linux" else socket.SOCK_DGR
 _MESSAGE_BYTES = 65536
 _LOOK_SECONDS = 1.0
 _SET_DEATH_SIGNAL = 1
-_LIBRARIES = {"sklearn": ("sklearn", "pandas"), "pytorch": ("torch",), "xgboost": ("xgboost",)}
+_LIBRARIES = {"sklearn": ("sklearn", "pandas"), "pytorch": ("torch",), "xgboost": ("xgboost", "llvmlite.binding")}
 
 
 def start_nursery() -> tuple[int, socket.socket]:
@@ -69,7 +69,8 @@ def _preload() -> None:
         if algorithm:
             algorithms.load(algorithm)
         for name in _LIBRARIES.get(framework, ()):
-            importlib.import_module(name)
+            with contextlib.suppress(ImportError):
+                importlib.import_module(name)
         importlib.import_module("clary.runtime.inference.handlers")
     gc.collect()
     gc.freeze()  # collections in the models would else write to, and so copy, all of it

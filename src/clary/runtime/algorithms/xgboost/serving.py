@@ -1,8 +1,8 @@
 """Answer requests with an XGBoost model.
 
-One row of CSV, the common request, is scored on the event loop through the library's C interface with a buffer and
-descriptors made once: a quarter of the CPU of inplace_predict, same function underneath, so same result to the bit.
-That call is the seam where a compiled form of the trees could stand, if its results were proven equal.
+One row of CSV, the common request, is scored on the event loop, by the trees as machine code where that is proven
+equal (`compiled`), else through the library's C interface with a buffer and descriptors made once: a quarter of the CPU
+of inplace_predict, same function underneath. Either way the result is the same to the bit.
 """
 
 import ctypes
@@ -17,6 +17,7 @@ import numpy as np
 import xgboost
 
 from clary.runtime.algorithms.xgboost import outputs
+from clary.runtime.algorithms.xgboost.compiled import compiled
 from clary.runtime.errors import CustomerError
 from clary.runtime.formats import content_types
 from clary.runtime.formats.decode import decode_table
@@ -81,7 +82,9 @@ class XgboostModel:
             classes=int(config["learner_model_param"]["num_class"]),
             selected=outputs.selection(os.environ.get("SAGEMAKER_INFERENCE_OUTPUT", "")),
         )
-        self._row = None if self._linear or self._writer.selected else SingleRow(booster, self._columns, self._rounds)
+        scores_rows = not (self._linear or self._writer.selected)
+        self._trees = compiled(booster, self._columns, self._rounds) if scores_rows else None
+        self._row = SingleRow(booster, self._columns, self._rounds) if scores_rows else None
 
     @property
     def threads(self) -> int:
@@ -104,7 +107,12 @@ class XgboostModel:
             return None
         if len(values) != self._columns:
             return None
-        return Reply(self._row.score(values), "text/csv; charset=utf-8")
+        if self._trees is None:
+            return Reply(self._row.score(values), outputs.CSV)
+        try:
+            return Reply(b"%r\n" % self._trees.predict(values), outputs.CSV)
+        except OverflowError:
+            return None
 
     def invoke(self, request: Request) -> Reply:
         if not request.body:
