@@ -112,7 +112,9 @@ class JoiningModel(UserModel):
     """A script whose predictions may be made for several requests at once: its data are rows."""
 
     def invoke_joined(self, requests: list[Request]) -> list[Reply | Exception]:
-        return joining.answer(requests, self._input, self._predict, self._output)
+        return joining.answer(
+            requests, self._input, self._predict, lambda prediction, data, request: self._output(prediction, request)
+        )
 
 
 def _import(source: Path, program: str) -> ModuleType:

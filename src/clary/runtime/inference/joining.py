@@ -20,9 +20,9 @@ def answer(
     requests: list[Request],
     read: Callable[[Request], Any],
     predict: Callable[[Any], Any],
-    write: Callable[[Any, Request], Reply],
+    write: Callable[[Any, Any, Request], Reply],
 ) -> list[Outcome]:
-    """The outcome of each request, in order, of `write(predict(read(request)), request)`."""
+    """The outcome of each request, in order: of `write(predict(data), data, request)` where `data = read(request)`."""
     outcomes: dict[int, Outcome] = {}
     data: dict[int, Any] = {}
     for number, request in enumerate(requests):
@@ -39,7 +39,7 @@ def answer(
         for place, number in enumerate(numbers):
             try:
                 prediction = predict(data[number]) if predictions is None else predictions[place]
-                outcomes[number] = write(prediction, requests[number])
+                outcomes[number] = write(prediction, data[number], requests[number])
             except BaseException as error:
                 outcomes[number] = survived(error)
     return [outcomes[number] for number in range(len(requests))]

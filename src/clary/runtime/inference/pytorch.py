@@ -34,7 +34,8 @@ class PytorchDefaults(Defaults):
                 )
             path = found[0]
         try:
-            model = torch.jit.load(str(path), map_location=self._device)
+            script: Any = torch.jit
+            model = script.load(str(path), map_location=self._device)
         except RuntimeError as error:
             reason = str(error).strip().splitlines()[0]
             raise CustomerError(

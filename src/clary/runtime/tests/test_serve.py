@@ -3,7 +3,6 @@
 import http.client
 import io
 import json
-import os
 from pathlib import Path
 
 import numpy as np
@@ -144,33 +143,6 @@ def test_a_users_script_answers_with_its_own_functions(job: Job) -> None:
     assert "in input_fn" in log
 
 
-STREAM = """
-def model_fn(model_dir):
-    return model_dir
-
-def transform_fn(model, body, content_type, accept):
-    def pieces():
-        yield "first,"
-        with open(body) as gate:  # a FIFO: waits until the other side opens it
-            yield gate.read().encode()
-    return pieces(), "text/csv"
-"""
-
-
-def test_generators_are_streamed(job: Job) -> None:
-    job.put("model/code/inference.py", STREAM)
-    gate = job.root / "gate"
-    os.mkfifo(gate)
-    with serving(job, SAGEMAKER_PROGRAM="inference.py") as server:
-        connection = http.client.HTTPConnection("127.0.0.1", int(server.place), timeout=30)
-        connection.request("POST", "/invocations", str(gate), {"content-type": "text/plain"})
-        response = connection.getresponse()
-        assert response.read1() == b"first,"
-        gate.write_text("second")
-        assert response.read() == b"second"
-        connection.close()
-
-
 SKLEARN = """
 import joblib, os
 
@@ -274,22 +246,81 @@ def test_a_worker_that_hangs_or_dies_is_replaced(job: Job) -> None:
     assert server.process.returncode == 0
 
 
-@pytest.mark.parametrize("parameters", [
-    {}, {"objective": "multi:softprob", "num_class": 2}, {"objective": "reg:squarederror"}, {"booster": "gblinear"},
-    {"booster": "dart", "rate_drop": 0.3},
-])  # fmt: skip
+PLAIN = [
+    {}, {"base_score": 0.2}, {"objective": "reg:squarederror"}, {"objective": "reg:logistic"},
+    {"objective": "count:poisson"}, {"objective": "reg:tweedie"}, {"objective": "binary:logitraw"},
+    {"objective": "rank:pairwise"}, {"num_parallel_tree": 3, "subsample": 0.5},
+    {"tree_method": "exact", "max_depth": 6},
+]  # fmt: skip
+OTHERS = [
+    {"objective": "multi:softprob", "num_class": 2}, {"booster": "dart", "rate_drop": 0.3}, {"booster": "gblinear"},
+    {"objective": "multi:softmax", "num_class": 2},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("parameters", PLAIN + OTHERS)
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_the_quick_row_is_the_very_number_of_predict(job: Job, rows: Rows, parameters: dict[str, object]) -> None:
-    booster = booster_of(rows, **parameters)
+    labels, features = rows
+    features = features.copy()
+    features[::7, 3] = np.nan
+    data = xgboost.DMatrix(features, labels)
+    if str(parameters.get("objective")).startswith("rank"):
+        data.set_group([len(labels)])
+    booster = xgboost.train({"objective": "binary:logistic", "nthread": 1, "max_depth": 4} | parameters, data, 20)
     put_model(job, booster)
     model = load_model(job.paths.model)
-    for row in rows[1][:50]:
-        expected = booster.predict(xgboost.DMatrix(row[None, :]))[0]
+    pytest.importorskip("llvmlite")
+    assert (model._trees is not None) == (parameters in PLAIN)
+
+    asked = on_thresholds(booster, features)
+    for row, expected in zip(asked, booster.predict(xgboost.DMatrix(asked)), strict=True):
         line = (",".join(map(repr, np.atleast_1d(expected).tolist())) + "\n").encode()
-        quick = model.quick(csv(row[None, :]).strip(), b"text/csv", b"")
+        text = ",".join(map(repr, row.tolist())).encode()
+        quick = model.quick(text, b"text/csv", b"")
         assert quick is None or quick.body == line
-        assert model.invoke(Request(csv(row[None, :]), "text/csv")).body == line
-    assert (quick is None) == (parameters.get("booster") == "gblinear")
+        assert (quick is None) == ("booster" in parameters)
+    assert model.invoke(Request(text, "text/csv")).body == line
+
+
+def on_thresholds(booster: xgboost.Booster, features: np.ndarray) -> np.ndarray:
+    """Rows of values that the trees split at, exactly, or that are missing."""
+    generator = np.random.default_rng(3)
+    asked = features[:300].copy()
+    if booster.get_dump()[0].startswith("bias"):
+        return asked
+    frame = booster.trees_to_dataframe()
+    for column in range(asked.shape[1]):
+        splits = frame.loc[frame["Feature"] == f"f{column}", "Split"].to_numpy(np.float32)
+        if len(splits):
+            asked[100:, column] = generator.choice(splits, 200)
+    asked[200:][generator.random((100, asked.shape[1])) < 0.2] = np.nan
+    return asked
+
+
+def test_categories_are_left_to_the_library(job: Job, rows: Rows) -> None:
+    labels, features = rows
+    features = np.column_stack([np.arange(len(labels)) % 5, features[:, 0]]).astype(np.float32)
+    data = xgboost.DMatrix(features, labels, feature_types=["c", "q"], enable_categorical=True)
+    booster = xgboost.train({"tree_method": "hist", "max_cat_to_onehot": 1, "nthread": 1}, data, 5)
+    put_model(job, booster)
+    model = load_model(job.paths.model)
+    assert model._trees is None
+    for row, expected in zip(features[:20], booster.predict(data)[:20].tolist(), strict=True):
+        quick = model.quick(b"%r,%r" % tuple(row.tolist()), b"text/csv", b"")
+        assert quick is not None
+        assert quick.body == b"%r\n" % expected
+
+
+def test_an_early_stop_counts_for_the_quick_row_too(job: Job, rows: Rows) -> None:
+    booster = booster_of(rows)
+    booster.set_attr(best_iteration="4")
+    put_model(job, booster)
+    model = load_model(job.paths.model)
+    expected = booster.predict(xgboost.DMatrix(rows[1][:1]), iteration_range=(0, 5)).tolist()[0]
+    quick = model.quick(csv(rows[1][:1]).strip(), b"text/csv", b"")
+    assert quick is not None
+    assert quick.body == b"%r\n" % expected
 
 
 def test_selected_outputs(job: Job, rows: Rows, monkeypatch: pytest.MonkeyPatch) -> None:

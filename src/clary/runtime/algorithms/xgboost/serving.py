@@ -22,11 +22,13 @@ from clary.runtime.errors import CustomerError
 from clary.runtime.formats import content_types
 from clary.runtime.formats.decode import decode_table
 from clary.runtime.formats.table import Table
+from clary.runtime.inference import joining
 from clary.runtime.inference.contract import Refused, Reply, Request
 from clary.runtime.threads import num_cpus
 
 SUPPORTED = (content_types.CSV, content_types.LIBSVM, content_types.RECORDIO, content_types.PARQUET)
 QUICK_BYTES = 16 * 1024
+NOTHING = Reply(b"", outputs.CSV, 204)
 
 
 def load_model(directory: Path) -> "XgboostModel":
@@ -76,13 +78,14 @@ class XgboostModel:
         self._booster = booster
         self._columns = booster.num_features()
         self._rounds = _rounds_used(booster)
-        self._linear = config["gradient_booster"]["name"] == "gblinear"
+        # Predicting in place is not for linear models, and gives dart's sums in another order than Booster.predict.
+        self._by_matrix = config["gradient_booster"]["name"] in ("gblinear", "dart")
         self._writer = outputs.Writer(
             objective=config["objective"]["name"],
             classes=int(config["learner_model_param"]["num_class"]),
             selected=outputs.selection(os.environ.get("SAGEMAKER_INFERENCE_OUTPUT", "")),
         )
-        scores_rows = not (self._linear or self._writer.selected)
+        scores_rows = not (self._by_matrix or self._writer.selected)
         self._trees = compiled(booster, self._columns, self._rounds) if scores_rows else None
         self._row = SingleRow(booster, self._columns, self._rounds) if scores_rows else None
 
@@ -116,29 +119,43 @@ class XgboostModel:
 
     def invoke(self, request: Request) -> Reply:
         if not request.body:
-            return Reply(b"", "text/csv; charset=utf-8", 204)
+            return NOTHING
+        features = self._read(request)
+        return self._write(self._scores(features), features, request)
+
+    def invoke_joined(self, requests: list[Request]) -> list[Reply | Exception]:
+        outcomes = iter(joining.answer([one for one in requests if one.body], self._read, self._scores, self._write))
+        return [next(outcomes) if one.body else NOTHING for one in requests]
+
+    def predict(self, table: Table) -> Any:
+        """Predictions for all rows, as Booster.predict gives them."""
+        return self._scores(table.features)
+
+    def _read(self, request: Request) -> Any:
+        """The features: a matrix, sparse or dense. Raises what is wrong with the request."""
         content_type = content_types.canonical(request.content_type or content_types.CSV)
         if content_type not in SUPPORTED:
             raise Refused(
                 415, f"ContentType {request.content_type!r} is not supported; use one of {', '.join(SUPPORTED)}"
             )
-        accept = outputs.negotiate(request.accept)
-        table = decode_table(content_type, request.body, labelled=False)
-        return self._writer.write(self.predict(self._fitting(table)), accept, self._margins(table))
+        outputs.negotiate(request.accept)
+        return self._fitting(decode_table(content_type, request.body, labelled=False)).features
 
-    def predict(self, table: Table) -> Any:
-        """Predictions for all rows, as Booster.predict gives them."""
-        if self._linear or table.is_sparse:
-            rows = xgboost.DMatrix(table.features, nthread=num_cpus())
+    def _scores(self, features: Any) -> Any:
+        if self._by_matrix or not isinstance(features, np.ndarray):
+            rows = xgboost.DMatrix(features, nthread=num_cpus())
             return self._booster.predict(rows, iteration_range=(0, self._rounds), validate_features=False)
         return self._booster.inplace_predict(
-            np.ascontiguousarray(table.features), iteration_range=(0, self._rounds), validate_features=False
+            np.ascontiguousarray(features), iteration_range=(0, self._rounds), validate_features=False
         )
 
-    def _margins(self, table: Table) -> Any:
+    def _write(self, scores: Any, features: Any, request: Request) -> Reply:
+        return self._writer.write(scores, outputs.negotiate(request.accept), self._margins(features))
+
+    def _margins(self, features: Any) -> Any:
         if not self._writer.needs_margins:
             return None
-        rows = xgboost.DMatrix(table.features, nthread=num_cpus())
+        rows = xgboost.DMatrix(features, nthread=num_cpus())
         return self._booster.predict(
             rows, output_margin=True, iteration_range=(0, self._rounds), validate_features=False
         )
