@@ -247,4 +247,6 @@ def pass_on(pieces: Iterator[bytes], piece: Callable[[bytes], bool], wanted: boo
 
 def survived(error: BaseException) -> Exception:
     """What a script raised, even where it wanted to end the interpreter: one request must not end the server."""
-    return error if isinstance(error, Exception) else RuntimeError(f"the script ended with {error!r}")
+    if isinstance(error, Exception) and not isinstance(error, StopIteration):
+        return error
+    return RuntimeError(f"the script ended with {error!r}")

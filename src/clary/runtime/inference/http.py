@@ -322,7 +322,7 @@ class Connection(asyncio.Protocol):
             self.deadline = self._face.now + KEEP_ALIVE_SECONDS
 
     def close_when_idle(self) -> None:
-        if self._current is None and not self._pending:
+        if self._current is None and not self._pending and self._between:
             self._transport.close()
 
     def abort(self) -> None:
@@ -418,7 +418,7 @@ class Connection(asyncio.Protocol):
         """Answer a request that is not read to its end. To close at once could keep the answer from arriving."""
         head = Head("POST", b"", [], keep_alive=False, old=False, length=0)
         self.write_answer(head, reply)
-        if self._between or self._ended:
+        if self._ended:
             self._transport.close()
             return
         self._discarding = True

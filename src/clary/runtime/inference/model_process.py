@@ -26,6 +26,8 @@ def serve_model(descriptor: int, directory: str) -> int:
     threads.pin()
     connection = socket.socket(fileno=descriptor)
     connection.setblocking(True)
+    if "numpy" in sys.modules:
+        sys.modules["numpy"].random.seed()  # a fork would draw its siblings' random numbers
     try:
         frames.send(connection, frames.HELLO, {"pid": os.getpid()})
         model = _load(connection, Path(directory))

@@ -44,7 +44,7 @@ _AWS_ROOT = "/opt/ml/"
 
 def serve_many(settings: Settings, listener: socket.socket, ready: Callable[[], None]) -> int:
     """Serve models on `listener` until SIGTERM; return the exit code. `ready` is called once any can be loaded."""
-    process, nursery = start_nursery()
+    process, nursery = start_nursery(listener)
 
     async def main() -> int:
         app = MultiModelApp(settings, process, nursery)

@@ -31,8 +31,11 @@ _SET_DEATH_SIGNAL = 1
 _LIBRARIES = {"sklearn": ("sklearn", "pandas"), "pytorch": ("torch",), "xgboost": ("xgboost", "llvmlite.binding")}
 
 
-def start_nursery() -> tuple[int, socket.socket]:
-    """Fork the nursery; return its process id and the socket to talk to it. To be called before there are threads."""
+def start_nursery(listener: socket.socket) -> tuple[int, socket.socket]:
+    """Fork the nursery; return its process id and the socket to talk to it. To be called before there are threads.
+
+    `listener` is closed there: callers must not find it open when nobody answers any more.
+    """
     ours, theirs = socket.socketpair(socket.AF_UNIX, _PACKETS)
     child = os.fork()
     if child:
@@ -41,6 +44,7 @@ def start_nursery() -> tuple[int, socket.socket]:
     code = 1
     try:
         ours.close()
+        listener.close()
         _preload()
         code = _Nursery(theirs).run()
     except BaseException:
@@ -128,6 +132,8 @@ class _Nursery:
 
     def _fork(self, directory: str, descriptor: int, private: tuple[socket.socket, ...]) -> None:
         nursery = os.getpid()
+        sys.stdout.flush()  # or each child would say it again
+        sys.stderr.flush()
         try:
             child = os.fork()
         except OSError as error:
@@ -146,6 +152,7 @@ class _Nursery:
             for one in private:
                 one.close()
             _die_with(nursery)
+            _be_first_to_go()
             code = serve_model(descriptor, directory)
         except BaseException:
             traceback.print_exc()
@@ -157,6 +164,12 @@ class _Nursery:
 
 def _ignore(number: int, frame: object) -> None:
     """A handler in place of SIG_IGN, which programs that a script starts would inherit."""
+
+
+def _be_first_to_go() -> None:
+    """When the machine is out of memory, let it be a model that is ended rather than the server."""
+    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
+        file.write("500")
 
 
 def _die_with(parent: int) -> None:

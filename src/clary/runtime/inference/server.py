@@ -8,14 +8,18 @@ import resource
 import signal
 import socket
 import sys
+import threading
 import traceback
 from collections.abc import AsyncIterator, Callable, Coroutine
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from clary.runtime import threads
 from clary.runtime.errors import CustomerError
 from clary.runtime.inference.app import App
+from clary.runtime.inference.calls import survived
+from clary.runtime.inference.contract import Model
 from clary.runtime.inference.http import Connection, Exchange, Face
 from clary.runtime.inference.models import load_model, prepare
 from clary.runtime.inference.settings import Settings
@@ -98,7 +102,13 @@ def work(settings: Settings, source: Path | None, listener: socket.socket, ready
         app = App(settings)
         async with listening(settings, listener, app) as stopped:
             try:
-                app.serve(await asyncio.to_thread(load_model, ml_paths().model, source))
+                loading = _in_thread(lambda: load_model(ml_paths().model, source))
+                stopping = asyncio.ensure_future(stopped.wait())
+                waiting: list[asyncio.Future[Any]] = [loading, stopping]
+                await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+                if stopped.is_set():
+                    return 0
+                app.serve(loading.result())
             except BaseException as error:
                 if not isinstance(error, CustomerError):
                     traceback.print_exception(error)
@@ -110,6 +120,23 @@ def work(settings: Settings, source: Path | None, listener: socket.socket, ready
             return await _until_stopped(stopped, app.calls.hung if app.calls and settings.workers > 1 else None)
 
     return run(main())
+
+
+def _in_thread(call: Callable[[], Model]) -> asyncio.Future[Model]:
+    """The outcome of `call` in a thread that keeps nobody from leaving, however long it takes."""
+    loop = asyncio.get_running_loop()
+    outcome: asyncio.Future[Model] = loop.create_future()
+
+    def work() -> None:
+        try:
+            tell = partial(outcome.set_result, call())
+        except BaseException as error:
+            tell = partial(outcome.set_exception, error if not isinstance(error, StopIteration) else survived(error))
+        with contextlib.suppress(RuntimeError):  # the loop is closed
+            loop.call_soon_threadsafe(tell)
+
+    threading.Thread(target=work, name="load", daemon=True).start()
+    return outcome
 
 
 async def _until_stopped(stopped: asyncio.Event, hung: asyncio.Event | None) -> int:

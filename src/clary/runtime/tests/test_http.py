@@ -225,3 +225,18 @@ def test_a_stop_lets_requests_finish(job: Job) -> None:
             assert rest_of(caller).endswith(b"connection: close\r\n\r\nfinished")
         wait_until(lambda: server.process.poll() is not None)
     assert server.process.returncode == 0
+
+
+def test_a_stop_does_not_wait_for_a_model_that_is_loading(job: Job) -> None:
+    opened = job.root / "gate"
+    os.mkfifo(opened)
+    job.put(
+        "model/code/inference.py",
+        f"def model_fn(d):\n    open({str(opened)!r}, 'w').close()\n    open({str(opened)!r})",
+    )
+    process = job.start("serve", SAGEMAKER_BIND_TO_PORT="0")
+    with process:
+        opened.read_text()  # the model is being loaded
+        process.terminate()
+        process.communicate(timeout=60)
+    assert process.returncode == 0

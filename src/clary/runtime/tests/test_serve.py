@@ -250,12 +250,10 @@ PLAIN = [
     {}, {"base_score": 0.2}, {"objective": "reg:squarederror"}, {"objective": "reg:logistic"},
     {"objective": "count:poisson"}, {"objective": "reg:tweedie"}, {"objective": "binary:logitraw"},
     {"objective": "rank:pairwise"}, {"num_parallel_tree": 3, "subsample": 0.5},
+    {"objective": "multi:softprob", "num_class": 2}, {"objective": "multi:softmax", "num_class": 2},
     {"tree_method": "exact", "max_depth": 6},
 ]  # fmt: skip
-OTHERS = [
-    {"objective": "multi:softprob", "num_class": 2}, {"booster": "dart", "rate_drop": 0.3}, {"booster": "gblinear"},
-    {"objective": "multi:softmax", "num_class": 2},
-]  # fmt: skip
+OTHERS: list[dict[str, object]] = [{"booster": "dart", "rate_drop": 0.3}, {"booster": "gblinear"}]
 
 
 @pytest.mark.parametrize("parameters", PLAIN + OTHERS)

@@ -34,19 +34,21 @@ TRANSFORMS = {
     "rank:pairwise": "none",
     "rank:ndcg": "none",
     "rank:map": "none",
+    "multi:softprob": "none",  # of each class; what follows is done in CompiledRow
+    "multi:softmax": "none",
 }
 # A model larger than this is read twice as text for little: its trees, not the call, are what takes time.
 MODEL_BYTES = 16 * 1024 * 1024
 PROOF_ROWS = 2048
 
+_FLOAT = struct.Struct("f")
 _LEAF = -1
 _NODE = np.dtype([("left", "<i4"), ("right", "<i4"), ("feature", "<i4"), ("absent", "<i4"), ("value", "<f4")])
 
 # %node: left, right (-1 in a leaf), feature, where a missing value goes, threshold (the leaf's value in a leaf).
+_TYPES = "%node = type { i32, i32, i32, i32, float }"
 _WALK = """
-%node = type {{ i32, i32, i32, i32, float }}
-
-define float @score() {{
+define float @score_{output}() {{
 entry:
   br label %tree
 
@@ -112,16 +114,41 @@ _END = {
 class CompiledRow:
     """Scores one dense row, in one thread."""
 
-    def __init__(self, engine: Any, columns: int, kept: tuple[Any, ...], row: ctypes.Array[ctypes.c_float]) -> None:
+    def __init__(self, engine: Any, outputs: int, kept: tuple[Any, ...], row: Any, *, labels: bool) -> None:
         self._kept = (engine, *kept)  # memory that the code refers to
-        self._score: Callable[[], float] = ctypes.CFUNCTYPE(ctypes.c_float)(engine.get_function_address("score"))
-        self._pack = struct.Struct(f"{columns}f").pack_into
+        address = engine.get_function_address
+        self._scores: list[Callable[[], float]] = [
+            ctypes.CFUNCTYPE(ctypes.c_float)(address(f"score_{output}")) for output in range(outputs)
+        ]
+        self._score = self._scores[0]
+        self._pack = struct.Struct(f"{len(row)}f").pack_into
         self._row = row
+        self._predict = (self._label if labels else self._probabilities) if outputs > 1 else self._one
+        self._floats = struct.Struct(f"{outputs}f")
+        self._exp: Callable[[float], float] = _math().expf
 
-    def predict(self, values: Sequence[float]) -> float:
-        """The prediction. Raises OverflowError for a number that no float32 can hold."""
+    def predict(self, values: Sequence[float]) -> Sequence[float]:
+        """The prediction: one number, or one for each class."""
         self._pack(self._row, 0, *values)
-        return self._score()
+        return self._predict()
+
+    def _one(self) -> Sequence[float]:
+        return (self._score(),)
+
+    def _label(self) -> Sequence[float]:
+        margins = [score() for score in self._scores]
+        return (float(margins.index(max(margins))),)
+
+    def _probabilities(self) -> Sequence[float]:
+        """The library's Softmax: in float32, but for the sum, which it keeps as a double."""
+        margins = [score() for score in self._scores]
+        top = max(margins)
+        powers = [self._exp(margin - top) for margin in margins]
+        total = 0.0
+        for power in powers:
+            total += power
+        (divisor,) = _FLOAT.unpack(_FLOAT.pack(total))
+        return self._floats.unpack(self._floats.pack(*[power / divisor for power in powers]))
 
 
 def compiled(booster: xgboost.Booster, columns: int, rounds: int) -> CompiledRow | None:
@@ -134,46 +161,51 @@ def compiled(booster: xgboost.Booster, columns: int, rounds: int) -> CompiledRow
     if len(raw) > MODEL_BYTES:
         return None
     learner = json.loads(bytes(raw))["learner"]
-    transform = TRANSFORMS.get(learner["objective"]["name"])
-    trees = _trees(learner, rounds)
-    base = _base_margin(learner, transform)
-    if transform is None or trees is None or base is None or not columns:
+    objective = learner["objective"]["name"]
+    transform = TRANSFORMS.get(objective)
+    outputs = max(1, int(learner["learner_model_param"].get("num_class", 0)))
+    trees = _trees(learner, rounds, outputs)
+    bases = _base_margins(learner, transform, outputs)
+    if transform is None or trees is None or bases is None or not columns or _math() is None:
         return None
     nodes, roots = _laid_out(trees)
     row = (ctypes.c_float * columns)()
-    engine = _engine(llvmlite.binding, _code(nodes, roots, row, base, transform))
-    found = CompiledRow(engine, columns, (nodes, roots), row)
+    code = _code(nodes, roots, row, bases, transform)
+    labels = objective == "multi:softmax"
+    found = CompiledRow(_engine(llvmlite.binding, code), outputs, (nodes, roots), row, labels=labels)
     return found if _agrees(found, booster, nodes, columns, rounds) else None
 
 
-def _trees(learner: dict[str, Any], rounds: int) -> list[dict[str, Any]] | None:
-    """The trees that count, in order; None when there are others than plain ones of a single output."""
-    shape = learner["learner_model_param"]
-    if learner["gradient_booster"]["name"] != "gbtree" or int(shape.get("num_class", 0)) > 1:
+def _trees(learner: dict[str, Any], rounds: int, outputs: int) -> list[list[dict[str, Any]]] | None:
+    """The trees that count, in order, for each output; None when there are others than plain ones."""
+    if learner["gradient_booster"]["name"] != "gbtree" or int(learner["learner_model_param"].get("num_target", 1)) > 1:
         return None
     model = learner["gradient_booster"]["model"]
-    starts = model["iteration_indptr"]
-    trees: list[dict[str, Any]] = model["trees"][: starts[rounds] if rounds else None]
-    plain = all(
-        not tree.get("categories_nodes") and int(tree["tree_param"].get("size_leaf_vector", 1)) <= 1 for tree in trees
-    )
-    return trees if trees and plain and int(shape.get("num_target", 1)) == 1 and not any(model["tree_info"]) else None
+    end = model["iteration_indptr"][rounds] if rounds else None
+    trees, groups = model["trees"][:end], model["tree_info"][:end]
+    found: list[list[dict[str, Any]]] = [[] for _ in range(outputs)]
+    for tree, group in zip(trees, groups, strict=True):
+        if tree.get("categories_nodes") or int(tree["tree_param"].get("size_leaf_vector", 1)) > 1:
+            return None
+        found[group].append(tree)
+    return found if all(found) else None
 
 
-def _base_margin(learner: dict[str, Any], transform: str | None) -> float | None:
-    """What the sum starts from: the base score before the objective's transformation, in float32."""
-    try:
-        score = np.float32(str(learner["learner_model_param"]["base_score"]).strip("[]"))
-    except ValueError:
-        return None
+def _base_margins(learner: dict[str, Any], transform: str | None, outputs: int) -> list[float] | None:
+    """What each sum starts from: the base score before the objective's transformation, in float32."""
+    text = str(learner["learner_model_param"]["base_score"]).strip("[]")
     library = _math()
-    if transform == "none":
-        return float(score)
-    if library is None or not score > 0:
+    if transform is None or library is None:
         return None
-    if transform == "sigmoid":
-        return -float(library.logf(float(np.float32(1) / score - np.float32(1)))) if score < 1 else None
-    return float(library.logf(float(score)))
+    found = []
+    for score in map(np.float32, text.split(",")):
+        if transform == "none":
+            found.append(float(score))
+        elif transform == "sigmoid" and 0 < score < 1:
+            found.append(-float(library.logf(float(np.float32(1) / score - np.float32(1)))))
+        elif transform == "exponential" and score > 0:
+            found.append(float(library.logf(float(score))))
+    return found * outputs if len(found) == 1 else found if len(found) == outputs else None
 
 
 def _math() -> Any:
@@ -188,11 +220,12 @@ def _math() -> Any:
     return library
 
 
-def _laid_out(trees: list[dict[str, Any]]) -> tuple[Any, Any]:
-    """All nodes in one array, and where each tree begins in it."""
-    roots = np.cumsum([0, *(len(tree["left_children"]) for tree in trees)])
-    nodes = np.zeros(int(roots[-1]), dtype=_NODE)
-    for tree, start, end in zip(trees, roots, roots[1:], strict=False):
+def _laid_out(trees: list[list[dict[str, Any]]]) -> tuple[Any, list[Any]]:
+    """All nodes in one array, and where each tree begins in it, for each output."""
+    flat = [tree for group in trees for tree in group]
+    starts = np.cumsum([0, *(len(tree["left_children"]) for tree in flat)])
+    nodes = np.zeros(int(starts[-1]), dtype=_NODE)
+    for tree, start, end in zip(flat, starts, starts[1:], strict=False):
         part = nodes[start:end]
         left, right = np.array(tree["left_children"], "i4"), np.array(tree["right_children"], "i4")
         leaf = left == _LEAF
@@ -201,20 +234,23 @@ def _laid_out(trees: list[dict[str, Any]]) -> tuple[Any, Any]:
         part["absent"] = np.where(np.array(tree["default_left"], bool), part["left"], part["right"])
         part["feature"] = tree["split_indices"]
         part["value"] = np.array(tree["split_conditions"], "f4")
-    return nodes, roots[:-1].astype("i4")
+    return nodes, np.split(starts[:-1].astype("i4"), np.cumsum([len(group) for group in trees])[:-1])
 
 
-def _code(nodes: Any, roots: Any, row: Any, base: float, transform: str) -> str:
-    library = _math()
-    expf = ctypes.cast(library.expf, ctypes.c_void_p).value if library is not None else 0
-    return _WALK.format(
-        base=_constant(base),
-        roots=roots.ctypes.data,
-        nodes=nodes.ctypes.data,
-        leaf=_LEAF,
-        row=ctypes.addressof(row),
-        trees=len(roots),
-        transform=_END[transform].format(expf=expf, limit=_constant(88.7)),
+def _code(nodes: Any, roots: list[Any], row: Any, bases: list[float], transform: str) -> str:
+    expf = ctypes.cast(_math().expf, ctypes.c_void_p).value
+    return _TYPES + "".join(
+        _WALK.format(
+            output=output,
+            base=_constant(base),
+            roots=starts.ctypes.data,
+            nodes=nodes.ctypes.data,
+            leaf=_LEAF,
+            row=ctypes.addressof(row),
+            trees=len(starts),
+            transform=_END[transform].format(expf=expf, limit=_constant(88.7)),
+        )
+        for output, (starts, base) in enumerate(zip(roots, bases, strict=True))
     )
 
 
@@ -249,5 +285,5 @@ def _agrees(found: CompiledRow, booster: xgboost.Booster, nodes: Any, columns: i
     rows[generator.random(rows.shape) < 0.1] = np.nan
     rows[: PROOF_ROWS // 8] *= np.float32(1000)
     expected = booster.inplace_predict(rows, iteration_range=(0, rounds), validate_features=False)
-    given = np.array([found.predict(row) for row in rows.tolist()], dtype=np.float32)
-    return bool(expected.shape == given.shape and np.array_equal(expected.view("u4"), given.view("u4")))
+    given = np.array([found.predict(row) for row in rows.tolist()], dtype=np.float32).reshape(expected.shape)
+    return bool(np.array_equal(expected.view("u4"), given.view("u4")))

@@ -112,10 +112,7 @@ class XgboostModel:
             return None
         if self._trees is None:
             return Reply(self._row.score(values), outputs.CSV)
-        try:
-            return Reply(b"%r\n" % self._trees.predict(values), outputs.CSV)
-        except OverflowError:
-            return None
+        return Reply(outputs.line(self._trees.predict(values)), outputs.CSV)
 
     def invoke(self, request: Request) -> Reply:
         if not request.body:
