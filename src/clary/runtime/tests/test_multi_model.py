@@ -114,6 +114,7 @@ def test_what_cannot_be_loaded_says_why_and_leaves_nothing(job: Job) -> None:
         wait_until(lambda: len(psutil.Process(server.process.pid).children(recursive=True)) == 1)
 
 
+@pytest.mark.slow
 def test_pages_of_models(job: Job) -> None:
     directory = put_script(job, "one")
     names = [f"m{number:03}" for number in range(103)]
@@ -185,7 +186,9 @@ def test_memory_is_kept_to(job: Job) -> None:
         wait_until(lambda: len(psutil.Process(server.process.pid).children(recursive=True)) == 2)
         assert load(server, "other", put_script(job, "other"))[0] == 200
 
-        assert invoke(server, "small", "leak")[0] == 200
+        # The leak may be noticed while the call is still under way.
+        leaky = invoke(server, "small", "leak")
+        assert leaky[0] == 200 or (leaky[0] == 500 and b"SM_MEMORY_BYTES" in leaky[2])
         wait_until(lambda: invoke(server, "small", "x")[0] == 404)
         assert invoke(server, "other", "x")[0] == 200
         assert load(server, "small", small)[0] == 200
@@ -265,6 +268,7 @@ def test_built_in_models_and_frameworks_have_many_too(job: Job, rows: Rows) -> N
         assert invoke(server, "b2", "1,2", "text/csv")[0] == 400
 
 
+@pytest.mark.slow
 def test_a_model_whose_requirements_need_a_fresh_interpreter_gets_one(job: Job) -> None:
     """The nursery has loaded joblib, with scikit-learn; one of the models brings another of that name."""
     own, usual = put_script(job, "own"), put_script(job, "usual")
