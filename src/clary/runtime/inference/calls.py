@@ -98,6 +98,8 @@ class Call:
 
     def gone(self) -> None:
         self._gone = True
+        if self.streaming and self.timer is None:
+            self.arm()  # the generator must come to its end, whoever waits for it
         self._pay()
 
     def _pay(self) -> None:
