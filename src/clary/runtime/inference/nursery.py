@@ -21,6 +21,7 @@ import sys
 import traceback
 
 from clary.runtime import algorithms
+from clary.runtime.ending import spare_what_is_loaded
 from clary.runtime.inference.model_process import serve_model
 
 # Keeps messages apart, and tells of the other's end, which datagrams do not; there the look at the parent must do.
@@ -36,6 +37,7 @@ def start_nursery(listener: socket.socket) -> tuple[int, socket.socket]:
 
     `listener` is closed there: callers must not find it open when nobody answers any more.
     """
+    spare_what_is_loaded()  # a collection in either process would copy what both share
     ours, theirs = socket.socketpair(socket.AF_UNIX, _PACKETS)
     child = os.fork()
     if child:
@@ -77,7 +79,7 @@ def _preload() -> None:
                 importlib.import_module(name)
         importlib.import_module("clary.runtime.inference.handlers")
     gc.collect()
-    gc.freeze()  # collections in the models would else write to, and so copy, all of it
+    spare_what_is_loaded()
 
 
 class _Nursery:
