@@ -8,8 +8,8 @@ from clary.kernel.core.errors import not_supported, validation
 from clary.kernel.core.ids import new_id
 from clary.kernel.serving.routes import SERIAL
 from clary.kernel.store import Entry
-from clary.systems.endpoints.deploy import new_instance
 from clary.systems.endpoints.fleets import DOWNLOAD_TIMEOUT_SECONDS, STARTUP_TIMEOUT_SECONDS
+from clary.systems.endpoints.instances import new_instance
 from clary.systems.endpoints.records import Endpoint, Fleet, InferenceComponent, Model, Variant
 
 _HOST = "primary"

@@ -1,28 +1,31 @@
 """Where an endpoint goes next, from what is asked of it and what is seen of its servers.
 
     Creating ──all healthy──> InService <──> Updating        Deleting ──servers gone──> no record
-        └────a server fails──> Failed
+        └────a server fails──> Failed  ^        │
+                                       └── RollingBack
 
-Nothing here acts: `advance` says what the record should be, and whoever calls it makes it so. An update builds a whole
-second fleet beside the one that serves; traffic moves in one step when all of it is healthy, so that an update that
-fails costs nothing but an explanation. What no longer serves leaves when its last requests have been answered.
+Nothing here acts: `advance` says what the record should be, and whoever calls it makes it so. An update starts a second
+fleet beside the one that serves, to which `shifting` moves the traffic; one that fails is taken back and costs nothing
+but an explanation. What no longer serves leaves when its last requests have been answered.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from clary.kernel.core.ids import new_id
 from clary.kernel.jobs.contract import Failure, Observation, Outcome, Phase
-from clary.systems.endpoints.records import Endpoint, Fleet, Instance, Leaving, Variant
+from clary.systems.endpoints import shifting
+from clary.systems.endpoints.instances import all_healthy, best, job_name, leaves, new_instance
+from clary.systems.endpoints.records import Endpoint, Fleet, Instance, Leaving, Shift, Variant
 
 CREATING = "Creating"
 UPDATING = "Updating"
-IN_SERVICE = "InService"
+IN_SERVICE = shifting.IN_SERVICE
+ROLLING_BACK = shifting.ROLLING_BACK
+UPDATE_ROLLBACK_FAILED = shifting.UPDATE_ROLLBACK_FAILED
 DELETING = "Deleting"
 FAILED = "Failed"
 
-JOB_PREFIX = "endpoint-"
 REQUEST_SECONDS = 60.0  # the longest that one request may take, so that a server is drained after this
 
 _ATTEMPTS_TO_START = 2
@@ -35,40 +38,40 @@ _LONGEST_REASON = 1024
 Seen = Mapping[str, Observation | None]
 
 
-def new_instance(hosts: Iterable[str]) -> Instance:
-    """An instance whose servers are yet to be started, named as AWS names machines."""
-    identity = f"i-{new_id()[:17]}"
-    return Instance(id=identity, job=_job(identity, 1), hosts=list(hosts))
-
-
-def advance(endpoint: Endpoint, seen: Seen, faults: Mapping[str, str], now: float) -> Endpoint | None:
+def advance(endpoint: Endpoint, seen: Seen, faults: Mapping[str, str], now: float, alarm: str = "") -> Endpoint | None:
     """The record as it should be; None when the endpoint is gone and its record can be removed.
 
     `seen` holds an observation, or None when there is none, for every job of the endpoint (see `sightings`); `faults`
-    says why a job cannot even be started. The same record is returned when there is nothing to do.
+    says why a job cannot even be started, `alarm` which of the deployment's alarms has gone off, empty when none has.
+    The same record is returned when there is nothing to do.
     """
     endpoint = _forget_gone(endpoint, seen)
     if endpoint.status == DELETING:
         if not endpoint.fleets and not endpoint.leaving:
             return None
-        return _dismiss(replace(endpoint, serving=None, deploying=None), endpoint.fleets, now)
+        return _dismiss(replace(endpoint, serving=None, deploying=None, shift=None), endpoint.fleets, now)
     reason = _first_failure(endpoint, seen, faults, now)
     if reason and endpoint.deploying is not None:
-        return _abandon(endpoint, endpoint.deploying, reason, now)
+        return _give_up(endpoint, endpoint.deploying, reason, now)
     endpoint = _look_at_all(endpoint, seen, now)
-    if endpoint.deploying is not None:
-        return _switch(endpoint, endpoint.deploying, now) if _all_healthy(endpoint.deploying) else endpoint
-    if endpoint.serving is None:
-        return endpoint
+    serving, deploying = endpoint.serving, endpoint.deploying
+    if serving is None:
+        whole = deploying is not None and all_healthy(deploying)
+        return shifting.finish(endpoint, deploying, now, REQUEST_SECONDS) if deploying and whole else endpoint
+    if deploying is not None:
+        return shifting.move_on(endpoint, serving, deploying, alarm, now, REQUEST_SECONDS)
     if reason:
-        endpoint = _keep_what_serves(endpoint, endpoint.serving, reason, now)
-    return _scale(endpoint, now)
+        return _scale_back(endpoint, serving, reason, now)
+    if endpoint.status == ROLLING_BACK:
+        return shifting.settle(endpoint, now)
+    return endpoint if endpoint.status == UPDATE_ROLLBACK_FAILED else _scale(endpoint, serving, now)
 
 
 def next_look(endpoint: Endpoint, now: float) -> float | None:
     """Seconds until something happens by time alone; None when only a change of the world can."""
     times = [leaving.leave_at for leaving in endpoint.leaving]
     times += [instance.start_after for fleet in endpoint.fleets for instance in fleet.instances]
+    times += shifting.next_times(endpoint, now)
     waits = [at - now for at in times if at > now]
     return min(waits) if waits else None
 
@@ -81,81 +84,69 @@ def _forget_gone(endpoint: Endpoint, seen: Seen) -> Endpoint:
 def _dismiss(endpoint: Endpoint, fleets: list[Fleet], at: float) -> Endpoint:
     """Let the servers of `fleets` leave at the time `at`, and whoever was to leave later then too."""
     leaving = [replace(one, leave_at=min(one.leave_at, at)) for one in endpoint.leaving]
-    leaving += [_leaves(instance, at) for fleet in fleets for instance in fleet.instances]
+    leaving += [leaves(instance, at) for fleet in fleets for instance in fleet.instances]
     return endpoint if leaving == endpoint.leaving and not fleets else replace(endpoint, leaving=leaving)
 
 
-def _abandon(endpoint: Endpoint, fleet: Fleet, reason: str, now: float) -> Endpoint:
+def _give_up(endpoint: Endpoint, fleet: Fleet, reason: str, now: float) -> Endpoint:
     """Give up what was being deployed: the endpoint serves on as before, or has failed when nothing served."""
-    status = FAILED if endpoint.serving is None else IN_SERVICE
-    leaving = [*endpoint.leaving, *(_leaves(instance, now) for instance in fleet.instances)]
+    if endpoint.status == ROLLING_BACK and endpoint.serving is not None:
+        return shifting.fail_to_roll_back(endpoint, endpoint.serving, fleet, reason, now)
+    if endpoint.serving is not None:
+        return shifting.roll_back(endpoint, fleet, reason, now, REQUEST_SECONDS)
     return replace(
         endpoint,
-        status=status,
+        status=FAILED,
         failure_reason=reason[:_LONGEST_REASON],
         deploying=None,
         deployment=None,
-        leaving=leaving,
+        leaving=[*endpoint.leaving, *(leaves(instance, now) for instance in fleet.instances)],
     )
 
 
-def _switch(endpoint: Endpoint, fleet: Fleet, now: float) -> Endpoint:
-    """Give all traffic to the fleet that was being deployed; the one before leaves when it has answered."""
-    policy = (endpoint.deployment or {}).get("BlueGreenUpdatePolicy", {})
-    leave_at = now + REQUEST_SECONDS + policy.get("TerminationWaitInSeconds", 0)
-    before = endpoint.serving.instances if endpoint.serving else []
-    return replace(
-        endpoint,
-        config=fleet.config,
-        status=IN_SERVICE,
-        failure_reason="",
-        serving=fleet,
-        deploying=None,
-        deployment=None,
-        last_deployment=endpoint.deployment,
-        leaving=[*endpoint.leaving, *(_leaves(instance, leave_at) for instance in before)],
-    )
+def _scale(endpoint: Endpoint, serving: Fleet, now: float) -> Endpoint:
+    """Give every serving variant its desired count and weight.
 
-
-def _scale(endpoint: Endpoint, now: float) -> Endpoint:
-    """Give every serving variant its desired weight and count; done updating when all of it is healthy."""
-    assert endpoint.serving is not None
+    New servers come first: weights change, and what is too much leaves, when all of them have served.
+    """
     variants = []
     leaving = list(endpoint.leaving)
-    for variant in endpoint.serving.variants:
-        kept = sorted(variant.instances, key=lambda instance: instance.healthy_since is None)[: variant.desired_count]
-        if len(kept) == len(variant.instances):
-            kept = variant.instances
-        leaving += [_leaves(gone, now + REQUEST_SECONDS) for gone in variant.instances if gone not in kept]
-        added = [new_instance(variant.containers) for _ in range(variant.desired_count - len(kept))]
-        variants.append(replace(variant, current_weight=variant.desired_weight, instances=[*kept, *added]))
-    serving = replace(endpoint.serving, variants=variants)
-    done = endpoint.status == UPDATING and _all_healthy(serving)
-    status = IN_SERVICE if done else endpoint.status
-    if serving == endpoint.serving and status == endpoint.status:
-        return endpoint
-    return replace(endpoint, serving=serving, leaving=leaving, status=status)
+    missing = [max(0, variant.desired_count - len(variant.instances)) for variant in serving.variants]
+    for variant, count in zip(serving.variants, missing, strict=True):
+        added = [new_instance(variant.containers) for _ in range(count)]
+        variants.append(replace(variant, instances=[*variant.instances, *added]))
+    done = all(one.served for variant in variants for one in best(variant.instances, variant.desired_count))
+    if done or endpoint.status != UPDATING:
+        for number, variant in enumerate(variants):
+            kept = best(variant.instances, variant.desired_count)
+            leaving += [leaves(gone, now + REQUEST_SECONDS) for gone in variant.instances if gone not in kept]
+            variants[number] = replace(variant, current_weight=variant.desired_weight, instances=kept)
+    after = serving if variants == serving.variants else replace(serving, variants=variants)
+    if done and endpoint.status == UPDATING:
+        return replace(endpoint, serving=after, leaving=leaving, status=IN_SERVICE, unscaled={})
+    return endpoint if after is serving else replace(endpoint, serving=after, leaving=leaving)
 
 
-def _keep_what_serves(endpoint: Endpoint, serving: Fleet, reason: str, now: float) -> Endpoint:
-    """Take back a scaling whose new servers do not start: keep those that ever served."""
-    variants = [
-        replace(variant, desired_count=kept, instances=[one for one in variant.instances if one.served])
-        for variant in serving.variants
-        for kept in [sum(one.served for one in variant.instances)]
-    ]
-    gone = [_leaves(one, now) for one in serving.instances if not one.served]
+def _scale_back(endpoint: Endpoint, serving: Fleet, reason: str, now: float) -> Endpoint:
+    """Take back a change of counts and weights whose new servers do not start."""
+    variants, leaving = [], list(endpoint.leaving)
+    for variant in serving.variants:
+        served = [one for one in variant.instances if one.served]
+        before = endpoint.unscaled.get(variant.name, {"desired_count": len(served)})
+        kept = best(served, before["desired_count"])
+        leaving += [
+            leaves(one, now + REQUEST_SECONDS if one.served else now) for one in variant.instances if one not in kept
+        ]
+        variants.append(replace(variant, **before, instances=kept))
     return replace(
         endpoint,
-        status=IN_SERVICE,
+        status=ROLLING_BACK,
         failure_reason=reason[:_LONGEST_REASON],
         serving=replace(serving, variants=variants),
-        leaving=[*endpoint.leaving, *gone],
+        shift=Shift(ROLLING_BACK, now),
+        unscaled={},
+        leaving=leaving,
     )
-
-
-def _all_healthy(fleet: Fleet) -> bool:
-    return all(instance.healthy_since is not None for instance in fleet.instances)
 
 
 def _look_at_all(endpoint: Endpoint, seen: Seen, now: float) -> Endpoint:
@@ -165,7 +156,7 @@ def _look_at_all(endpoint: Endpoint, seen: Seen, now: float) -> Endpoint:
     def look(instance: Instance) -> Instance:
         after = _look(instance, seen.get(instance.job), now)
         if after.job != instance.job:
-            replaced.append(_leaves(instance, now))
+            replaced.append(leaves(instance, now))
         return after
 
     def look_at_fleet(fleet: Fleet | None) -> Fleet | None:
@@ -204,7 +195,7 @@ def _again(instance: Instance, reason: str, now: float) -> Instance:
     back_off = min(2.0 ** (instance.failures - 1), _LONGEST_BACK_OFF_SECONDS) if instance.failures else 0.0
     return replace(
         instance,
-        job=_job(instance.id, instance.attempt + 1),
+        job=job_name(instance.id, instance.attempt + 1),
         attempt=instance.attempt + 1,
         start_after=now + back_off,
         failures=instance.failures + 1,
@@ -215,16 +206,28 @@ def _again(instance: Instance, reason: str, now: float) -> Instance:
 
 
 def _first_failure(endpoint: Endpoint, seen: Seen, faults: Mapping[str, str], now: float) -> str:
-    """Why what is being started will never serve; empty while there is hope."""
-    fleet = endpoint.deploying or (endpoint.serving if endpoint.status == UPDATING else None)
-    for variant in fleet.variants if fleet else ():
+    """Why what is being started will never serve; empty while there is hope.
+
+    While traffic shifts, servers that have served count too when they keep ending.
+    """
+    for variant in _starting(endpoint):
         for instance in variant.instances:
-            if instance.served:
+            if instance.served and endpoint.shift is None:
                 continue
-            reason = faults.get(instance.job) or _failure(variant, instance, seen.get(instance.job), now)
+            observation = seen.get(instance.job)
+            reason = faults.get(instance.job) or _failure(variant, instance, observation, now)
             if reason:
                 return reason
     return ""
+
+
+def _starting(endpoint: Endpoint) -> list[Variant]:
+    """The variants whose servers must start for what is being done to succeed."""
+    if endpoint.status == ROLLING_BACK:
+        fleet = endpoint.serving if endpoint.deploying else None
+    else:
+        fleet = endpoint.deploying or (endpoint.serving if endpoint.status == UPDATING else None)
+    return fleet.variants if fleet else []
 
 
 def _failure(variant: Variant, instance: Instance, observation: Observation | None, now: float) -> str:
@@ -237,6 +240,8 @@ def _failure(variant: Variant, instance: Instance, observation: Observation | No
         forgiven = observation.outcome in {Outcome.LOST, Outcome.STOPPED} or observation.failure is Failure.INTERNAL
         attempts = _ATTEMPTS_WHEN_NOT_ITS_FAULT if forgiven else _ATTEMPTS_TO_START
         return _no_ping(variant, host, observation.reason) if instance.failures + 1 >= attempts else ""
+    if instance.healthy_since is not None:
+        return ""
     began = observation.phases.get(observation.phase, now)
     if observation.phase is Phase.DOWNLOADING and now - began > variant.download_timeout_seconds:
         return _no_model_data(variant, host, f"The download took more than {variant.download_timeout_seconds:g} s.")
@@ -263,11 +268,3 @@ def model_location(container: Mapping[str, Any]) -> str:
     """The S3 URI of a container's model data; empty when it has none."""
     source = container.get("ModelDataSource", {}).get("S3DataSource", {})
     return str(container.get("ModelDataUrl") or source.get("S3Uri", ""))
-
-
-def _leaves(instance: Instance, at: float) -> Leaving:
-    return Leaving(instance.job, instance.hosts, at)
-
-
-def _job(identity: str, attempt: int) -> str:
-    return f"{JOB_PREFIX}{identity}-{attempt}"

@@ -18,10 +18,12 @@ from clary.kernel.rooms import Platform
 from clary.kernel.rooms.roles import limiting_role, work_environment
 from clary.kernel.serving.routes import BELLS, DOMAIN, write_route
 from clary.systems.endpoints import serverless
+from clary.systems.endpoints.alarms import gone_off
 from clary.systems.endpoints.deploy import Seen, advance
 from clary.systems.endpoints.records import Endpoint, Instance, Variant
 from clary.systems.endpoints.routes import build_route
 from clary.systems.endpoints.servers import server_spec
+from clary.systems.endpoints.shifting import watched
 from clary.systems.endpoints.sightings import Sightings, together
 
 _START_PATIENCE_SECONDS = 5.0
@@ -61,7 +63,8 @@ def drive_once(
     sightings = {job: {host: executor.observe(job, host) for host in hosts} for job, hosts in group.state.jobs.items()}
     seen = {job: together(list(hosts.values())) for job, hosts in sightings.items()}
     specs, faults = ({}, _hindered(group, hindrance)) if hindrance else _specs(platform, group, seen, now)
-    after = advance(wanted, seen, faults, now)
+    alarm = gone_off(platform, group.account, group.region, watched(group.state))
+    after = advance(wanted, seen, faults, now, alarm)
     tell(platform, group.route, None if after is None else build_route(after, sightings))
     news = save(after)
     return after is None or _act(executor, after, sightings, specs, now) or news

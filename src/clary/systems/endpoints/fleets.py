@@ -6,7 +6,7 @@ from typing import Any
 
 from clary.kernel.core.ids import new_id
 from clary.kernel.serving.routes import SERIAL
-from clary.systems.endpoints.deploy import new_instance
+from clary.systems.endpoints.instances import new_instance
 from clary.systems.endpoints.records import EndpointConfig, Fleet, Instance, Model, Variant
 
 STARTUP_TIMEOUT_SECONDS = 600.0
@@ -63,7 +63,7 @@ def _hostname(container: Mapping[str, Any], number: int, *, several: bool) -> st
 
 def retain(fleet: Fleet, before: Fleet, excluded: Collection[str]) -> Fleet:
     """The fleet with the counts and weights its variants have now, but for the properties `excluded`."""
-    current = {variant.name: variant for variant in before.variants}
+    current = {variant.name: variant for variant in reversed(before.variants)}
 
     def keep(variant: Variant) -> Variant:
         old = current.get(variant.name)
@@ -110,16 +110,3 @@ def _size(variant: Variant) -> dict[str, Any]:
         "CurrentInstanceCount": sum(instance.healthy_since is not None for instance in variant.instances),
         "DesiredInstanceCount": variant.desired_count,
     }
-
-
-def pending(fleet: Fleet) -> dict[str, Any]:
-    """PendingDeploymentSummary of the fleet that is being deployed."""
-    variants = [
-        {
-            **summary,
-            **({"InstanceType": variant.instance_type} if variant.instance_type else {}),
-            "VariantStatus": [{"Status": "Creating", "StartTime": fleet.created_at}],
-        }
-        for summary, variant in zip(summaries(fleet), fleet.variants, strict=True)
-    ]
-    return {"EndpointConfigName": fleet.config, "ProductionVariants": variants, "StartTime": fleet.created_at}

@@ -125,13 +125,29 @@ class Leaving:
     leave_at: float
 
 
+@dataclass(frozen=True, slots=True)
+class Shift:
+    """How far the traffic has moved from `serving` to `deploying`.
+
+    `stage` is what is being done since `since` (epoch seconds), as a VariantStatus; `share` the part of the traffic
+    that the new fleet has; `step` how many steps were taken.
+    """
+
+    stage: str
+    since: float
+    share: float = 0.0
+    step: int = 0
+
+
 @record("endpoint", version=1)
 @dataclass(frozen=True, slots=True)
 class Endpoint:
     """What is asked (`status`, `deploying`) and what is. `serving` gets the traffic; `deploying` will, once healthy.
 
     `config` is the configuration last deployed with success, or asked for when none was yet. `revision` names this life
-    of the endpoint: one deleted and created anew has another.
+    of the endpoint: one deleted and created anew has another. `deployment` is the DeploymentConfig that is followed,
+    `shift` how far it is. `unscaled` holds, by variant, the desired members that a change of counts and weights goes
+    back to when it fails.
     """
 
     config: str
@@ -143,12 +159,16 @@ class Endpoint:
     leaving: list[Leaving] = field(default_factory=list)
     deployment: dict[str, Any] | None = None
     last_deployment: dict[str, Any] | None = None
+    shift: Shift | None = None
+    unscaled: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name in ("serving", "deploying"):
             value: Any = getattr(self, name)
             if isinstance(value, dict):
                 object.__setattr__(self, name, Fleet(**value))
+        if isinstance(self.shift, dict):
+            object.__setattr__(self, "shift", Shift(**self.shift))
         _revive(self, "leaving", Leaving)
 
     @property

@@ -164,19 +164,6 @@ def check_serverless(config: Mapping[str, Any], name: str) -> None:
         )
 
 
-def check_deployment(config: Mapping[str, Any] | None) -> None:
-    """Raise ValidationException for a way of shifting traffic other than all at once."""
-    if not config:
-        return
-    if "RollingUpdatePolicy" in config:
-        raise not_supported("RollingUpdatePolicy", "use BlueGreenUpdatePolicy with ALL_AT_ONCE.")
-    if config.get("AutoRollbackConfiguration", {}).get("Alarms"):
-        raise not_supported("AutoRollbackConfiguration", "an update that fails its health check is taken back anyway.")
-    policy = config.get("BlueGreenUpdatePolicy")
-    if policy and policy["TrafficRoutingConfiguration"]["Type"] != "ALL_AT_ONCE":
-        raise not_supported(f"Traffic routing {policy['TrafficRoutingConfiguration']['Type']}", "use ALL_AT_ONCE.")
-
-
 def check_invocation(**members: str | None) -> None:
     """Raise ValidationError for what an invocation asks of an endpoint and this room does not do."""
     given = [name for name, value in members.items() if value is not None]

@@ -4,7 +4,7 @@ from typing import Any
 
 from clary.kernel.rooms import Context, Resource
 from clary.kernel.store import Entry
-from clary.systems.endpoints.fleets import summaries
+from clary.systems.endpoints.progress import serving_variants
 from clary.systems.endpoints.records import Endpoint, EndpointConfig, InferenceComponent, Model
 
 _CODE = "ValidationException"
@@ -13,12 +13,11 @@ _CODE = "ValidationException"
 def endpoint_document(ctx: Context, entry: Entry[Endpoint]) -> dict[str, Any]:
     """What DescribeEndpoint and Search both say of an endpoint."""
     endpoint = entry.value
-    fleet = endpoint.serving or endpoint.deploying
     document = {
         "EndpointName": entry.name,
         "EndpointArn": ENDPOINTS.arn(ctx, entry.name),
         "EndpointConfigName": endpoint.config,
-        "ProductionVariants": summaries(fleet) if fleet else None,
+        "ProductionVariants": serving_variants(endpoint) or None,
         "EndpointStatus": endpoint.status,
         "FailureReason": endpoint.failure_reason or None,
         "CreationTime": entry.created_at,

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from clary.kernel.jobs.contract import Observation, Phase
 from clary.kernel.serving.routes import Route, Target, dump_route
-from clary.systems.endpoints.records import Endpoint, Instance, Variant
+from clary.systems.endpoints.records import Endpoint, Fleet, Instance, Variant
 from clary.systems.endpoints.sightings import Sightings
 
 
@@ -12,19 +12,30 @@ def build_route(endpoint: Endpoint, sightings: Sightings) -> bytes | None:
     """The table of an endpoint; None for one that takes no requests."""
     if endpoint.serving is None:
         return None
-    targets = [_target(variant, sightings) for variant in endpoint.serving.variants]
+    moved = endpoint.shift.share if endpoint.shift and endpoint.deploying else 0.0
+    targets = _targets(endpoint.serving, 1 - moved, sightings)
+    if endpoint.deploying and moved:
+        targets += _targets(endpoint.deploying, moved, sightings)
     return dump_route(Route(targets, endpoint.revision))
 
 
-def _target(variant: Variant, sightings: Sightings) -> Target:
+def _targets(fleet: Fleet, share: float, sightings: Sightings) -> list[Target]:
+    """The variants of a fleet, which has a share of the endpoint's traffic; their weights add up to 1."""
+    total = sum(variant.current_weight for variant in fleet.variants)
+    even = 1 / max(len(fleet.variants), 1)
+    return [_target(one, one.current_weight / total if total else even, share, sightings) for one in fleet.variants]
+
+
+def _target(variant: Variant, weight: float, share: float, sightings: Sightings) -> Target:
     return Target(
         name=variant.name,
-        weight=variant.current_weight,
+        weight=weight,
         count=variant.desired_count,
         servers=_servers(variant.instances, sightings),
         containers=list(variant.containers),
         mode=variant.mode,
         routing=variant.routing,
+        share=share,
         concurrency=variant.serverless["MaxConcurrency"] if variant.serverless else 0,
     )
 

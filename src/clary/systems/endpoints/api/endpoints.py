@@ -11,9 +11,12 @@ from clary.kernel.rooms.lists import list_output
 from clary.kernel.rooms.tags import read_tags
 from clary.kernel.store import Entry
 from clary.systems.endpoints import deploy
-from clary.systems.endpoints.fleets import build_fleet, pending, retain
+from clary.systems.endpoints.alarms import check_alarms
+from clary.systems.endpoints.deployments import check_deployment, check_fleets, first_batch, read_plan
+from clary.systems.endpoints.fleets import build_fleet, retain
+from clary.systems.endpoints.progress import pending
 from clary.systems.endpoints.records import Endpoint, Fleet, InferenceComponent, Variant
-from clary.systems.endpoints.refusals import check_deployment, check_serverless
+from clary.systems.endpoints.refusals import check_serverless
 from clary.systems.endpoints.resources import CONFIGS, ENDPOINTS, MODELS, endpoint_document
 
 _TOPIC = "endpoints"
@@ -28,7 +31,7 @@ def create_endpoint(
     DeploymentConfig: dict[str, Any] | None = None,
     Tags: list[dict[str, str]] | None = None,
 ) -> dict[str, Any]:
-    """Ask for an endpoint that serves a configuration."""
+    """Ask for an endpoint that serves a configuration. Its DeploymentConfig is kept for updates that retain it."""
     check_deployment(DeploymentConfig)
     endpoint = Endpoint(
         config=EndpointConfigName,
@@ -52,7 +55,7 @@ def update_endpoint(
     DeploymentConfig: dict[str, Any] | None = None,
     RetainDeploymentConfig: bool | None = None,
 ) -> dict[str, Any]:
-    """Ask for another configuration. What serves now serves until all of the new fleet is healthy."""
+    """Ask for another configuration. The traffic moves to it as DeploymentConfig says, all at once by default."""
     check_deployment(DeploymentConfig)
     if DeploymentConfig and RetainDeploymentConfig:
         raise validation("Give either DeploymentConfig or RetainDeploymentConfig, not both.")
@@ -62,13 +65,18 @@ def update_endpoint(
     excluded = {item["VariantPropertyType"] for item in ExcludeRetainedVariantProperties or ()}
 
     def change(endpoint: Endpoint) -> Endpoint:
-        serving = _require_in_service(ctx, EndpointName, endpoint)
+        serving = _require_in_service(ctx, EndpointName, endpoint, mixed=True)
+        wanted = retain(fleet, serving, excluded) if RetainAllVariantProperties else fleet
+        deployment = endpoint.last_deployment if RetainDeploymentConfig else DeploymentConfig
+        plan = read_plan(deployment)
+        check_fleets(deployment, serving, wanted)
+        check_alarms(ctx.platform, ctx.account, ctx.region, plan.alarms)
         return replace(
             endpoint,
             status=deploy.UPDATING,
             failure_reason="",
-            deploying=retain(fleet, serving, excluded) if RetainAllVariantProperties else fleet,
-            deployment=endpoint.last_deployment if RetainDeploymentConfig else DeploymentConfig,
+            deploying=first_batch(plan, wanted),
+            deployment=deployment,
         )
 
     return _change(ctx, EndpointName, change)
@@ -80,6 +88,8 @@ def update_endpoint_weights_and_capacities(
 ) -> dict[str, Any]:
     """Ask for other weights and instance counts of the variants that serve."""
     wanted = {item["VariantName"]: item for item in DesiredWeightsAndCapacities}
+    if len(wanted) < len(DesiredWeightsAndCapacities):
+        raise validation("DesiredWeightsAndCapacities must name each variant once.")
     for name, item in wanted.items():
         if item.get("DesiredInstanceCount") == 0:
             raise validation(f"DesiredInstanceCount of variant {name} must be at least 1.")
@@ -101,8 +111,16 @@ def update_endpoint_weights_and_capacities(
         unknown = sorted(wanted.keys() - {variant.name for variant in serving.variants})
         if unknown:
             raise validation(f'Variant "{unknown[0]}" was not found on endpoint "{EndpointName}".')
+        unscaled = {
+            one.name: {
+                "desired_count": one.desired_count,
+                "desired_weight": one.desired_weight,
+                "serverless": one.serverless,
+            }
+            for one in serving.variants
+        }
         serving = replace(serving, variants=[ask(variant) for variant in serving.variants])
-        return replace(endpoint, status=deploy.UPDATING, failure_reason="", serving=serving)
+        return replace(endpoint, status=deploy.UPDATING, failure_reason="", serving=serving, unscaled=unscaled)
 
     return _change(ctx, EndpointName, change)
 
@@ -111,11 +129,10 @@ def update_endpoint_weights_and_capacities(
 def describe_endpoint(ctx: Context, EndpointName: str) -> dict[str, Any]:
     entry = ENDPOINTS.get(ctx, EndpointName)
     endpoint = entry.value
-    updating = endpoint.serving is not None and endpoint.deploying is not None
     return {
         **endpoint_document(ctx, entry),
         "LastDeploymentConfig": endpoint.last_deployment,
-        "PendingDeploymentSummary": pending(endpoint.deploying) if updating and endpoint.deploying else None,
+        "PendingDeploymentSummary": pending(endpoint),
     }
 
 
@@ -179,10 +196,14 @@ def _accepted(ctx: Context, name: str) -> dict[str, Any]:
     return {"EndpointArn": ENDPOINTS.arn(ctx, name)}
 
 
-def _require_in_service(ctx: Context, name: str, endpoint: Endpoint) -> Fleet:
+def _require_in_service(ctx: Context, name: str, endpoint: Endpoint, *, mixed: bool = False) -> Fleet:
+    """What serves; with `mixed`, also when it is what a failed rollback has left."""
     arn = ENDPOINTS.arn(ctx, name)
     if endpoint.status == deploy.FAILED:
         raise validation(f'Cannot update endpoint "{arn}": it has failed. Delete it and create it anew.')
-    if endpoint.status != deploy.IN_SERVICE or endpoint.serving is None:
+    if endpoint.status == deploy.UPDATE_ROLLBACK_FAILED and not mixed:
+        raise validation(f'Cannot update endpoint "{arn}": its rollback failed. Deploy a configuration to it first.')
+    usable = {deploy.IN_SERVICE, deploy.UPDATE_ROLLBACK_FAILED}
+    if endpoint.status not in usable or endpoint.serving is None:
         raise validation(f'Cannot update in-progress endpoint "{arn}".')
     return endpoint.serving

@@ -12,8 +12,9 @@ from clary.kernel.rooms.tags import tags_without
 from clary.kernel.serving.routes import DOMAIN, route_key
 from clary.kernel.store import Conflict, Entry, Table
 from clary.systems.endpoints import serverless
-from clary.systems.endpoints.deploy import JOB_PREFIX, next_look
+from clary.systems.endpoints.deploy import next_look
 from clary.systems.endpoints.driving import Group, drive_once, executor_of, tell
+from clary.systems.endpoints.instances import JOB_PREFIX
 from clary.systems.endpoints.records import Endpoint, InferenceComponent
 from clary.systems.endpoints.servers import log_group
 from clary.systems.endpoints.sessions import Sessions

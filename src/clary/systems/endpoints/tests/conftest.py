@@ -139,7 +139,7 @@ class Serving:
 
     def settled(self, name: str) -> dict[str, Any]:
         """The endpoint once nothing is in progress."""
-        busy = {"Creating", "Updating", "Deleting"}
+        busy = {"Creating", "Updating", "RollingBack", "Deleting"}
         return eventually(
             lambda: described if (described := self.describe(name))["EndpointStatus"] not in busy else None
         )

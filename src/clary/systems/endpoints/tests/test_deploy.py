@@ -3,9 +3,6 @@
 from dataclasses import replace
 from typing import Any
 
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
 from clary.kernel.jobs.contract import Failure, Observation, Outcome, Phase
 from clary.kernel.serving.routes import load_route
 from clary.systems.endpoints import deploy
@@ -171,10 +168,15 @@ def test_scaling_out_and_in() -> None:
     endpoint = in_service(1)
     assert endpoint.serving is not None
 
-    def want(endpoint: Endpoint, count: int) -> Endpoint:
+    def want(endpoint: Endpoint, count: int, weight: float = 0.5) -> Endpoint:
         assert endpoint.serving is not None
-        variants = [replace(one, desired_count=count, desired_weight=0.5) for one in endpoint.serving.variants]
-        return replace(endpoint, status=deploy.UPDATING, serving=replace(endpoint.serving, variants=variants))
+        variants = endpoint.serving.variants
+        unscaled = {
+            one.name: {"desired_count": one.desired_count, "desired_weight": one.desired_weight} for one in variants
+        }
+        variants = [replace(one, desired_count=count, desired_weight=weight) for one in variants]
+        serving = replace(endpoint.serving, variants=variants)
+        return replace(endpoint, status=deploy.UPDATING, serving=serving, unscaled=unscaled)
 
     out = step(want(endpoint, 3), all_running(endpoint))
     assert (out.status, len(out.jobs)) == (deploy.UPDATING, 3)
@@ -185,14 +187,27 @@ def test_scaling_out_and_in() -> None:
     back = step(want(out, 1), all_running(out))
     assert back.status == deploy.IN_SERVICE
     assert len(back.leaving) == 2
-    failing = step(want(back, 2), all_running(back))
-    added = failing.fleets[0].instances[-1].job
-    seen = all_running(failing) | {added: ended(added, failure=Failure.CLIENT)}
-    kept = step(failing, seen)
-    assert kept.status == deploy.IN_SERVICE
-    assert kept.failure_reason
-    assert kept.serving is not None
-    assert kept.serving.variants[0].desired_count == 1
+
+
+def test_a_change_of_counts_that_fails_is_taken_back_whole() -> None:
+    endpoint = in_service(1)
+    assert endpoint.serving is not None
+    (variant,) = endpoint.serving.variants
+    wanted = replace(endpoint.serving, variants=[replace(variant, desired_count=3, desired_weight=0.0)])
+    unscaled = {"All": {"desired_count": 1, "desired_weight": 1.0}}
+    scaling = step(replace(endpoint, status=deploy.UPDATING, serving=wanted, unscaled=unscaled), all_running(endpoint))
+    assert scaling.serving is not None
+    assert scaling.serving.variants[0].current_weight == 1.0, "weights wait for the servers"
+    kept, good, bad = scaling.jobs
+    back = step(scaling, {kept: running(kept), good: running(good), bad: running(bad, healthy=None)})
+    back = step(back, {kept: running(kept), good: running(good), bad: ended(bad, failure=Failure.CLIENT)})
+    assert back.status == deploy.ROLLING_BACK
+    assert back.failure_reason
+    assert back.serving is not None
+    assert back.serving.variants == endpoint.serving.variants
+    assert [one.job for one in back.leaving if one.leave_at > NOW] == [good]
+    done = step(back, all_running(back), NOW + 1)
+    assert (done.status, done.failure_reason) == (deploy.IN_SERVICE, back.failure_reason)
 
 
 def test_a_deleted_endpoint_is_gone_when_its_servers_are() -> None:
@@ -209,57 +224,6 @@ def test_retaining_what_the_variants_have() -> None:
     kept = retain(fleet(1), before.serving, ())
     assert (kept.variants[0].desired_count, len(kept.instances)) == (3, 3)
     assert retain(fleet(1), before.serving, {"DesiredInstanceCount"}).variants[0].desired_count == 1
-
-
-@settings(max_examples=200)
-@given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 10), st.floats(0, 100)), max_size=30), st.booleans())
-def test_whatever_happens_every_job_has_an_owner_and_the_end_comes(
-    happenings: list[tuple[int, int, float]], delete: bool
-) -> None:
-    """Jobs only ever move on: each that was named is named still, or its executor has forgotten it."""
-    endpoint: Endpoint | None = creating(2)
-    world: dict[str, Observation | None] = {}
-    now = NOW
-
-    def tick() -> None:
-        nonlocal endpoint
-        assert endpoint is not None
-        for job in endpoint.jobs:
-            world.setdefault(job, Observation(job, "primary", Phase.PENDING))
-        before = set(endpoint.jobs)
-        endpoint = deploy.advance(endpoint, {job: world.get(job) for job in endpoint.jobs}, {}, now)
-        after = set(endpoint.jobs) if endpoint else set()
-        assert all(world[job] is None for job in before - after)
-        for leaving in endpoint.leaving if endpoint else []:
-            seen = world.get(leaving.job)
-            if seen is not None and (seen.ended or leaving.leave_at <= now):
-                world[leaving.job] = None
-
-    for kind, which, seconds in happenings:
-        now += seconds
-        assert endpoint is not None
-        jobs = [instance.job for one in endpoint.fleets for instance in one.instances]
-        if jobs:
-            job = jobs[which % len(jobs)]
-            outcomes = [
-                running(job),
-                replace(running(job), healthy=False),
-                ended(job),
-                ended(job, Outcome.LOST, None),
-                ended(job, failure=Failure.CLIENT),
-                running(job, healthy=None),
-            ]
-            world[job] = outcomes[kind]
-        tick()
-    assert endpoint is not None
-    if delete:
-        endpoint = replace(endpoint, status=deploy.DELETING)
-        for _ in range(4):
-            if endpoint is not None:
-                now += 100
-                tick()
-        assert endpoint is None
-        assert all(observation is None for observation in world.values())
 
 
 def test_an_instance_is_as_far_and_as_well_as_the_worst_of_its_containers() -> None:
