@@ -1,8 +1,8 @@
 """DeploymentConfig: what may be asked of an update, and the steps in which it moves the traffic. Pure.
 
 Limits are those of AWS's guide to deployment guardrails: a canary has at most half of the capacity, a linear step 10 to
-50 %, a rolling batch 5 to 50 %; variants keep their names; a rolling deployment has one variant; there are no guardrails
-for serverless variants.
+50 %, a rolling batch 5 to 50 %; variants keep their names; a rolling deployment has one variant. There are no
+guardrails for serverless variants.
 """
 
 import math
