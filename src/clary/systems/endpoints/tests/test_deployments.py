@@ -49,6 +49,7 @@ class Load:
             except OSError as error:
                 self.answers[0, repr(error).encode()] += 1
                 connection.close()
+        connection.close()
 
     def __enter__(self) -> "Load":
         for thread in self._threads:
