@@ -54,3 +54,13 @@ def test_v2_batch_transform(environment: Environments, flights: Path, tmp_path: 
 def test_v3_batch_transform(environment: Environments, flights: Path, tmp_path: Path) -> None:
     result = environment("sagemaker-v3").run("v3_transform.py", str(flights), str(tmp_path), timeout=900)
     assert (result["status"], result["joined"], result["documents"]) == ("Completed", ROWS, ROWS)
+
+
+def test_v2_updates_an_endpoint(environment: Environments, flights: Path) -> None:
+    result = environment("sagemaker-v2").run("v2_update.py", str(flights), timeout=600)
+    errors = result["errors"]
+    assert errors["good"] < errors["poor"] / 2
+    assert errors["poor again"] == errors["poor"]
+    assert (result["status"], result["config"]) == ("InService", True)
+    assert {"Creating", "Baking"} <= set(result["stages"])
+    assert result["mixed"] == 2, "during the canary both models answer"

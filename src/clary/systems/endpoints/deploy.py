@@ -128,7 +128,10 @@ def _scale(endpoint: Endpoint, serving: Fleet, now: float) -> Endpoint:
 
 
 def _scale_back(endpoint: Endpoint, serving: Fleet, reason: str, now: float) -> Endpoint:
-    """Take back a change of counts and weights whose new servers do not start."""
+    """Take back a change of counts and weights whose new servers do not start.
+
+    Where nobody said what there was before, as with inference components, what ever served stays.
+    """
     variants, leaving = [], list(endpoint.leaving)
     for variant in serving.variants:
         served = [one for one in variant.instances if one.served]
@@ -140,10 +143,10 @@ def _scale_back(endpoint: Endpoint, serving: Fleet, reason: str, now: float) -> 
         variants.append(replace(variant, **before, instances=kept))
     return replace(
         endpoint,
-        status=ROLLING_BACK,
+        status=ROLLING_BACK if endpoint.unscaled else IN_SERVICE,
         failure_reason=reason[:_LONGEST_REASON],
         serving=replace(serving, variants=variants),
-        shift=Shift(ROLLING_BACK, now),
+        shift=Shift(ROLLING_BACK, now) if endpoint.unscaled else None,
         unscaled={},
         leaving=leaving,
     )

@@ -11,7 +11,7 @@ from clary.executors.process import ProcessExecutor
 from clary.kernel.core.settings import Settings
 from clary.kernel.rooms import Platform
 from clary.kernel.serving.routes import DOMAIN, load_route, route_key
-from clary.systems.endpoints import deploy
+from clary.systems.endpoints import deploy, shifting
 from clary.systems.endpoints.reconcile.endpoints import reconcile
 from clary.systems.endpoints.records import Endpoint
 from clary.systems.endpoints.tests.conftest import script_model
@@ -130,14 +130,26 @@ class Scene:
         self.platform.close()
 
 
-def live(scene: Scene) -> None:
+CANARY = {
+    "BlueGreenUpdatePolicy": {
+        "TrafficRoutingConfiguration": {
+            "Type": "CANARY",
+            "CanarySize": {"Type": "CAPACITY_PERCENT", "Value": 50},
+            "WaitIntervalInSeconds": 0,
+        }
+    }
+}
+
+
+def live(scene: Scene, deployment: dict[str, Any] | None = None) -> None:
     """The life of an endpoint: created, updated, deleted."""
     scene.config("one")
     scene.config("two")
     scene.call("CreateEndpoint", EndpointName="e", EndpointConfigName="one")
     scene.drive(lambda: scene.serves("one"))
     assert len(scene.route()) == 1
-    scene.call("UpdateEndpoint", EndpointName="e", EndpointConfigName="two")
+    how = {"DeploymentConfig": deployment} if deployment else {}
+    scene.call("UpdateEndpoint", EndpointName="e", EndpointConfigName="two", **how)
     scene.drive(lambda: scene.serves("two") and len(scene.executor.hosts()) == 1)
     assert len(scene.route()) == 1
     scene.call("DeleteEndpoint", EndpointName="e")
@@ -148,19 +160,20 @@ def live(scene: Scene) -> None:
 @pytest.fixture(autouse=True)
 def _drained_soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(deploy, "REQUEST_SECONDS", 0.1)
+    monkeypatch.setattr(shifting, "SETTLE_SECONDS", 0.05)
 
 
-@pytest.mark.parametrize("after", [False, True])
-def test_a_crash_anywhere_is_healed(tmp_path: Path, after: bool) -> None:
+@pytest.mark.parametrize(("after", "deployment"), [(False, None), (True, CANARY)])
+def test_a_crash_anywhere_is_healed(tmp_path: Path, after: bool, deployment: dict[str, Any] | None) -> None:
     plain = Crossings()
     scene = Scene(tmp_path / "home", plain)
-    live(scene)
+    live(scene, deployment)
     scene.close()
     assert plain.count > 10
     for at in range(1 + after, plain.count + 1, 3):
         scene = Scene(tmp_path / f"home-{at}", Crossings(at, after=after))
         try:
-            live(scene)
+            live(scene, deployment)
         finally:
             scene.close()
 

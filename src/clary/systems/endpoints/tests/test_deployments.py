@@ -17,6 +17,7 @@ from clary.systems.endpoints.tests.test_serving import _jobs
 
 pytestmark = pytest.mark.slow
 
+PATIENCE_SECONDS = 300.0  # a busy machine takes its time to start servers
 THREADS = 4
 PAUSE_SECONDS = THREADS / 200  # so that some 200 requests a second are sent
 
@@ -64,7 +65,7 @@ class Load:
     def share(self, body: bytes, over: int = 300) -> float:
         """The part that `body` is of the next `over` answers."""
         before = Counter(self.answers)
-        eventually(lambda: self.answers.total() >= before.total() + over)
+        eventually(lambda: self.answers.total() >= before.total() + over, PATIENCE_SECONDS)
         lately = self.answers - before
         return lately[200, body] / lately.total()
 
@@ -93,13 +94,13 @@ def test_a_canary_under_load_fails_no_request_and_the_old_fleet_goes(serving_mod
     old = list(_jobs(serving_models, name))
     config = blue_green("CANARY", 10, CanarySize={"Type": "CAPACITY_PERCENT", "Value": 30})
     with Load(serving_models, name) as load:
-        eventually(lambda: load.answers[200, b'"first"'] > 50)
+        eventually(lambda: load.answers[200, b'"first"'] > 50, PATIENCE_SECONDS)
         serving_models.sagemaker.update_endpoint(EndpointName=name, EndpointConfigName=second, DeploymentConfig=config)
-        eventually(lambda: stage(serving_models, name) == "Baking", 180)
+        eventually(lambda: stage(serving_models, name) == "Baking", PATIENCE_SECONDS)
         assert 0.15 < load.share(b'"second"') < 0.5, "a canary of 30 %"
-        described = eventually(lambda: finished(serving_models, name), 120)
+        described = eventually(lambda: finished(serving_models, name), PATIENCE_SECONDS)
         assert load.share(b'"second"', 50) == 1
-        eventually(lambda: not running(serving_models, old), 120)
+        eventually(lambda: not running(serving_models, old), PATIENCE_SECONDS)
         assert load.share(b'"second"', 50) == 1
     assert (described["EndpointStatus"], described["EndpointConfigName"]) == ("InService", second)
     assert described["LastDeploymentConfig"] == config
@@ -134,7 +135,7 @@ def test_updates_that_are_taken_back(serving_models: Serving, unique: Callable[[
 
     rolling = {"RollingUpdatePolicy": {"MaximumBatchSize": size, "WaitIntervalInSeconds": 0}}
     update(broken, rolling)
-    described = eventually(lambda: finished(serving_models, name), 180)
+    described = eventually(lambda: finished(serving_models, name), PATIENCE_SECONDS)
     assert described["EndpointConfigName"] == first
     assert "this script cannot be imported" in described["FailureReason"]
 
@@ -155,14 +156,14 @@ def test_updates_that_are_taken_back(serving_models: Serving, unique: Callable[[
         serving_models.sagemaker.update_endpoint_weights_and_capacities(
             EndpointName=name, DesiredWeightsAndCapacities=[{"VariantName": "v0", "DesiredWeight": 2}]
         )
-    eventually(lambda: stage(serving_models, name) == "Baking", 180)
-    eventually(lambda: serving_models.ask(name, '"who"') == b'"second"')
+    eventually(lambda: stage(serving_models, name) == "Baking", PATIENCE_SECONDS)
+    eventually(lambda: serving_models.ask(name, '"who"') == b'"second"', PATIENCE_SECONDS)
     told = serving_models.describe(name)["PendingDeploymentSummary"]["ProductionVariants"][0]["VariantStatus"][0]
     assert told["StatusMessage"] == (
         f"50 % of the traffic goes to the new fleet. It bakes for 3600 s. Watching {alarm}."
     )
     cloudwatch.set_alarm_state(AlarmName=alarm, StateValue="ALARM", StateReason="so says the test")
-    described = eventually(lambda: finished(serving_models, name), 60)
+    described = eventually(lambda: finished(serving_models, name), PATIENCE_SECONDS)
     assert described["EndpointConfigName"] == first
     assert described["FailureReason"] == f'CloudWatch alarm "{alarm}" is in state ALARM: so says the test'
     assert {serving_models.ask(name, '"who"') for _ in range(20)} == {b'"first"'}
