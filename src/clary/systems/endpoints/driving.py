@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from clary.kernel.core.errors import AwsError
 from clary.kernel.images import ImageUnavailable, Runtime
 from clary.kernel.jobs import Executor
-from clary.kernel.jobs.contract import HostSpec, InvalidSpec, Observation, Phase, Resources, Wake
+from clary.kernel.jobs.contract import HostSpec, InvalidSpec, Resources, Wake
 from clary.kernel.jobs.instance_types import size_of
 from clary.kernel.jobs.slots import clamp, this_machine
 from clary.kernel.rooms import Platform
@@ -19,20 +19,19 @@ from clary.kernel.rooms.roles import limiting_role, work_environment
 from clary.kernel.serving.routes import BELLS, DOMAIN, write_route
 from clary.systems.endpoints import serverless
 from clary.systems.endpoints.alarms import gone_off
-from clary.systems.endpoints.deploy import Seen, advance
+from clary.systems.endpoints.deploy import advance
 from clary.systems.endpoints.records import Endpoint, Instance, Variant
 from clary.systems.endpoints.routes import build_route
 from clary.systems.endpoints.servers import server_spec
 from clary.systems.endpoints.shifting import watched
 from clary.systems.endpoints.sightings import Sightings, together
 
-_START_PATIENCE_SECONDS = 5.0
 _CREDENTIAL_SECONDS = 365 * 24 * 3600.0  # a server is given its credentials once, and lives long
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """What is driven: its state as recorded at `recorded_at`, and whom and what it is for.
+    """What is driven: its state as recorded, and whom and what it is for.
 
     `route` is its key among the routing tables, `wake` whom its servers wake when something is new about them.
     """
@@ -40,7 +39,6 @@ class Group:
     state: Endpoint
     account: str
     region: str
-    recorded_at: float
     route: bytes
     log_group: str
     wake: Wake
@@ -62,7 +60,7 @@ def drive_once(
     executor, now = executor_of(platform), platform.clock.now()
     sightings = {job: {host: executor.observe(job, host) for host in hosts} for job, hosts in group.state.jobs.items()}
     seen = {job: together(list(hosts.values())) for job, hosts in sightings.items()}
-    specs, faults = ({}, _hindered(group, hindrance)) if hindrance else _specs(platform, group, seen, now)
+    specs, faults = ({}, _hindered(group, hindrance)) if hindrance else _specs(platform, group, sightings, now)
     alarm = gone_off(platform, group.account, group.region, watched(group.state))
     after = advance(wanted, seen, faults, now, alarm)
     tell(platform, group.route, None if after is None else build_route(after, sightings))
@@ -95,7 +93,7 @@ def _act(
 
 
 def _specs(
-    platform: Platform, group: Group, seen: Seen, now: float
+    platform: Platform, group: Group, sightings: Sightings, now: float
 ) -> tuple[dict[str, list[HostSpec]], dict[str, str]]:
     """What to start now, and why what should be started cannot be, by job."""
     specs: dict[str, list[HostSpec]] = {}
@@ -103,22 +101,16 @@ def _specs(
     for fleet in group.state.fleets:
         for variant in fleet.variants:
             for instance in variant.instances:
-                if _is_started(seen[instance.job], group, now) or instance.start_after > now:
+                waiting = [host for host in instance.hosts if sightings[instance.job][host] is None]
+                if not waiting or instance.start_after > now:
                     continue
                 try:
-                    specs[instance.job] = [_spec(platform, group, variant, instance, host) for host in instance.hosts]
+                    specs[instance.job] = [_spec(platform, group, variant, instance, host) for host in waiting]
                 except (ImageUnavailable, InvalidSpec) as error:
                     faults[instance.job] = str(error)
                 except AwsError as error:
                     faults[instance.job] = error.message
     return specs, faults
-
-
-def _is_started(observation: Observation | None, group: Group, now: float) -> bool:
-    """Whether a host is under way. One that still is not, long after it was asked for, lost its shim at birth."""
-    if observation is None:
-        return False
-    return observation.phase is not Phase.PENDING or now - group.recorded_at < _START_PATIENCE_SECONDS
 
 
 def _spec(platform: Platform, group: Group, variant: Variant, instance: Instance, host: str) -> HostSpec:
@@ -132,7 +124,7 @@ def _spec(platform: Platform, group: Group, variant: Variant, instance: Instance
         region=group.region,
         resources=_resources(platform, variant),
         wake=group.wake,
-        environment=_environment(platform, variant, group.region),
+        environment=work_environment(platform, variant.role, group.region, _CREDENTIAL_SECONDS),
         role=limiting_role(platform, variant.role),
     )
 
@@ -151,12 +143,6 @@ def _runtime(platform: Platform, image: str) -> Runtime:
     if not runtime.serve:
         raise ImageUnavailable(f"Image {image} only trains: its runtime {runtime.family} cannot serve a model.")
     return runtime
-
-
-def _environment(platform: Platform, variant: Variant, region: str) -> dict[str, str]:
-    if variant.role:
-        return work_environment(platform, variant.role, region, _CREDENTIAL_SECONDS)
-    return {"AWS_REGION": region, "AWS_DEFAULT_REGION": region, "AWS_ENDPOINT_URL": platform.endpoint}
 
 
 def tell(platform: Platform, key: bytes, table: bytes | None) -> None:

@@ -1,14 +1,13 @@
 """From an instance of a variant to the host that runs its model server, in SageMaker's container contract. Pure."""
 
 from collections.abc import Mapping
-from typing import Any
 
 from clary.kernel.images import Runtime
-from clary.kernel.jobs.contract import ML_ROOT, HostSpec, Kind, LogTarget, ModelSource, Resources, Wake
+from clary.kernel.jobs.contract import ML_ROOT, HostSpec, Kind, LogTarget, Resources, Wake
+from clary.kernel.serving.models import model_sources
 from clary.systems.endpoints.records import Instance, Variant
 
 _SOCKET = "serve.sock"
-_ADDITIONAL = "additional-model-data-sources"
 _STOP_GRACE_SECONDS = 35.0  # the inference server finishes what it has begun within 30
 
 
@@ -57,7 +56,7 @@ def server_spec(
             **container.get("Environment", {}),
             "CLARY_BIND_UNIX_SOCKET": f"{ML_ROOT}/{_SOCKET}",
         },
-        models=_models(container),
+        models=model_sources(container),
         log=LogTarget(log_group, stream if len(instance.hosts) == 1 else f"{stream}/{host}"),
         resources=resources,
         stop_grace_seconds=_STOP_GRACE_SECONDS,
@@ -66,19 +65,3 @@ def server_spec(
         warm=runtime.warm,
         wake=wake,
     )
-
-
-def _models(container: Mapping[str, Any]) -> tuple[ModelSource, ...]:
-    """The container's model data, under /opt/ml/model, and what comes with it, where AWS puts that."""
-    url, source = container.get("ModelDataUrl"), container.get("ModelDataSource", {}).get("S3DataSource")
-    found = [ModelSource(url, archive=True)] if url else []
-    found += [_source(source, "model")] if source else []
-    found += [
-        _source(given["S3DataSource"], f"{_ADDITIONAL}/{given['ChannelName']}")
-        for given in container.get("AdditionalModelDataSources", ())
-    ]
-    return tuple(found)
-
-
-def _source(source: Mapping[str, Any], path: str) -> ModelSource:
-    return ModelSource(source["S3Uri"], path, archive=source["CompressionType"] == "Gzip")

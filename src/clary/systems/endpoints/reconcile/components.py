@@ -60,7 +60,6 @@ def _step(platform: Platform, table: Table[InferenceComponent], entry: Entry[Inf
         state=component.copies,
         account=entry.account,
         region=entry.region,
-        recorded_at=entry.updated_at,
         route=component_key(entry.account, entry.region, component.endpoint, entry.name),
         log_group=component_log_group(entry.name),
         wake=Wake(TOPIC, f"{entry.account}/{entry.region}/{entry.name}"),

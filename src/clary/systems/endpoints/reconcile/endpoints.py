@@ -61,7 +61,6 @@ def _step(platform: Platform, table: Table[Endpoint], entry: Entry[Endpoint]) ->
         state=entry.value,
         account=entry.account,
         region=entry.region,
-        recorded_at=entry.updated_at,
         route=route_key(entry.account, entry.region, entry.name),
         log_group=log_group(entry.name),
         wake=Wake(TOPIC, f"{entry.account}/{entry.region}/{entry.name}"),

@@ -180,7 +180,7 @@ def test_a_crash_anywhere_is_healed(tmp_path: Path, after: bool, deployment: dic
 
 def test_a_server_whose_shim_died_at_birth_is_started_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     scene = Scene(tmp_path / "home", Crossings())
-    monkeypatch.setattr("clary.systems.endpoints.reconcile._START_PATIENCE_SECONDS", 0.2)
+    monkeypatch.setattr("clary.kernel.jobs.folder.START_PATIENCE_SECONDS", 0.2)
     answers = iter([True])  # the nursery forked it, and it was killed before its first word
     monkeypatch.setattr(scene.executor, "_ask", lambda request: next(answers, False))
     try:
