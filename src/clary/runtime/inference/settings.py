@@ -43,7 +43,7 @@ class Settings:
             workers=_integer("SAGEMAKER_MODEL_SERVER_WORKERS", 1, 1, 256),
             timeout_seconds=_integer("SAGEMAKER_MODEL_SERVER_TIMEOUT", 60, 1, 86400),
             log_level=_integer("SAGEMAKER_CONTAINER_LOG_LEVEL", 20, 0, 50),
-            max_body=_integer("MAX_CONTENT_LENGTH", 100 * MIB if batch else 6 * MIB, 1, 1 << 40),
+            max_body=_integer("MAX_CONTENT_LENGTH", 100 * MIB if batch else 25 * MIB, 1, 1 << 40),
             batch=batch,
             default_accept=os.environ.get("SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT", ""),
             multi_model=multi_model,
