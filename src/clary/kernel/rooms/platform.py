@@ -4,6 +4,8 @@ The same class serves the gateway, the controller and job shims: each opens only
 """
 
 import asyncio
+import logging
+from collections.abc import Callable
 from functools import cached_property
 from threading import Lock
 from typing import TYPE_CHECKING, TypeVar
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_log = logging.getLogger("clary.platform")
+
 
 class Platform:
     """The kernel of one home. Close it when done. Safe to share between threads."""
@@ -42,6 +46,7 @@ class Platform:
         self._kvs: dict[str, KeyValue] = {}
         self._kvs_lock = Lock()
         self._bells: dict[str, Bells] = {}
+        self._finishing: list[Callable[[], None]] = []
 
     @cached_property
     def store(self) -> Store:
@@ -124,8 +129,17 @@ class Platform:
         self.objects.clear()
         self.keys.ensure_default()
 
+    def at_close(self, finish: Callable[[], None]) -> None:
+        """Have `finish` write what it still holds in memory, before the parts of the platform close."""
+        self._finishing.append(finish)
+
     def close(self) -> None:
         """Close what was opened."""
+        while self._finishing:
+            try:
+                self._finishing.pop()()
+            except Exception:  # noqa: BLE001 - the others must still finish, and the parts close
+                _log.exception("something held in memory was lost")
         opened = vars(self)
         for name in ("objects", "logs", "metrics", "_waker", "store"):
             part = opened.pop(name, None)

@@ -4,6 +4,9 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 INVOCATIONS = "/invocations"
+CUSTOM_ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
+INFERENCE_ID = "X-Amzn-SageMaker-Inference-Id"
+SESSION_ID = "X-Amzn-SageMaker-Session-Id"
 
 
 class HeaderBreak(ValueError):
@@ -22,6 +25,14 @@ class Heading(NamedTuple):
         line = "" if kind is None else f"Content-Type: {kind}\r\n"
         text = f"POST {path} HTTP/1.1\r\nHost: model\r\nContent-Length: {size}\r\n{line}{self.rest}\r\n"
         return text.encode("latin-1", "replace")
+
+    def value(self, name: str) -> str | None:
+        """What the further header of this name says; None without one."""
+        for line in self.rest.split("\r\n"):
+            given, _, value = line.partition(": ")
+            if given == name:
+                return value
+        return None
 
 
 def heading(content_type: str | None, headers: Mapping[str, str | None]) -> Heading:

@@ -23,6 +23,21 @@ DIRECT = "Direct"
 
 
 @dataclass(frozen=True, slots=True)
+class Capture:
+    """What is kept of an endpoint's requests and answers: `percentage` of them, below `destination`, an S3 URI.
+
+    Data of `csv_types` and `json_types`, media types without parameters, are kept as they are, others as base64.
+    """
+
+    destination: str
+    percentage: float
+    inputs: bool = True
+    outputs: bool = True
+    csv_types: list[str] = field(default_factory=list)
+    json_types: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
 class Target:
     """Servers of one variant, as one deployment has them.
 
@@ -30,7 +45,8 @@ class Target:
     traffic shifts, a variant stands here twice. `count` is how many instances it should have. `servers` holds, by
     instance id, an address for each of `containers`, in their order: `unix:PATH` or `tcp:PORT` on the loopback.
     Requests pass through all containers one after another (`Serial`) or name one (`Direct`). A serverless variant takes
-    `concurrency` requests at once, one to each instance; 0 is for those that are not serverless.
+    `concurrency` requests at once, one to each instance; 0 is for those that are not serverless. `role` is the ARN of the
+    role with whose rights what is kept for the variant is stored; empty for the account's.
     """
 
     name: str
@@ -42,14 +58,21 @@ class Target:
     routing: str = "LEAST_OUTSTANDING_REQUESTS"
     share: float = 1.0
     concurrency: int = 0
+    role: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """All that whoever sends requests knows of an endpoint. `revision` names this life of the endpoint."""
+    """All that whoever sends requests knows of an endpoint. `revision` names this life of the endpoint.
+
+    `shadows` get copies of requests, as many as their weight is of that of the target that answers; nobody gets their
+    answers. `capture` is None where nothing is kept.
+    """
 
     targets: list[Target]
     revision: str = ""
+    shadows: list[Target] = field(default_factory=list)
+    capture: Capture | None = None
 
 
 def route_key(account: str, region: str, name: str) -> bytes:
@@ -72,7 +95,15 @@ def dump_route(route: Route) -> bytes:
 
 def load_route(table: bytes) -> Route:
     document: dict[str, Any] = orjson.loads(table)
-    return Route(**{**document, "targets": _targets(document["targets"])})
+    capture = document.get("capture")
+    return Route(
+        **{
+            **document,
+            "targets": _targets(document["targets"]),
+            "shadows": _targets(document.get("shadows", ())),
+            "capture": Capture(**capture) if capture else None,
+        }
+    )
 
 
 def _targets(items: Iterable[dict[str, Any]]) -> list[Target]:
