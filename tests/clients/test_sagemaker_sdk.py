@@ -64,3 +64,10 @@ def test_v2_updates_an_endpoint(environment: Environments, flights: Path) -> Non
     assert (result["status"], result["config"]) == ("InService", True)
     assert {"Creating", "Baking"} <= set(result["stages"])
     assert result["mixed"] == 2, "during the canary both models answer"
+
+
+def test_v2_captures_what_an_endpoint_is_sent_and_answers(environment: Environments, flights: Path) -> None:
+    result = environment("sagemaker-v2").run("v2_capture.py", str(flights))
+    assert result["captured"] == 20
+    assert all(name.startswith(f"{result['place']}/AllTraffic/") for name in result["files"])
+    assert result["status"] == "Stopped", "the SDK has switched it off again"

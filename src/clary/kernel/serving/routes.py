@@ -45,8 +45,8 @@ class Target:
     traffic shifts, a variant stands here twice. `count` is how many instances it should have. `servers` holds, by
     instance id, an address for each of `containers`, in their order: `unix:PATH` or `tcp:PORT` on the loopback.
     Requests pass through all containers one after another (`Serial`) or name one (`Direct`). A serverless variant takes
-    `concurrency` requests at once, one to each instance; 0 is for those that are not serverless. `role` is the ARN of the
-    role with whose rights what is kept for the variant is stored; empty for the account's.
+    `concurrency` requests at once, one to each instance; 0 is for those that are not serverless. `role` is the ARN of
+    the role with whose rights what is kept for the variant is stored; empty for the account's.
     """
 
     name: str

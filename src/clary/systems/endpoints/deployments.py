@@ -170,7 +170,7 @@ def check_fleets(config: Mapping[str, Any] | None, before: Fleet, after: Fleet) 
     """Raise ValidationException for an update from one fleet to another that a DeploymentConfig cannot make."""
     if not config:
         return
-    old, new = {one.name for one in before.variants}, {one.name for one in after.variants}
+    old, new = [{one.name for one in fleet.variants if not one.shadow} for fleet in (before, after)]
     if old != new:
         raise validation(
             f"With a DeploymentConfig the variants must keep their names: the endpoint has {', '.join(sorted(old))}, "

@@ -122,14 +122,14 @@ def _spec(platform: Platform, group: Group, variant: Variant, instance: Instance
         log_group=group.log_group,
         account=group.account,
         region=group.region,
-        resources=_resources(platform, variant),
+        resources=resources_of(platform, variant),
         wake=group.wake,
         environment=work_environment(platform, variant.role, group.region, _CREDENTIAL_SECONDS),
         role=limiting_role(platform, variant.role),
     )
 
 
-def _resources(platform: Platform, variant: Variant) -> Resources:
+def resources_of(platform: Platform, variant: Variant) -> Resources:
     """What the instance type has, as far as the machine does. Servers share it: they hold no slots."""
     machine = this_machine(platform.settings.slots_cpus)
     if variant.serverless:

@@ -20,13 +20,14 @@ def build_fleet(name: str, config: EndpointConfig, models: Mapping[str, Model], 
     definition = config.definition
     isolated = bool(definition.get("EnableNetworkIsolation"))
     variants = [
-        _variant(given, models.get(given.get("ModelName", "")), isolated, config.role)
-        for given in definition["ProductionVariants"]
+        _variant(given, models.get(given.get("ModelName", "")), isolated, config.role, shadow=shadow)
+        for member, shadow in (("ProductionVariants", False), ("ShadowProductionVariants", True))
+        for given in definition.get(member, ())
     ]
-    return Fleet(new_id(), name, now, variants)
+    return Fleet(new_id(), name, now, variants, definition.get("DataCaptureConfig"))
 
 
-def _variant(given: Mapping[str, Any], model: Model | None, isolated: bool, role: str) -> Variant:
+def _variant(given: Mapping[str, Any], model: Model | None, isolated: bool, role: str, *, shadow: bool) -> Variant:
     """A variant of a model, or, without one, instances that are shared by inference components."""
     weight = given.get("InitialVariantWeight", 1.0)
     serverless = given.get("ServerlessConfig")
@@ -51,6 +52,7 @@ def _variant(given: Mapping[str, Any], model: Model | None, isolated: bool, role
         download_timeout_seconds=given.get("ModelDataDownloadTimeoutInSeconds", DOWNLOAD_TIMEOUT_SECONDS),
         serverless=serverless,
         options={member: given[member] for member in _RECORDED if member in given},
+        shadow=shadow,
         instances=[new_instance(named) for _ in range(count)],
     )
 
@@ -62,7 +64,7 @@ def _hostname(container: Mapping[str, Any], number: int, *, several: bool) -> st
 
 
 def retain(fleet: Fleet, before: Fleet, excluded: Collection[str]) -> Fleet:
-    """The fleet with the counts and weights its variants have now, but for the properties `excluded`."""
+    """The fleet with the counts, weights and data capture there are now, but for the properties `excluded`."""
     current = {variant.name: variant for variant in reversed(before.variants)}
 
     def keep(variant: Variant) -> Variant:
@@ -76,11 +78,12 @@ def retain(fleet: Fleet, before: Fleet, excluded: Collection[str]) -> Fleet:
             variant = replace(variant, desired_count=old.desired_count, instances=instances)
         return variant
 
-    return replace(fleet, variants=[keep(variant) for variant in fleet.variants])
+    capture = fleet.capture if "DataCaptureConfig" in excluded else before.capture
+    return replace(fleet, variants=[keep(variant) for variant in fleet.variants], capture=capture)
 
 
-def summaries(fleet: Fleet) -> list[dict[str, Any]]:
-    """ProductionVariantSummary of every variant."""
+def summaries(fleet: Fleet, *, shadow: bool = False) -> list[dict[str, Any]]:
+    """ProductionVariantSummary of every production variant, or of every shadow variant."""
     return [
         {
             "VariantName": variant.name,
@@ -91,6 +94,7 @@ def summaries(fleet: Fleet) -> list[dict[str, Any]]:
             **{member: variant.options[member] for member in _SHOWN if member in variant.options},
         }
         for variant in fleet.variants
+        if variant.shadow == shadow
     ]
 
 

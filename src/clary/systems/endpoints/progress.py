@@ -36,10 +36,13 @@ def pending(endpoint: Endpoint) -> dict[str, Any] | None:
     shift = shifting.shift_of(endpoint)
     status, told = _stage(endpoint, fleet, shift, read_plan(endpoint.deployment))
     variants = _with_status(fleet, status, told, shift.since)
-    for summary, variant in zip(variants, fleet.variants, strict=True):
-        if variant.instance_type:
-            summary["InstanceType"] = variant.instance_type
-    return {"EndpointConfigName": fleet.config, "ProductionVariants": variants, "StartTime": fleet.created_at}
+    shadows = _with_status(fleet, status, told, shift.since, shadow=True)
+    types = {variant.name: variant.instance_type for variant in fleet.variants if variant.instance_type}
+    for summary in (*variants, *shadows):
+        if summary["VariantName"] in types:
+            summary["InstanceType"] = types[summary["VariantName"]]
+    shown = {"ProductionVariants": variants} | ({"ShadowProductionVariants": shadows} if shadows else {})
+    return {"EndpointConfigName": fleet.config, **shown, "StartTime": fleet.created_at}
 
 
 def _stage(endpoint: Endpoint, fleet: Fleet, shift: Shift, plan: Plan) -> tuple[str, str]:
@@ -57,9 +60,11 @@ def _stage(endpoint: Endpoint, fleet: Fleet, shift: Shift, plan: Plan) -> tuple[
     return shifting.CREATING, f"{traffic} {_ready(fleet)}" if shift.share else _ready(fleet)
 
 
-def _with_status(fleet: Fleet, status: str, told: str, since: float | None) -> list[dict[str, Any]]:
+def _with_status(
+    fleet: Fleet, status: str, told: str, since: float | None, *, shadow: bool = False
+) -> list[dict[str, Any]]:
     shown = {"Status": status, "StatusMessage": told} | ({"StartTime": since} if since else {})
-    return [{**summary, "VariantStatus": [shown]} for summary in summaries(fleet)]
+    return [{**summary, "VariantStatus": [shown]} for summary in summaries(fleet, shadow=shadow)]
 
 
 def _traffic(which: str, share: float) -> str:

@@ -75,7 +75,8 @@ class Variant:
 
     `containers` are ContainerDefinitions as on the wire, by their host names, in the order in which requests pass
     through them in `mode` Serial; `serverless` is the ServerlessConfig of one that has no instance type; `options` the
-    variant's other recorded members; `role` the ARN of the role its servers act as, empty for none.
+    variant's other recorded members; `role` the ARN of the role its servers act as, empty for none. A `shadow` variant
+    gets copies of requests and answers nobody.
     """
 
     name: str
@@ -93,6 +94,7 @@ class Variant:
     download_timeout_seconds: float
     serverless: dict[str, int] | None = None
     options: dict[str, Any] = field(default_factory=dict)
+    shadow: bool = False
     instances: list[Instance] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -101,12 +103,13 @@ class Variant:
 
 @dataclass(frozen=True, slots=True)
 class Fleet:
-    """All servers of one deployment of an endpoint configuration."""
+    """All servers of one deployment of an endpoint configuration. `capture` is its DataCaptureConfig, if it has one."""
 
     id: str
     config: str
     created_at: float
     variants: list[Variant]
+    capture: dict[str, Any] | None = None
 
     def __post_init__(self) -> None:
         _revive(self, "variants", Variant)

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from clary.kernel.core.errors import AwsError, not_supported, validation
+from clary.systems.endpoints.capture_config import check_capture
 
 _VARIANT_MEMBERS = frozenset(
     {
@@ -102,19 +103,33 @@ def _check_source(source: Mapping[str, Any]) -> None:
         raise validation(f"S3Uri {uri} must end with a slash: with S3DataType S3Prefix it names a prefix.")
 
 
-def check_config(variants: Sequence[Mapping[str, Any]], capture: Mapping[str, Any] | None) -> None:
+def check_config(
+    variants: Sequence[Mapping[str, Any]],
+    capture: Mapping[str, Any] | None,
+    shadows: Sequence[Mapping[str, Any]] = (),
+) -> None:
     """Raise ValidationException for variants, or data capture, that no endpoint of ours can have."""
+    if shadows and (len(variants) > 1 or len(shadows) > 1):
+        raise validation(
+            "An endpoint with shadows has one variant in ProductionVariants and one in ShadowProductionVariants; "
+            f"there are {len(variants)} and {len(shadows)}."
+        )
     names: set[str] = set()
-    if len(variants) > 1 and any("ServerlessConfig" in variant for variant in variants):
+    if len(variants) + len(shadows) > 1 and any("ServerlessConfig" in variant for variant in (*variants, *shadows)):
         raise validation("A serverless variant must be the only one of its endpoint.")
-    for variant in variants:
+    for variant in (*variants, *shadows):
         name = variant["VariantName"]
         if name in names:
-            raise validation(f"ProductionVariants name {name} more than once: each needs a name of its own.")
+            raise validation(f"Variant name {name} is given more than once: each variant needs a name of its own.")
         names.add(name)
         _check_variant(variant, name)
-    if capture and capture.get("EnableCapture", True):
-        raise not_supported("DataCaptureConfig with EnableCapture", "leave it out, or set EnableCapture to false.")
+    if capture:
+        check_capture(capture)
+    if shadows or (capture and capture.get("EnableCapture", True)):
+        what = "ShadowProductionVariants" if shadows else "DataCaptureConfig with EnableCapture"
+        for variant in (*variants, *shadows):
+            if "ModelName" not in variant:
+                raise not_supported(f"{what} beside inference components", "give each variant a ModelName.")
 
 
 def _check_variant(variant: Mapping[str, Any], name: str) -> None:

@@ -4,6 +4,8 @@ from typing import Any
 
 from clary.kernel.rooms import Context, Resource
 from clary.kernel.store import Entry
+from clary.systems.endpoints.capture_config import capture_summary
+from clary.systems.endpoints.fleets import summaries
 from clary.systems.endpoints.progress import serving_variants
 from clary.systems.endpoints.records import Endpoint, EndpointConfig, InferenceComponent, Model
 
@@ -13,11 +15,14 @@ _CODE = "ValidationException"
 def endpoint_document(ctx: Context, entry: Entry[Endpoint]) -> dict[str, Any]:
     """What DescribeEndpoint and Search both say of an endpoint."""
     endpoint = entry.value
+    fleet = endpoint.serving or endpoint.deploying
     document = {
         "EndpointName": entry.name,
         "EndpointArn": ENDPOINTS.arn(ctx, entry.name),
         "EndpointConfigName": endpoint.config,
         "ProductionVariants": serving_variants(endpoint) or None,
+        "ShadowProductionVariants": (summaries(fleet, shadow=True) or None) if fleet else None,
+        "DataCaptureConfig": capture_summary(fleet.capture, serving=fleet is endpoint.serving) if fleet else None,
         "EndpointStatus": endpoint.status,
         "FailureReason": endpoint.failure_reason or None,
         "CreationTime": entry.created_at,

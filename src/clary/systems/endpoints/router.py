@@ -8,17 +8,20 @@ import asyncio
 import random
 import weakref
 from collections.abc import AsyncGenerator, Callable
+from functools import partial
 from typing import NamedTuple
 
 from clary.kernel.core.errors import AwsError
 from clary.kernel.rooms import Platform
 from clary.kernel.serving.connections import Answer, ModelServer, ServerError, Unreachable
-from clary.kernel.serving.requests import Heading
-from clary.kernel.serving.routes import DIRECT, DOMAIN, Route, Target, choose_target, load_route, route_key
+from clary.kernel.serving.requests import SESSION_ID, Heading
+from clary.kernel.serving.routes import DIRECT, DOMAIN, Capture, Route, Target, choose_target, load_route, route_key
+from clary.systems.endpoints.captures import Captures, Sampled
 from clary.systems.endpoints.deploy import REQUEST_SECONDS
 from clary.systems.endpoints.gates import Gate
 from clary.systems.endpoints.measures import Invocation, Measures
 from clary.systems.endpoints.sessions import Sessions
+from clary.systems.endpoints.shadows import Copies
 
 FRESH_SECONDS = 0.02
 
@@ -60,11 +63,15 @@ class Chosen(NamedTuple):
 
 
 class Answered(NamedTuple):
-    """An answer, and the container that gave it: the last one, or the first that refused."""
+    """An answer, and the container that gave it: the last one, or the first that refused.
+
+    `latencies` holds the seconds that each container took that was asked, where a variant has several.
+    """
 
     chosen: Chosen
     container: str
     answer: Answer
+    latencies: tuple[tuple[str, float], ...] = ()
 
 
 class _Known:
@@ -91,6 +98,9 @@ class Router:
         self._routes: dict[Address, _Known] = {}
         self._gates: dict[tuple[Address, str], Gate] = {}
         self._platform = platform
+        self._captures = Captures(platform)
+        self._copies = Copies(loop)
+        platform.at_close(self.measures.close)
 
     async def ask(self, address: Address, wish: Wish, heading: Heading, body: bytes) -> Answered:
         """Send a request to an instance of the endpoint and return the whole answer.
@@ -121,9 +131,14 @@ class Router:
                 if failure.may_ask_another and tries < _MOST_TRIES and not wish.session:
                     chosen = self._choose(address, wish, instead_of=chosen)
                     continue
-                self._count(address, chosen, 0, started, asked, waited_seconds)
+                self._count(address, chosen, None, started, asked, waited_seconds)
+                self._copy(address, wish, chosen, heading, body, None)
                 raise
-            self._count(address, chosen, answered.answer.status, started, asked, waited_seconds)
+            self._count(address, chosen, answered, started, asked, waited_seconds)
+            sampled = self._captures.sample(self._rules(address), address, heading, body)
+            if sampled is not None:
+                self._captures.keep(sampled, chosen.target, answered.answer)
+            self._copy(address, wish, chosen, heading, body, sampled)
             return answered
         raise AssertionError("unreachable")
 
@@ -158,9 +173,14 @@ class Router:
         try:
             answered, chunks = await _pass_through_streamed(chosen, heading, body, asked + REQUEST_SECONDS, over)
         except NotAnswered:
-            self._count(address, chosen, 0, started, asked, waited_seconds)
+            self._count(address, chosen, None, started, asked, waited_seconds)
+            self._copy(address, wish, chosen, heading, body, None)
             raise
-        self._count(address, chosen, answered.answer.status, started, asked, waited_seconds)
+        self._count(address, chosen, answered, started, asked, waited_seconds)
+        sampled = self._captures.sample(self._rules(address), address, heading, body)
+        if sampled is not None:
+            chunks = self._captures.keep_streamed(sampled, chosen.target, answered.answer, chunks)
+        self._copy(address, wish, chosen, heading, body, sampled)
         return answered, chunks
 
     def _gate(self, address: Address, wish: Wish) -> Gate | None:
@@ -177,6 +197,45 @@ class Router:
         if gate is None:
             gate = self._gates[address, name] = Gate(self._platform, self.loop, address, look)
         return gate
+
+    def _rules(self, address: Address) -> Capture | None:
+        known = self._routes.get(address)
+        return None if known is None else known.route.capture
+
+    def _copy(
+        self, address: Address, wish: Wish, chosen: Chosen, heading: Heading, body: bytes, sampled: Sampled | None
+    ) -> None:
+        """Let shadow variants have copies of a request, captured there too when it is `sampled`.
+
+        Requests of a session have none: a shadow does not know it.
+        """
+        known = self._routes.get(address)
+        if known is None or not known.route.shadows or heading.value(SESSION_ID) is not None:
+            return
+        for shadow in known.route.shadows:
+            if random.random() * chosen.target.weight >= shadow.weight:
+                continue
+            try:
+                stops = _chosen(known, shadow, _pick(known, shadow, list(shadow.servers)), wish)
+            except (AwsError, ValueError):  # it has no server now, or none for the container that is named
+                self.measures.count_dropped(*address, shadow.name)
+                continue
+            copy = partial(self._ask_shadow, address, stops, heading, body, sampled)
+            if not self._copies.send(address, len(body), copy):
+                self.measures.count_dropped(*address, shadow.name)
+
+    async def _ask_shadow(
+        self, address: Address, chosen: Chosen, heading: Heading, body: bytes, sampled: Sampled | None
+    ) -> None:
+        asked = self.loop.time()
+        try:
+            answered = await _pass_through(chosen, heading, body, asked + REQUEST_SECONDS)
+        except NotAnswered:
+            self._count(address, chosen, None, asked, asked)
+            return
+        self._count(address, chosen, answered, asked, asked)
+        if sampled is not None:
+            self._captures.keep(sampled, chosen.target, answered.answer)
 
     def _choose(self, address: Address, wish: Wish, *, instead_of: Chosen | None = None) -> Chosen:
         known = self._fresh(address) if instead_of is None else self._read(address)
@@ -229,7 +288,7 @@ class Router:
             known.table = table
             known.route = load_route(table)
             before, known.servers = known.servers, {}
-            for target in known.route.targets:
+            for target in (*known.route.targets, *known.route.shadows):
                 for places in target.servers.values():
                     for place in places:
                         server = before.pop(place, None)
@@ -249,10 +308,19 @@ class Router:
             self._forget(address)
 
     def _count(
-        self, address: Address, chosen: Chosen, status: int, started: float, asked: float, waited_seconds: float
+        self,
+        address: Address,
+        chosen: Chosen,
+        answered: Answered | None,
+        started: float,
+        asked: float,
+        waited_seconds: float = 0.0,
     ) -> None:
-        now = self.loop.time()
-        invocation = Invocation(status, now - asked, asked - started, chosen.target.count, waited_seconds)
+        now, target = self.loop.time(), chosen.target
+        status, latencies = (answered.answer.status, answered.latencies) if answered is not None else (0, ())
+        invocation = Invocation(
+            status, now - asked, asked - started, target.count, waited_seconds, latencies, target.mode == DIRECT
+        )
         self.measures.count(*address, chosen.target.name, invocation)
 
 
@@ -281,7 +349,9 @@ async def _pass_through(chosen: Chosen, heading: Heading, body: bytes, deadline:
         if not 200 <= answer.status < 300:
             return answered
         head = heading.head(len(answer.body), content_type=answer.header(b"content-type"))
+        before = answered.latencies
         answered = await _ask(chosen, number, head, answer.body, deadline)
+        answered = answered._replace(latencies=before + answered.latencies)
     return answered
 
 
@@ -290,18 +360,22 @@ async def _pass_through_streamed(
 ) -> tuple[Answered, AsyncGenerator[bytes, None]]:
     """`_pass_through` for an answer whose body is passed on as the last container gives it; see `ask_streamed`."""
     head, last = heading.head(len(body)), chosen.stops[-1]
+    latencies: tuple[tuple[str, float], ...] = ()
     if len(chosen.stops) > 1:
         before = await _pass_through(chosen._replace(stops=chosen.stops[:-1]), heading, body, deadline)
-        body = before.answer.body
+        body, latencies = before.answer.body, before.latencies
         if not 200 <= before.answer.status < 300:
             return before, _one(body)
         head = heading.head(len(body), content_type=before.answer.header(b"content-type"))
+    loop = asyncio.get_running_loop()
+    asked = loop.time()
     try:
-        seconds = deadline - asyncio.get_running_loop().time()
-        answer, chunks = await last.server.ask_streamed(head, body, seconds, over)
+        answer, chunks = await last.server.ask_streamed(head, body, deadline - asked, over)
     except ServerError as error:
         raise NotAnswered(last.container, error, may_ask_another=False) from None
-    return Answered(chosen, last.container, answer), chunks
+    if len(chosen.target.containers) > 1:
+        latencies += ((last.container, loop.time() - asked),)
+    return Answered(chosen, last.container, answer, latencies), chunks
 
 
 async def _one(chunk: bytes) -> AsyncGenerator[bytes, None]:
@@ -310,12 +384,16 @@ async def _one(chunk: bytes) -> AsyncGenerator[bytes, None]:
 
 async def _ask(chosen: Chosen, number: int, head: bytes, body: bytes, deadline: float) -> Answered:
     container, server = chosen.stops[number]
+    loop = asyncio.get_running_loop()
+    asked = loop.time()
     try:
-        answer = await server.ask(head, body, deadline - asyncio.get_running_loop().time())
+        answer = await server.ask(head, body, deadline - asked)
     except ServerError as error:
         untouched = number == 0 and isinstance(error, Unreachable)
         raise NotAnswered(container, error, may_ask_another=untouched) from None
-    return Answered(chosen, container, answer)
+    if len(chosen.target.containers) == 1:
+        return Answered(chosen, container, answer)
+    return Answered(chosen, container, answer, ((container, loop.time() - asked),))
 
 
 def _pick(known: _Known, target: Target, instances: list[str]) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from clary.kernel.jobs.contract import Observation, Phase
 from clary.kernel.serving.routes import Route, Target, dump_route
+from clary.systems.endpoints.capture_config import capture_rules
 from clary.systems.endpoints.records import Endpoint, Fleet, Instance, Variant
 from clary.systems.endpoints.sightings import Sightings
 
@@ -16,14 +17,26 @@ def build_route(endpoint: Endpoint, sightings: Sightings) -> bytes | None:
     targets = _targets(endpoint.serving, 1 - moved, sightings)
     if endpoint.deploying and moved:
         targets += _targets(endpoint.deploying, moved, sightings)
-    return dump_route(Route(targets, endpoint.revision))
+    shadows = _shadows(endpoint.serving, sightings)
+    return dump_route(Route(targets, endpoint.revision, shadows, capture_rules(endpoint.serving.capture)))
 
 
 def _targets(fleet: Fleet, share: float, sightings: Sightings) -> list[Target]:
     """The variants of a fleet, which has a share of the endpoint's traffic; their weights add up to 1."""
-    total = sum(variant.current_weight for variant in fleet.variants)
-    even = 1 / max(len(fleet.variants), 1)
-    return [_target(one, one.current_weight / total if total else even, share, sightings) for one in fleet.variants]
+    variants = [variant for variant in fleet.variants if not variant.shadow]
+    total = sum(variant.current_weight for variant in variants)
+    even = 1 / max(len(variants), 1)
+    return [_target(one, one.current_weight / total if total else even, share, sightings) for one in variants]
+
+
+def _shadows(fleet: Fleet, sightings: Sightings) -> list[Target]:
+    """The shadow variants of a fleet, each with a weight that is the share of requests that it gets a copy of."""
+    total = sum(variant.current_weight for variant in fleet.variants if not variant.shadow)
+    return [
+        _target(one, one.current_weight / total if total else one.current_weight, 1.0, sightings)
+        for one in fleet.variants
+        if one.shadow
+    ]
 
 
 def _target(variant: Variant, weight: float, share: float, sightings: Sightings) -> Target:
@@ -37,6 +50,7 @@ def _target(variant: Variant, weight: float, share: float, sightings: Sightings)
         routing=variant.routing,
         share=share,
         concurrency=variant.serverless["MaxConcurrency"] if variant.serverless else 0,
+        role=variant.role,
     )
 
 

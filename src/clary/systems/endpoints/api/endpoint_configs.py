@@ -19,6 +19,7 @@ def create_endpoint_config(
     *,
     EndpointConfigName: str,
     ProductionVariants: list[dict[str, Any]],
+    ShadowProductionVariants: list[dict[str, Any]] | None = None,
     DataCaptureConfig: dict[str, Any] | None = None,
     Tags: list[dict[str, str]] | None = None,
     KmsKeyId: str | None = None,
@@ -27,8 +28,9 @@ def create_endpoint_config(
     EnableNetworkIsolation: bool | None = None,
 ) -> dict[str, Any]:
     """Record a configuration. Every model it names must exist."""
-    check_config(ProductionVariants, DataCaptureConfig)
-    for variant in ProductionVariants:
+    shadows = ShadowProductionVariants or []
+    check_config(ProductionVariants, DataCaptureConfig, shadows)
+    for variant in (*ProductionVariants, *shadows):
         if "ModelName" not in variant:
             _check_host(variant, ExecutionRoleArn)
             continue
@@ -37,6 +39,7 @@ def create_endpoint_config(
             raise validation(f"Model {variant['ModelName']} has several containers: serverless variants have one.")
     members = {
         "ProductionVariants": [_with_defaults(variant) for variant in ProductionVariants],
+        "ShadowProductionVariants": [_with_defaults(variant) for variant in shadows] or None,
         "DataCaptureConfig": DataCaptureConfig,
         "KmsKeyId": KmsKeyId,
         "ExecutionRoleArn": ExecutionRoleArn,

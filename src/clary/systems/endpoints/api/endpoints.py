@@ -178,7 +178,7 @@ def _resize(variant: Variant, item: Mapping[str, Any]) -> Variant:
 
 def _fleet(ctx: Context, config_name: str) -> Fleet:
     config = CONFIGS.get(ctx, config_name).value
-    variants = config.definition["ProductionVariants"]
+    variants = (*config.definition["ProductionVariants"], *config.definition.get("ShadowProductionVariants", ()))
     names = {variant["ModelName"] for variant in variants if "ModelName" in variant}
     models = {name: MODELS.get(ctx, name).value for name in names}
     return build_fleet(config_name, config, models, ctx.platform.clock.now())

@@ -8,7 +8,7 @@ from typing import Any
 from clary.kernel.core.errors import AwsError
 from clary.kernel.rooms import Context, operation
 from clary.kernel.serving.connections import Answer, ServerError, TimedOut, Unreachable
-from clary.kernel.serving.requests import HeaderBreak, Heading, heading
+from clary.kernel.serving.requests import CUSTOM_ATTRIBUTES, INFERENCE_ID, SESSION_ID, HeaderBreak, Heading, heading
 from clary.kernel.serving.routes import component_address, route_key
 from clary.systems.endpoints.records import Endpoint, InferenceComponent
 from clary.systems.endpoints.refusals import check_invocation
@@ -47,7 +47,7 @@ async def invoke_endpoint(
     session = "" if SessionId in {None, _NEW_SESSION} else SessionId or ""
     wish = Wish(TargetVariant or "", session, TargetContainerHostname or "")
     try:
-        chosen, container, answer = await router.ask(address, wish, said, Body)
+        chosen, container, answer, _ = await router.ask(address, wish, said, Body)
     except NoRoute:
         raise await asyncio.to_thread(_not_found, ctx, EndpointName, InferenceComponentName) from None
     except NotAnswered as failure:
@@ -86,7 +86,7 @@ async def invoke_endpoint_with_response_stream(
     said = _heading(ContentType, Accept, CustomAttributes, SessionId, InferenceId)
     wish = Wish(TargetVariant or "", SessionId or "", TargetContainerHostname or "")
     try:
-        (chosen, container, answer), chunks = await router.ask_streamed(address, wish, said, Body)
+        (chosen, container, answer, _), chunks = await router.ask_streamed(address, wish, said, Body)
     except NoRoute:
         raise await asyncio.to_thread(_not_found, ctx, EndpointName, InferenceComponentName) from None
     except NotAnswered as failure:
@@ -118,9 +118,9 @@ def _heading(
     """What the request says to the model besides its body."""
     headers = {
         "Accept": accept,
-        "X-Amzn-SageMaker-Custom-Attributes": custom_attributes,
-        "X-Amzn-SageMaker-Session-Id": session,
-        "X-Amzn-SageMaker-Inference-Id": inference,
+        CUSTOM_ATTRIBUTES: custom_attributes,
+        SESSION_ID: session,
+        INFERENCE_ID: inference,
     }
     try:
         return heading(content_type, headers)
