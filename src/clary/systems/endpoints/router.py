@@ -17,6 +17,7 @@ from clary.kernel.serving.connections import Answer, ModelServer, ServerError, U
 from clary.kernel.serving.requests import SESSION_ID, Heading
 from clary.kernel.serving.routes import DIRECT, DOMAIN, Capture, Route, Target, choose_target, load_route, route_key
 from clary.systems.endpoints.captures import Captures, Sampled
+from clary.systems.endpoints.concurrency import Concurrency
 from clary.systems.endpoints.deploy import REQUEST_SECONDS
 from clary.systems.endpoints.gates import Gate
 from clary.systems.endpoints.measures import Invocation, Measures
@@ -24,6 +25,7 @@ from clary.systems.endpoints.sessions import Sessions
 from clary.systems.endpoints.shadows import Copies
 
 FRESH_SECONDS = 0.02
+KNOWN_SECONDS = 10.0
 
 _LARGEST_ANSWER = 25 * 1024 * 1024
 _MOST_TRIES = 3
@@ -100,6 +102,7 @@ class Router:
         self._platform = platform
         self._captures = Captures(platform)
         self._copies = Copies(loop)
+        self._concurrency = Concurrency(platform.metrics, loop, self._under_way)
         platform.at_close(self.measures.close)
 
     async def ask(self, address: Address, wish: Wish, heading: Heading, body: bytes) -> Answered:
@@ -283,6 +286,7 @@ class Router:
             self._forget(address)
             raise NoRoute(address)
         known = self._routes.setdefault(address, _Known())
+        self._concurrency.start()
         known.read_at = self.loop.time()
         if table != known.table:
             known.table = table
@@ -296,6 +300,22 @@ class Router:
             for gone in before.values():
                 gone.close()
         return known
+
+    def _under_way(self) -> dict[tuple[str, str, str, str], list[int]]:
+        """The requests under way at each server, by variant; endpoints that are gone are forgotten."""
+        counts: dict[tuple[str, str, str, str], list[int]] = {}
+        for address, known in list(self._routes.items()):
+            if self.loop.time() - known.read_at > KNOWN_SECONDS:
+                try:
+                    self._read(address)
+                except NoRoute:
+                    continue
+            for target in (*known.route.targets, *known.route.shadows):
+                of_variant = counts.setdefault((*address, target.name), [])
+                for places in target.servers.values():
+                    busy = [known.servers[place].outstanding for place in places]
+                    of_variant += busy if target.mode == DIRECT else [sum(busy)]
+        return counts
 
     def _forget(self, address: Address) -> None:
         known = self._routes.pop(address, None)

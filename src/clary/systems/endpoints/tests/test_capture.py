@@ -3,6 +3,7 @@
 import base64
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from clary.executors.process import ProcessExecutor
 from clary.kernel.rooms import Platform
 from clary.systems.endpoints.reconcile.metrics import measure
 from clary.systems.endpoints.tests.conftest import Serving, eventually, script_model
+from clary.testing import start_server, stop_server
 
 ECHO = """
 def model_fn(model_dir):
@@ -201,11 +203,19 @@ def test_what_cannot_be_captured_or_shadowed_is_refused(serving_models: Serving,
             configure(serving_models, ProductionVariants=[main], **members)
 
 
-def test_capture_that_cannot_be_written_is_told_in_the_endpoints_log(serving_models: Serving) -> None:
+def test_capture_that_the_role_may_not_write_is_told_in_the_endpoints_log(
+    serving_models: Serving, bucket: str, unique: Callable[[str], str]
+) -> None:
+    iam, name = serving_models.server.client("iam"), unique("reader")
+    trust = {"Effect": "Allow", "Principal": {"Service": "sagemaker.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    read = {"Effect": "Allow", "Action": ["s3:GetObject", "s3:ListBucket"], "Resource": "*"}
+    role = iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps({"Statement": [trust]}))["Role"]["Arn"]
+    iam.put_role_policy(RoleName=name, PolicyName="read", PolicyDocument=json.dumps({"Statement": [read]}))
     config = configure(
         serving_models,
         ProductionVariants=[variant("all", serving_models.model(echo()))],
-        DataCaptureConfig=capturing("nobody-has-made-this-bucket"),
+        DataCaptureConfig=capturing(bucket),
+        ExecutionRoleArn=role,
     )
     name = serving_models.in_service(config)
     assert serving_models.ask(name, b"1", ContentType="text/csv") == b"1"
@@ -213,6 +223,31 @@ def test_capture_that_cannot_be_written_is_told_in_the_endpoints_log(serving_mod
 
     def told() -> bool:
         events = logs.filter_log_events(logGroupName=f"/aws/sagemaker/Endpoints/{name}", filterPattern="captured")
-        return any("NoSuchBucket" in event["message"] for event in events["events"])
+        return any("AccessDenied" in event["message"] and "PutObject" in event["message"] for event in events["events"])
 
     eventually(told)
+
+
+@pytest.mark.slow
+def test_what_waits_is_written_when_the_server_stops(tmp_path: Path, unique: Callable[[str], str]) -> None:
+    serving, bucket = Serving(start_server(tmp_path / "home"), unique), unique("captured")
+    try:
+        serving.server.client("s3").create_bucket(Bucket=bucket)
+        model = serving.model(echo())
+        config = configure(serving, ProductionVariants=[variant("all", model)], DataCaptureConfig=capturing(bucket))
+        name = serving.in_service(config)
+        for number in range(5):
+            serving.ask(name, b"%d" % number, ContentType="text/csv")
+    finally:
+        stop_server(serving.server)
+    platform = Platform(serving.server.settings)
+    try:
+        paths = [platform.objects.local_path(bucket, one.key) for one in platform.objects.list(bucket)]
+        assert sum(len(path.read_text().splitlines()) for path in paths) == 5
+        dimensions = {"EndpointName": name, "VariantName": "all"}
+        (found,) = platform.metrics.buckets(
+            *("000000000000", "us-east-1", "AWS/SageMaker", "Invocations", dimensions), start=0, end=2e9, period=2e9
+        )
+        assert found.samples.total == 5
+    finally:
+        platform.close()

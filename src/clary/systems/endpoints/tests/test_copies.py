@@ -14,6 +14,7 @@ from clary.kernel.serving.tests.test_connections import hang_up
 from clary.systems.endpoints import shadows
 from clary.systems.endpoints.api.invocations import invoke_endpoint_with_response_stream
 from clary.systems.endpoints.measures import NAMESPACE, Invocation, summarise
+from clary.systems.endpoints.router import router_of
 from clary.systems.endpoints.tests.test_router import ACCOUNT, REGION, World, reply, run, target
 
 BUCKET = "captured"
@@ -185,3 +186,44 @@ def test_each_container_of_several_is_measured() -> None:
         "Invocation5XXErrors": [0.0],
         "OverheadLatency": [100],
     }
+
+
+def test_requests_under_way_are_measured(platform: Platform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("clary.systems.endpoints.concurrency._LOOK_SECONDS", 0.01)
+    monkeypatch.setattr("clary.systems.endpoints.router.KNOWN_SECONDS", 0.0)
+
+    async def scenario(world: World) -> None:
+        hold = asyncio.Event()
+
+        async def slow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"\r\n\r\n")
+            await hold.wait()
+            writer.write(reply(b"late"))
+            await hang_up(writer)
+
+        server = await asyncio.start_unix_server(slow, tmp_path / "slow")
+        route(world, target("A", 1, i=await world.serve("quick", lambda *_: reply(b"ok"))))
+        await world.ask()
+        route(world, target("A", 1, i=f"unix:{tmp_path}/slow"))
+        await asyncio.sleep(0.05)
+        late = [asyncio.create_task(world.ask()) for _ in range(3)]
+        while highest() != 3:
+            await asyncio.sleep(0.01)
+        hold.set()
+        assert {(await answer)["Body"] for answer in late} == {b"late"}
+        world.withdraw()
+        while router_of(platform)._concurrency._running:
+            await asyncio.sleep(0.01)
+        server.close()
+
+    def highest() -> float:
+        dimensions = {"EndpointName": "e", "VariantName": "A"}
+        found = platform.metrics.buckets(
+            *(ACCOUNT, REGION, NAMESPACE, "ConcurrentRequestsPerModel", dimensions),
+            start=0,
+            end=platform.clock.now() + 60,
+            period=1e10,
+        )
+        return found[0].samples.maximum if found else 0
+
+    run(platform, tmp_path, scenario)
