@@ -55,6 +55,8 @@ def run_gateway(settings: Settings, listener: socket.socket, endpoint: str) -> N
         backlog=2048,
     )
     server = uvicorn.Server(config)
+    # uvicorn raises the signal that ended it once more, and what is held in memory is still to be written then.
+    signal.signal(signal.SIGTERM, lambda *_: setattr(server, "should_exit", True))
 
     async def serve() -> None:
         platform.loop = asyncio.get_running_loop()
