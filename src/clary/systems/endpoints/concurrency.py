@@ -41,7 +41,12 @@ class Concurrency:
             self._loop.call_later(_LOOK_SECONDS, self._tick)
 
     def _tick(self) -> None:
-        seen = self._look()
+        try:
+            seen = self._look()
+        except Exception:  # noqa: BLE001 - the next look may do better
+            _log.exception("the requests under way could not be counted")
+            self._loop.call_later(_LOOK_SECONDS, self._tick)
+            return
         for whose, counts in seen.items():
             self._samples.setdefault(whose, Counter()).update(map(float, counts))
         self._looks += 1
@@ -54,6 +59,8 @@ class Concurrency:
 
     def _write(self, samples: Mapping[Whose, Counter[float]]) -> None:
         for (account, region, endpoint, variant), counts in samples.items():
+            if not counts:  # no server of it was there
+                continue
             dimensions = {"EndpointName": endpoint, "VariantName": variant}
             values, times = list(counts), list(counts.values())
             datum = Datum("ConcurrentRequestsPerModel", dimensions, values=values, counts=times, resolution=1)
