@@ -1,7 +1,8 @@
 """AWS's `ConcurrentRequestsPerModel`: how many requests model servers have at once, looked at every second.
 
-A metric of high resolution, written every ten seconds with the samples of each. A gateway knows of its own requests
-alone; while it runs, it tells of every endpoint that it was once asked for, of idle ones too.
+A metric of high resolution, written every ten seconds with the samples of each; of inference components it is
+`ConcurrentRequestsPerCopy`. A gateway knows of its own requests alone; while it runs, it tells of every endpoint that it
+was once asked for, of idle ones too.
 """
 
 import asyncio
@@ -9,6 +10,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
+from clary.kernel.serving.routes import COMPONENT
 from clary.kernel.telemetry.metrics import Datum, Metrics
 from clary.systems.endpoints.measures import NAMESPACE
 
@@ -61,9 +63,11 @@ class Concurrency:
         for (account, region, endpoint, variant), counts in samples.items():
             if not counts:  # no server of it was there
                 continue
-            dimensions = {"EndpointName": endpoint, "VariantName": variant}
-            values, times = list(counts), list(counts.values())
-            datum = Datum("ConcurrentRequestsPerModel", dimensions, values=values, counts=times, resolution=1)
+            name, dimensions = "ConcurrentRequestsPerModel", {"EndpointName": endpoint, "VariantName": variant}
+            if COMPONENT in endpoint:
+                component = endpoint.partition(COMPONENT)[2]
+                name, dimensions = "ConcurrentRequestsPerCopy", {"InferenceComponentName": component}
+            datum = Datum(name, dimensions, values=list(counts), counts=list(counts.values()), resolution=1)
             try:
                 self._metrics.put(account, region, NAMESPACE, [datum])
             except Exception:  # noqa: BLE001 - metrics that cannot be kept must not end what answers requests
