@@ -1,8 +1,8 @@
 """AWS's `ConcurrentRequestsPerModel`: how many requests model servers have at once, looked at every second.
 
 A metric of high resolution, written every ten seconds with the samples of each; of inference components it is
-`ConcurrentRequestsPerCopy`. A gateway knows of its own requests alone; while it runs, it tells of every endpoint that it
-was once asked for, of idle ones too.
+`ConcurrentRequestsPerCopy`. A gateway knows of its own requests alone. While it runs, it tells of every endpoint that
+it was once asked for, of idle ones too.
 """
 
 import asyncio
