@@ -222,7 +222,10 @@ def test_capture_that_the_role_may_not_write_is_told_in_the_endpoints_log(
     logs = serving_models.server.client("logs")
 
     def told() -> bool:
-        events = logs.filter_log_events(logGroupName=f"/aws/sagemaker/Endpoints/{name}", filterPattern="captured")
+        try:
+            events = logs.filter_log_events(logGroupName=f"/aws/sagemaker/Endpoints/{name}", filterPattern="captured")
+        except logs.exceptions.ResourceNotFoundException:
+            return False  # the first line is on its way
         return any("AccessDenied" in event["message"] and "PutObject" in event["message"] for event in events["events"])
 
     eventually(told)
