@@ -57,7 +57,7 @@ def work_environment(platform: "Platform", role_arn: str, region: str, seconds: 
     They are the variables that every SDK reads. Work without a role, an empty text, is given no credentials. Raises
     ValidationException when the role is gone.
     """
-    keys, endpoint = platform.keys, platform.endpoint
+    endpoint = platform.endpoint
     place = {
         "AWS_REGION": region,
         "AWS_DEFAULT_REGION": region,
@@ -65,25 +65,30 @@ def work_environment(platform: "Platform", role_arn: str, region: str, seconds: 
     }
     if not role_arn:
         return place
+    key_id, key = platform.keys.issue(role_principal(platform, role_arn), seconds)
+    return place | {
+        "AWS_ACCESS_KEY_ID": key_id,
+        "AWS_SECRET_ACCESS_KEY": key.secret,
+        "AWS_SESSION_TOKEN": key.session_token or "",
+    }
+
+
+def role_principal(platform: "Platform", role_arn: str) -> Principal:
+    """Who acts as a role now, with what its policies allow by now. Raises ValidationException when the role is gone."""
+    directory = platform.keys.directory
     account, name = parse_arn(role_arn).account, _name(role_arn)
-    role = keys.directory.role(account, name)
+    role = directory.role(account, name)
     if role is None:
         raise _unassumable(role_arn, "sagemaker.amazonaws.com")
-    principal = Principal(
+    return Principal(
         "assumed-role",
         account,
         name=name,
         session=SESSION_NAME,
         path=role.value.path,
         unique_id=role.value.unique_id,
-        permissions=keys.directory.role_permissions(account, role.value),
+        permissions=directory.role_permissions(account, role.value),
     )
-    key_id, key = keys.issue(principal, seconds)
-    return place | {
-        "AWS_ACCESS_KEY_ID": key_id,
-        "AWS_SECRET_ACCESS_KEY": key.secret,
-        "AWS_SESSION_TOKEN": key.session_token or "",
-    }
 
 
 def limiting_role(platform: "Platform", role_arn: str) -> str:

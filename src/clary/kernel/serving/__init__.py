@@ -1,6 +1,6 @@
 """The way to model servers, shared by all rooms that send requests to models.
 
 `routes` is the table that says which servers stand behind an endpoint now: the room that runs them writes it, whoever
-asks models reads it. `connections` are the keep-alive connections to one server; `requests` is what is sent on them.
-`models` is the data that a model's container needs around it.
+asks models reads it. `connections` are the connections to one server; `requests` is what is sent on them. `models` is
+the data that a model's container needs around it. `holds` say which instances must not be stopped yet.
 """

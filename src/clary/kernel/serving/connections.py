@@ -11,7 +11,7 @@ the way out and joined at most once on the way in.
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable
 from functools import partial
 from typing import Any, cast
 
@@ -77,6 +77,9 @@ class _Connection(asyncio.Protocol):
         self._timer: asyncio.TimerHandle | None = None
         self._in_body = False
         self._active = False
+        self._writable = asyncio.Event()
+        self._writable.set()
+        self._for_one = False
         self.reusable = False
         self.touched = False  # whether a byte of the answer has come
         self.idle_since = 0.0
@@ -105,6 +108,18 @@ class _Connection(asyncio.Protocol):
             self._transport.write(head)
             self._transport.write(body)
         return waiter
+
+    async def upload(self, chunks: AsyncIterable[bytes], answer: "asyncio.Future[Answer]") -> None:
+        """Send the body of the request whose head was sent, as fast as the server takes it.
+
+        Stops when the server answers or breaks off before it has all; so the connection is not used again.
+        """
+        self._for_one = True
+        async for chunk in chunks:
+            if answer.done() or self._transport is None:
+                return
+            self._transport.write(chunk)
+            await self._writable.wait()
 
     def expire_at(self, deadline: float) -> None:
         """Give up what is awaited at this time of the loop."""
@@ -137,9 +152,16 @@ class _Connection(asyncio.Protocol):
             self._fail(Broken(f"it answered no HTTP: {error}"))
             self.close()
 
+    def pause_writing(self) -> None:
+        self._writable.clear()
+
+    def resume_writing(self) -> None:
+        self._writable.set()
+
     def connection_lost(self, error: Exception | None) -> None:
         self._transport = None
         self.reusable = False
+        self._writable.set()
         if self._in_body and error is None and not self._parser.should_keep_alive() and not self._framed():
             self._complete()  # a body without a length ends with its connection
         else:
@@ -172,7 +194,7 @@ class _Connection(asyncio.Protocol):
         if self._parser.get_status_code() < 200:
             self._headers = []
             return
-        self.reusable = self._parser.should_keep_alive()
+        self.reusable = self._parser.should_keep_alive() and not self._for_one
         self._complete()
 
     def _framed(self) -> bool:
@@ -200,6 +222,7 @@ class _Connection(asyncio.Protocol):
 
     def _fail(self, error: ServerError) -> None:
         self._in_body = False
+        self._writable.set()
         if self._stream is not None:
             self._end_stream(self._stream, error)
         waiter = self._waiter
@@ -296,6 +319,28 @@ class ModelServer:
         """
         deadline = self._loop.time() + timeout_seconds
         connection, answer = await self._exchange(head, body, deadline, partial(self._send_streamed, over))
+        assert answer.stream is not None
+        return answer, _chunks(connection, answer.stream)
+
+    async def ask_uploading(
+        self, head: bytes, chunks: AsyncIterable[bytes], timeout_seconds: float
+    ) -> tuple[Answer, AsyncGenerator[bytes, None]]:
+        """`ask_streamed` for a body that is sent as it comes, over a connection for this request alone.
+
+        What `chunks` raises is passed on, and the server sees the request broken off.
+        """
+        deadline = self._loop.time() + timeout_seconds
+        connection = await self._connect(deadline)
+        connection.expire_at(deadline)
+        self.outstanding += 1
+        waiter = connection.send(head, b"", partial(self._streamed, None))
+        try:
+            await connection.upload(chunks, waiter)
+            answer = await waiter
+        except BaseException:
+            waiter.cancel()
+            connection.close()
+            raise
         assert answer.stream is not None
         return answer, _chunks(connection, answer.stream)
 

@@ -5,13 +5,13 @@ keep it for a moment only: see `Route`.
 """
 
 import random
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
 
-from clary.kernel.kv import KeyValue
+from clary.kernel.kv import KeyValue, after_prefix
 
 DOMAIN = "endpoints"
 COMPONENT = "/component/"
@@ -62,6 +62,18 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True)
+class Asynchronous:
+    """That an endpoint takes its requests from a queue, and no others.
+
+    `config` is its AsyncInferenceConfig, as on the wire; `role` the ARN of the role as which inputs are read, outputs
+    written and notifications published, empty for the account itself.
+    """
+
+    config: dict[str, Any]
+    role: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Route:
     """All that whoever sends requests knows of an endpoint. `revision` names this life of the endpoint.
 
@@ -73,6 +85,7 @@ class Route:
     revision: str = ""
     shadows: list[Target] = field(default_factory=list)
     capture: Capture | None = None
+    asynchronous: Asynchronous | None = None
 
 
 def route_key(account: str, region: str, name: str) -> bytes:
@@ -95,19 +108,27 @@ def dump_route(route: Route) -> bytes:
 
 def load_route(table: bytes) -> Route:
     document: dict[str, Any] = orjson.loads(table)
-    capture = document.get("capture")
+    capture, asynchronous = document.get("capture"), document.get("asynchronous")
     return Route(
         **{
             **document,
             "targets": _targets(document["targets"]),
             "shadows": _targets(document.get("shadows", ())),
             "capture": Capture(**capture) if capture else None,
+            "asynchronous": Asynchronous(**asynchronous) if asynchronous else None,
         }
     )
 
 
 def _targets(items: Iterable[dict[str, Any]]) -> list[Target]:
     return [Target(**item) for item in items]
+
+
+def all_routes(kv: KeyValue) -> Iterator[tuple[str, str, str, Route]]:
+    """Account, region, name and table of every endpoint that takes requests."""
+    for key, table in kv.scan(b"route/", after_prefix(b"route/")):
+        _, account, region, name = key.decode().split("/", 3)
+        yield account, region, name, load_route(table)
 
 
 def write_route(kv: KeyValue, key: bytes, table: bytes | None) -> bool:

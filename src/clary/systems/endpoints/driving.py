@@ -5,7 +5,7 @@ last before a crash: look at the servers; decide what the record should be; tell
 write the record. Then servers that the record names are started, and those it dismisses are stopped and forgotten.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 from clary.kernel.core.errors import AwsError
@@ -19,6 +19,7 @@ from clary.kernel.rooms.roles import limiting_role, work_environment
 from clary.kernel.serving.routes import BELLS, DOMAIN, write_route
 from clary.systems.endpoints import serverless
 from clary.systems.endpoints.alarms import gone_off
+from clary.systems.endpoints.asynchronous import SERVER_ENVIRONMENT, held_jobs
 from clary.systems.endpoints.deploy import advance
 from clary.systems.endpoints.records import Endpoint, Instance, Variant
 from clary.systems.endpoints.routes import build_route
@@ -65,7 +66,10 @@ def drive_once(
     after = advance(wanted, seen, faults, now, alarm)
     tell(platform, group.route, None if after is None else build_route(after, sightings))
     news = save(after)
-    return after is None or _act(executor, after, sightings, specs, now) or news
+    if after is None:
+        return True
+    held = held_jobs(platform.kv(DOMAIN), after, now)
+    return _act(executor, after, sightings, specs, held, now) or news
 
 
 def _hindered(group: Group, hindrance: str) -> dict[str, str]:
@@ -73,7 +77,12 @@ def _hindered(group: Group, hindrance: str) -> dict[str, str]:
 
 
 def _act(
-    executor: Executor, endpoint: Endpoint, sightings: Sightings, specs: Mapping[str, list[HostSpec]], now: float
+    executor: Executor,
+    endpoint: Endpoint,
+    sightings: Sightings,
+    specs: Mapping[str, list[HostSpec]],
+    held: Collection[str],
+    now: float,
 ) -> bool:
     """Start what the record names and nobody has started, and see off what it dismisses; whether any is gone."""
     gone = False
@@ -87,7 +96,7 @@ def _act(
             if observation is not None and observation.ended:
                 executor.forget(leaving.job, host)
                 gone = True
-            elif leaving.leave_at <= now:
+            elif leaving.leave_at <= now and leaving.job not in held:
                 executor.stop(leaving.job, host)
     return gone
 
@@ -105,7 +114,10 @@ def _specs(
                 if not waiting or instance.start_after > now:
                     continue
                 try:
-                    specs[instance.job] = [_spec(platform, group, variant, instance, host) for host in waiting]
+                    queued = fleet.asynchronous is not None
+                    specs[instance.job] = [
+                        _spec(platform, group, variant, instance, host, queued=queued) for host in waiting
+                    ]
                 except (ImageUnavailable, InvalidSpec) as error:
                     faults[instance.job] = str(error)
                 except AwsError as error:
@@ -113,7 +125,9 @@ def _specs(
     return specs, faults
 
 
-def _spec(platform: Platform, group: Group, variant: Variant, instance: Instance, host: str) -> HostSpec:
+def _spec(
+    platform: Platform, group: Group, variant: Variant, instance: Instance, host: str, *, queued: bool
+) -> HostSpec:
     return server_spec(
         instance,
         variant,
@@ -124,7 +138,8 @@ def _spec(platform: Platform, group: Group, variant: Variant, instance: Instance
         region=group.region,
         resources=resources_of(platform, variant),
         wake=group.wake,
-        environment=work_environment(platform, variant.role, group.region, _CREDENTIAL_SECONDS),
+        environment=work_environment(platform, variant.role, group.region, _CREDENTIAL_SECONDS)
+        | (SERVER_ENVIRONMENT if queued else {}),
         role=limiting_role(platform, variant.role),
     )
 

@@ -24,7 +24,8 @@ def build_fleet(name: str, config: EndpointConfig, models: Mapping[str, Model], 
         for member, shadow in (("ProductionVariants", False), ("ShadowProductionVariants", True))
         for given in definition.get(member, ())
     ]
-    return Fleet(new_id(), name, now, variants, definition.get("DataCaptureConfig"))
+    capture, asynchronous = definition.get("DataCaptureConfig"), definition.get("AsyncInferenceConfig")
+    return Fleet(new_id(), name, now, variants, capture, asynchronous)
 
 
 def _variant(given: Mapping[str, Any], model: Model | None, isolated: bool, role: str, *, shadow: bool) -> Variant:

@@ -35,3 +35,8 @@ def best(instances: list[Instance], count: int) -> list[Instance]:
     if len(instances) <= count:
         return instances
     return sorted(instances, key=lambda one: (not is_healthy(one), not one.served))[:count]
+
+
+def instance_of(job: str) -> str:
+    """The id of the instance that a job is an attempt of."""
+    return job.removeprefix(JOB_PREFIX).rpartition("-")[0]

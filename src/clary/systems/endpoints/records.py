@@ -103,13 +103,18 @@ class Variant:
 
 @dataclass(frozen=True, slots=True)
 class Fleet:
-    """All servers of one deployment of an endpoint configuration. `capture` is its DataCaptureConfig, if it has one."""
+    """All servers of one deployment of an endpoint configuration.
+
+    `capture` is its DataCaptureConfig, if it has one. `asynchronous` is its AsyncInferenceConfig: requests come through a
+    queue, and no others.
+    """
 
     id: str
     config: str
     created_at: float
     variants: list[Variant]
     capture: dict[str, Any] | None = None
+    asynchronous: dict[str, Any] | None = None
 
     def __post_init__(self) -> None:
         _revive(self, "variants", Variant)

@@ -23,6 +23,7 @@ def endpoint_document(ctx: Context, entry: Entry[Endpoint]) -> dict[str, Any]:
         "ProductionVariants": serving_variants(endpoint) or None,
         "ShadowProductionVariants": (summaries(fleet, shadow=True) or None) if fleet else None,
         "DataCaptureConfig": capture_summary(fleet.capture, serving=fleet is endpoint.serving) if fleet else None,
+        "AsyncInferenceConfig": fleet.asynchronous if fleet else None,
         "EndpointStatus": endpoint.status,
         "FailureReason": endpoint.failure_reason or None,
         "CreationTime": entry.created_at,

@@ -242,6 +242,11 @@ class Router:
 
     def _choose(self, address: Address, wish: Wish, *, instead_of: Chosen | None = None) -> Chosen:
         known = self._fresh(address) if instead_of is None else self._read(address)
+        if known.route.asynchronous is not None:
+            raise _invalid(
+                f"Endpoint {address.endpoint} of account {address.account} takes asynchronous requests only: its "
+                "configuration has an AsyncInferenceConfig. Use InvokeEndpointAsync."
+            )
         if wish.session:
             return self._holder(address, known, wish)
         target = self._target(known, address, wish)

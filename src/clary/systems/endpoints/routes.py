@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from clary.kernel.jobs.contract import Observation, Phase
-from clary.kernel.serving.routes import Route, Target, dump_route
+from clary.kernel.serving.routes import Asynchronous, Route, Target, dump_route
 from clary.systems.endpoints.capture_config import capture_rules
 from clary.systems.endpoints.records import Endpoint, Fleet, Instance, Variant
 from clary.systems.endpoints.sightings import Sightings
@@ -18,7 +18,15 @@ def build_route(endpoint: Endpoint, sightings: Sightings) -> bytes | None:
     if endpoint.deploying and moved:
         targets += _targets(endpoint.deploying, moved, sightings)
     shadows = _shadows(endpoint.serving, sightings)
-    return dump_route(Route(targets, endpoint.revision, shadows, capture_rules(endpoint.serving.capture)))
+    rules, asynchronous = capture_rules(endpoint.serving.capture), _asynchronous(endpoint.serving)
+    return dump_route(Route(targets, endpoint.revision, shadows, rules, asynchronous))
+
+
+def _asynchronous(fleet: Fleet) -> Asynchronous | None:
+    """How requests are queued; they are read, answered and told of as the role of the first variant."""
+    if fleet.asynchronous is None:
+        return None
+    return Asynchronous(fleet.asynchronous, fleet.variants[0].role)
 
 
 def _targets(fleet: Fleet, share: float, sightings: Sightings) -> list[Target]:

@@ -8,7 +8,8 @@ from clary.kernel.rooms.lists import list_output
 from clary.kernel.rooms.roles import acting_role
 from clary.kernel.rooms.tags import read_tags
 from clary.kernel.store import Entry
-from clary.systems.endpoints.records import EndpointConfig
+from clary.systems.endpoints.asynchronous import check_asynchronous
+from clary.systems.endpoints.records import EndpointConfig, Model
 from clary.systems.endpoints.refusals import check_config
 from clary.systems.endpoints.resources import CONFIGS, MODELS
 
@@ -21,6 +22,7 @@ def create_endpoint_config(
     ProductionVariants: list[dict[str, Any]],
     ShadowProductionVariants: list[dict[str, Any]] | None = None,
     DataCaptureConfig: dict[str, Any] | None = None,
+    AsyncInferenceConfig: dict[str, Any] | None = None,
     Tags: list[dict[str, str]] | None = None,
     KmsKeyId: str | None = None,
     ExecutionRoleArn: str | None = None,
@@ -30,17 +32,21 @@ def create_endpoint_config(
     """Record a configuration. Every model it names must exist."""
     shadows = ShadowProductionVariants or []
     check_config(ProductionVariants, DataCaptureConfig, shadows)
+    models: dict[str, Model] = {}
     for variant in (*ProductionVariants, *shadows):
         if "ModelName" not in variant:
             _check_host(variant, ExecutionRoleArn)
             continue
-        model = MODELS.get(ctx, variant["ModelName"])
-        if "ServerlessConfig" in variant and len(model.value.containers) > 1:
+        model = models[variant["VariantName"]] = MODELS.get(ctx, variant["ModelName"]).value
+        if "ServerlessConfig" in variant and len(model.containers) > 1:
             raise validation(f"Model {variant['ModelName']} has several containers: serverless variants have one.")
+    if AsyncInferenceConfig is not None:
+        check_asynchronous(AsyncInferenceConfig, ProductionVariants, models)
     members = {
         "ProductionVariants": [_with_defaults(variant) for variant in ProductionVariants],
         "ShadowProductionVariants": [_with_defaults(variant) for variant in shadows] or None,
         "DataCaptureConfig": DataCaptureConfig,
+        "AsyncInferenceConfig": AsyncInferenceConfig,
         "KmsKeyId": KmsKeyId,
         "ExecutionRoleArn": ExecutionRoleArn,
         "VpcConfig": VpcConfig,

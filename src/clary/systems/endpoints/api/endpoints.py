@@ -12,6 +12,7 @@ from clary.kernel.rooms.tags import read_tags
 from clary.kernel.store import Entry
 from clary.systems.endpoints import deploy
 from clary.systems.endpoints.alarms import check_alarms
+from clary.systems.endpoints.asynchronous import require_instances
 from clary.systems.endpoints.deployments import check_deployment, check_fleets, first_batch, read_plan
 from clary.systems.endpoints.fleets import build_fleet, retain
 from clary.systems.endpoints.progress import pending
@@ -90,9 +91,6 @@ def update_endpoint_weights_and_capacities(
     wanted = {item["VariantName"]: item for item in DesiredWeightsAndCapacities}
     if len(wanted) < len(DesiredWeightsAndCapacities):
         raise validation("DesiredWeightsAndCapacities must name each variant once.")
-    for name, item in wanted.items():
-        if item.get("DesiredInstanceCount") == 0:
-            raise validation(f"DesiredInstanceCount of variant {name} must be at least 1.")
 
     def ask(variant: Variant) -> Variant:
         item = wanted.get(variant.name, {})
@@ -111,6 +109,8 @@ def update_endpoint_weights_and_capacities(
         unknown = sorted(wanted.keys() - {variant.name for variant in serving.variants})
         if unknown:
             raise validation(f'Variant "{unknown[0]}" was not found on endpoint "{EndpointName}".')
+        if serving.asynchronous is None:
+            require_instances(wanted)
         unscaled = {
             one.name: {
                 "desired_count": one.desired_count,

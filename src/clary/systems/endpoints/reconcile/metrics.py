@@ -23,7 +23,10 @@ def report(platform: Platform, key: str | None) -> None:
     """Report that variants serve, so that those without any requests have metrics too."""
     served: dict[tuple[str, str], list[Datum]] = {}
     for entry in platform.records(Endpoint).all():
-        for variant in entry.value.serving.variants if entry.value.serving else ():
+        fleet = entry.value.serving
+        if fleet is None or fleet.asynchronous is not None:  # those report their backlog instead
+            continue
+        for variant in fleet.variants:
             served.setdefault((entry.account, entry.region), []).append(no_invocations(entry.name, variant.name))
     for component in platform.records(InferenceComponent).all(status=IN_SERVICE):
         data = served.setdefault((component.account, component.region), [])
