@@ -29,12 +29,17 @@ class Keep:
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """As much as brings a metric to its target, when each instance takes an equal part: never too little."""
+    """As much as brings a metric to its target, when each instance takes an equal part: never too little.
+
+    Where there is no instance, the metric is of what one would have to take.
+    """
 
     ratio: float
 
     def of(self, capacity: int) -> int:
-        wanted = min(capacity * self.ratio, _LARGEST)
+        if not capacity and self.ratio <= 1:
+            return 0
+        wanted = min(max(capacity, 1) * self.ratio, _LARGEST)
         nearest = round(wanted)
         return nearest if math.isclose(wanted, nearest, rel_tol=1e-9) else math.ceil(wanted)
 

@@ -131,18 +131,29 @@ def alarm_name(resource: str, side: str, identity: str) -> str:
     return f"TargetTracking-{resource}-{side}-{identity}"
 
 
-def load(points: Mapping[float, float], metric: Mapping[str, Any], target: float, since: float, now: float) -> float:
+def load(
+    points: Mapping[float, float],
+    metric: Mapping[str, Any],
+    target: float,
+    since: float,
+    now: float,
+    *,
+    only_grows: bool = False,
+) -> float:
     """What a metric says, for scaling out: its last whole period, or the one under way when that is over the target.
 
     A sum can only grow until its period is over, so one that is over the target need not be waited for: it is taken
     to go on as it began, counted over a third of the period at least. `points` are by the beginning of their period;
-    those that began before `since` do not count. 0 when there are none.
+    those that began before `since` do not count. 0 when there are none. A metric that `only_grows`, because there is no
+    instance that could take its load, need not be waited for either, whatever was measured when.
     """
     best = whole(points, since, now) or 0.0
     start = now // PERIOD * PERIOD
     so_far = points.get(start, 0.0)
     if metric.get("Statistic") in _SUMS and start >= since and so_far > target:
         best = max(best, so_far * PERIOD / max(now - start, _SHORTEST_SECONDS))
+    if only_grows and so_far > target:
+        best = max(best, so_far)
     return best
 
 

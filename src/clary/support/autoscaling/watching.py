@@ -58,7 +58,7 @@ def _track(
     wanted = policy.settings["TargetValue"]
     metric = tracking.metric_of(policy.settings, target.resource)
     points = _points(call, tracking.queries_of(metric), now - 3 * tracking.PERIOD, now)
-    high = tracking.load(points, metric, wanted, target.changed_at, now)
+    high = tracking.load(points, metric, wanted, target.changed_at, now, only_grows=current == 0)
     if high > wanted:
         return Share(high / wanted), f"policy {policy.name}: its metric is {high:g}, above the target of {wanted:g}"
     value = tracking.whole(points, target.changed_at, now)

@@ -72,12 +72,12 @@ class World:
     def call(self, operation: str, service: str = "application-autoscaling", **params: Any) -> dict[str, Any]:
         return dict(self.platform.call(ACCOUNT, REGION, service, operation, **params))
 
-    def deploy(self, count: int) -> None:
+    def deploy(self, count: int, **config: Any) -> None:
         container = {"Image": XGBOOST}
         role = f"arn:aws:iam::{ACCOUNT}:role/Anything"
         self.call("CreateModel", "sagemaker", ModelName="m", PrimaryContainer=container, ExecutionRoleArn=role)
         variant = {"VariantName": "v", "ModelName": "m", "InstanceType": "ml.m5.large", "InitialInstanceCount": count}
-        self.call("CreateEndpointConfig", "sagemaker", EndpointConfigName="c", ProductionVariants=[variant])
+        self.call("CreateEndpointConfig", "sagemaker", EndpointConfigName="c", ProductionVariants=[variant], **config)
         self.call("CreateEndpoint", "sagemaker", EndpointName="e", EndpointConfigName="c")
         self.drive()
 
@@ -131,6 +131,19 @@ def world(tmp_path: Path) -> Iterator[World]:
     made = World(platform, clock)
     try:
         made.deploy(1)
+        yield made
+    finally:
+        platform.close()
+
+
+@pytest.fixture
+def queueing_world(tmp_path: Path) -> Iterator[World]:
+    """The endpoint `e`, whose requests wait in a queue."""
+    clock = VirtualClock(1_750_000_020.0)
+    platform = Platform(Settings.load({}, home=str(tmp_path)), clock)
+    made = World(platform, clock)
+    try:
+        made.deploy(1, AsyncInferenceConfig={"OutputConfig": {"S3OutputPath": "s3://b/answers"}})
         yield made
     finally:
         platform.close()

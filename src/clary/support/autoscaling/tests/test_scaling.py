@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from clary.kernel.core.errors import AwsError
+from clary.kernel.telemetry.metrics import Datum
 from clary.support.autoscaling.tests.conftest import ACCOUNT, DIMENSION, REGION, RESOURCE, TARGET, World
 
 
@@ -120,6 +121,72 @@ def test_the_cooldown_after_scaling_out_counts_from_before(world: World) -> None
     assert world.count == 3
     minutes(4, 140)
     assert world.count == 9
+
+
+def test_a_queue_is_followed_to_no_instance_and_back(queueing_world: World) -> None:
+    world = queueing_world
+    world.register(0, 4)
+    metric = {
+        "MetricName": "ApproximateBacklogSizePerInstance",
+        "Namespace": "AWS/SageMaker",
+        "Statistic": "Average",
+        "Dimensions": [{"Name": "EndpointName", "Value": "e"}],
+    }
+    world.call(
+        "PutScalingPolicy",
+        **TARGET,
+        PolicyName="backlog",
+        PolicyType="TargetTrackingScaling",
+        TargetTrackingScalingPolicyConfiguration={"TargetValue": 5.0, "CustomizedMetricSpecification": metric},
+    )
+
+    def wait(seconds: float, waiting: int, step: float = 10.0) -> None:
+        for _ in range(round(seconds / step)):
+            each = waiting / max(world.count, 1)
+            datum = Datum(metric["MetricName"], {"EndpointName": "e"}, each, resolution=1)
+            world.platform.metrics.put(ACCOUNT, REGION, "AWS/SageMaker", [datum])
+            world.clock.advance(step)
+            world.drive()
+
+    wait(120, 3)
+    assert world.count == 1
+    wait(17 * 60, 0, step=30)
+    assert world.count == 0
+    wait(600, 4, step=30)
+    assert world.count == 0, "4 are fewer than the 5 that an instance is to have"
+    wait(20, 12)
+    assert world.count >= 2, "nothing but an instance could bring the backlog down: it need not last a minute"
+    assert world.history[0]["StatusCode"] == "Successful"
+
+
+def test_an_alarm_brings_the_first_instance(queueing_world: World) -> None:
+    world = queueing_world
+    world.register(0, 4)
+    first = step_policy(world, "first", (0, None, 1), Cooldown=60)
+    world.call(
+        "PutMetricAlarm",
+        "cloudwatch",
+        AlarmName="first",
+        Namespace="AWS/SageMaker",
+        MetricName="HasBacklogWithoutCapacity",
+        Dimensions=[{"Name": "EndpointName", "Value": "e"}],
+        Statistic="Average",
+        Period=10,
+        EvaluationPeriods=1,
+        Threshold=1.0,
+        ComparisonOperator="GreaterThanOrEqualToThreshold",
+        AlarmActions=[first],
+    )
+    wanted = [{"VariantName": "v", "DesiredInstanceCount": 0}]
+    world.call("UpdateEndpointWeightsAndCapacities", "sagemaker", EndpointName="e", DesiredWeightsAndCapacities=wanted)
+    world.drive()
+    assert world.count == 0
+    for _ in range(2):
+        datum = Datum("HasBacklogWithoutCapacity", {"EndpointName": "e"}, 1.0, resolution=1)
+        world.platform.metrics.put(ACCOUNT, REGION, "AWS/SageMaker", [datum])
+        world.clock.advance(10)
+        world.drive()
+    assert world.count == 1
 
 
 def test_suspended_directions_are_not_taken(world: World) -> None:
