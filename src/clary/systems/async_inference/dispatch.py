@@ -280,5 +280,6 @@ def dispatcher_of(platform: Platform) -> Dispatcher:
 
 def _forget(platform: Platform) -> None:
     with _lock:
-        found = _dispatchers.pop(platform)
-    found.stop()
+        found = _dispatchers.pop(platform, None)
+    if found is not None:
+        found.stop()
