@@ -71,3 +71,19 @@ def test_v2_captures_what_an_endpoint_is_sent_and_answers(environment: Environme
     assert result["captured"] == 20
     assert all(name.startswith(f"{result['place']}/AllTraffic/") for name in result["files"])
     assert result["status"] == "Stopped", "the SDK has switched it off again"
+
+
+def test_v2_asynchronous_endpoint(environment: Environments, flights: Path) -> None:
+    result = environment("sagemaker-v2").run("v2_async.py", str(flights))
+    assert result["rows"] == 500
+    assert result["error"] < 0.25 * result["baseline"]
+    assert result["failure"], "the model's own words belong to the user"
+    assert result["told"] == ["Completed", "Completed", "Failed"]
+    assert result["outputs"] == result["expected"]
+
+
+def test_v3_asynchronous_endpoint(environment: Environments, flights: Path) -> None:
+    result = environment("sagemaker-v3").run("v3_async.py", str(flights))
+    assert result["rows"] == 500
+    assert result["error"] < 0.25 * result["baseline"]
+    assert result["place"].startswith("v3-async/answers/")

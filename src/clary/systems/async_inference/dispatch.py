@@ -134,20 +134,21 @@ class Dispatcher:
         """Send the first requests of a queue to instances that may have more."""
         client = route.asynchronous.config.get("ClientConfig", {}) if route.asynchronous else {}
         most = client.get("MaxConcurrentInvocationsPerInstance", DEFAULT_CONCURRENCY)
-        free = {
-            target.name: {
+        wanted = _wanted(route.targets)  # while traffic shifts, two of them are of one variant
+        free = [
+            {
                 instance: room
                 for instance in target.servers
                 if instance not in self._shunned and (room := most - self._load[instance]) > 0
             }
-            for target in _wanted(route.targets)
-        }
-        slots = sum(sum(instances.values()) for instances in free.values())
+            for target in wanted
+        ]
+        slots = sum(sum(instances.values()) for instances in free)
         for request in self._backlog.first(queue, slots, self._taken()) if slots else ():
-            able = [target for target in _wanted(route.targets) if any(free[target.name].values())]
+            able = [target for target, instances in zip(wanted, free, strict=True) if any(instances.values())]
             target = choose_target(able)
             assert target is not None
-            instances = free[target.name]
+            instances = free[next(place for place, one in enumerate(wanted) if one is target)]
             instance = max(instances, key=instances.__getitem__)
             instances[instance] -= 1
             self._load[instance] += 1
@@ -274,7 +275,7 @@ def dispatcher_of(platform: Platform) -> Dispatcher:
         if found is None:
             found = _dispatchers[platform] = Dispatcher(platform)
             found.start()
-            platform.before_close(lambda: _forget(platform))
+            platform.at_close(lambda: _forget(platform))
         return found
 
 

@@ -55,6 +55,16 @@ def check_asynchronous(
             )
 
 
+def refuse_copies(shadows: Sequence[Mapping[str, Any]], capture: Mapping[str, Any] | None) -> None:
+    """Raise ValidationException for copies of requests, which are not made of those in a queue."""
+    if shadows:
+        raise validation("ShadowProductionVariants do not go with AsyncInferenceConfig: leave one of them out.")
+    if capture and capture.get("EnableCapture", True):
+        raise not_supported(
+            "DataCaptureConfig with AsyncInferenceConfig", "inputs and answers stand in S3 already; leave it out."
+        )
+
+
 def require_instances(wanted: Mapping[str, Mapping[str, Any]]) -> None:
     """Raise ValidationException when a variant is to have no instance, where requests do not wait in a queue."""
     for name, item in wanted.items():

@@ -105,8 +105,8 @@ class Variant:
 class Fleet:
     """All servers of one deployment of an endpoint configuration.
 
-    `capture` is its DataCaptureConfig, if it has one. `asynchronous` is its AsyncInferenceConfig: requests come through a
-    queue, and no others.
+    `capture` is its DataCaptureConfig, if it has one. `asynchronous` is its AsyncInferenceConfig: requests come through
+    a queue, and no others.
     """
 
     id: str

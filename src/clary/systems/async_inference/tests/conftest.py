@@ -1,6 +1,8 @@
 """Asynchronous endpoints that serve real models, and a client's way to them."""
 
+import io
 import json
+import tarfile
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -42,6 +44,16 @@ def predict_fn(data, model):
 def output_fn(prediction, accept):
     return prediction
 """
+
+
+def archive(script: str = SCRIPT) -> bytes:
+    """A model.tar.gz with a script."""
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as tar:
+        member = tarfile.TarInfo("code/inference.py")
+        member.size = len(script.encode())
+        tar.addfile(member, io.BytesIO(script.encode()))
+    return packed.getvalue()
 
 
 class Gate(ThreadingHTTPServer):

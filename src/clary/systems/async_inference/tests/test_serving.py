@@ -1,24 +1,13 @@
 """Requests through a real server: to a model and back, with everything that AWS says of them."""
 
 import base64
-import io
 import json
-import tarfile
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
-from clary.systems.async_inference.tests.conftest import SCRIPT, Client, Gate, eventually
-
-
-def archive(script: str = SCRIPT) -> bytes:
-    packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode="w:gz") as tar:
-        member = tarfile.TarInfo("code/inference.py")
-        member.size = len(script.encode())
-        tar.addfile(member, io.BytesIO(script.encode()))
-    return packed.getvalue()
+from clary.systems.async_inference.tests.conftest import Client, Gate, archive, eventually
 
 
 def notified(client: Client, **more: Any) -> tuple[dict[str, Any], str, str]:

@@ -8,7 +8,7 @@ from clary.kernel.rooms.lists import list_output
 from clary.kernel.rooms.roles import acting_role
 from clary.kernel.rooms.tags import read_tags
 from clary.kernel.store import Entry
-from clary.systems.endpoints.asynchronous import check_asynchronous
+from clary.systems.endpoints.asynchronous import check_asynchronous, refuse_copies
 from clary.systems.endpoints.records import EndpointConfig, Model
 from clary.systems.endpoints.refusals import check_config
 from clary.systems.endpoints.resources import CONFIGS, MODELS
@@ -41,6 +41,7 @@ def create_endpoint_config(
         if "ServerlessConfig" in variant and len(model.containers) > 1:
             raise validation(f"Model {variant['ModelName']} has several containers: serverless variants have one.")
     if AsyncInferenceConfig is not None:
+        refuse_copies(shadows, DataCaptureConfig)
         check_asynchronous(AsyncInferenceConfig, ProductionVariants, models)
     members = {
         "ProductionVariants": [_with_defaults(variant) for variant in ProductionVariants],
