@@ -73,7 +73,7 @@ class Scene:
     def route(self, *, served: bool = True, revision: str = "r") -> None:
         servers = {"i-1": [f"tcp:{self.model.server_port}"]} if served else {}
         target = Target("v", 1.0, 1, servers)
-        table = dump_route(Route([target], revision, self.asynchronous))
+        table = dump_route(Route([target], revision, asynchronous=self.asynchronous))
         write_route(self.platform.kv(DOMAIN), KEY, table)
 
     def add(self, body: bytes = b"x", **members: Any) -> Request:
@@ -182,7 +182,7 @@ def test_what_a_model_refuses_is_final(scene: Scene) -> None:
 
 def test_a_server_that_cannot_be_reached_costs_no_try(scene: Scene) -> None:
     target = Target("v", 1.0, 1, {"i-1": ["unix:/nowhere.sock"]})
-    table = dump_route(Route([target], "r", scene.asynchronous))
+    table = dump_route(Route([target], "r", asynchronous=scene.asynchronous))
     write_route(scene.platform.kv(DOMAIN), KEY, table)
     scene.add()
     scene.send()
@@ -279,7 +279,7 @@ def test_the_backlog_is_measured(scene: Scene) -> None:
     scene.add()
 
     def measured(count: int) -> list[float | None]:
-        route = Route([Target("v", 1.0, count, {})], "r", scene.asynchronous)
+        route = Route([Target("v", 1.0, count, {})], "r", asynchronous=scene.asynchronous)
         return [one.value for one in backlog_metrics(scene.backlog, queue, ENDPOINT, route, one_minute_on)]
 
     one_minute_on = scene.waiting()[0].received_at + 60
