@@ -62,6 +62,8 @@ def unavailable() -> str:
 class BubblewrapProcess:
     """One sandbox. Killing the bubblewrap that made it kills all that is inside."""
 
+    ml = ML_ROOT
+
     def __init__(self, popen: subprocess.Popen[bytes], first: int, group: MemoryGroup) -> None:
         self._popen = popen
         self._first = first

@@ -22,7 +22,8 @@ _ML_PATH = re.compile(rf"(?<![\w/.-]){re.escape(ML_ROOT)}(?![\w.-])")
 class PlainProcess:
     """A program and its guard. Closing the lifeline, as our death does, has the guard kill all of it."""
 
-    def __init__(self, popen: subprocess.Popen[bytes], lifeline: int, program: int) -> None:
+    def __init__(self, popen: subprocess.Popen[bytes], lifeline: int, program: int, ml: str) -> None:
+        self.ml = ml
         self._popen = popen
         self._lifeline = lifeline
         assert popen.stdout is not None
@@ -75,10 +76,10 @@ class PlainSandbox:
         environment = {name: _translate(value, place) for name, value in layout.environment(spec, roots).items()}
         gpus = ",".join(map(str, spec.resources.gpus))
         argv = [_translate(argument, place) for argument in spec.argv]
-        return _start(argv, {"CUDA_VISIBLE_DEVICES": gpus} | environment, _translate(spec.cwd, place))
+        return _start(argv, {"CUDA_VISIBLE_DEVICES": gpus} | environment, _translate(spec.cwd, place), place)
 
 
-def _start(argv: list[str], environment: dict[str, str], cwd: str) -> PlainProcess:
+def _start(argv: list[str], environment: dict[str, str], cwd: str, ml: str) -> PlainProcess:
     lifeline_read, lifeline = os.pipe()
     status, status_write = os.pipe()
     guarded = [sys.executable, "-I", "-S", guard.__file__, str(lifeline_read), str(status_write), *argv]
@@ -100,7 +101,7 @@ def _start(argv: list[str], environment: dict[str, str], cwd: str) -> PlainProce
         os.close(status_write)
     with open(status) as file:
         told = file.read()
-    return PlainProcess(popen, lifeline, int(told) if told else popen.pid)
+    return PlainProcess(popen, lifeline, int(told) if told else popen.pid, ml)
 
 
 def _translate(text: str, place: str) -> str:

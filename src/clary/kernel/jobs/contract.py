@@ -114,6 +114,30 @@ class ModelSource:
 
 
 @dataclass(frozen=True)
+class OnDemand:
+    """Models that a service is given while it runs, whenever somebody asks for one: the model `name` is the tar.gz
+    object at `<uri><name>`, which exists or not when it is asked for.
+
+    The service speaks SageMaker's contract of multi-model containers: it is told to load, by `POST /models`, what the
+    shim has unpacked below `models`, answers 507 when it has no room, and is then told to unload what was used least
+    lately. Those who ask, ask the shim: see `kernel/jobs/on_demand`.
+    Without `keep`, a model is unloaded and removed as soon as nobody uses it. Unpacked models take at most
+    `disk_bytes`, 0 is as much as there is. Times and numbers are reported as metrics when there are namespaces for
+    them: `metric_namespace` for what each download, loading and unloading took, `count_namespace` for how many models
+    are loaded.
+    """
+
+    uri: str
+    keep: bool = True
+    disk_bytes: int = 0
+    download_timeout_seconds: float = 3600.0
+    load_timeout_seconds: float = 600.0
+    metric_namespace: str = ""
+    count_namespace: str = ""
+    metric_dimensions: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Output:
     """What leaves the host. `path` is relative to /opt/ml.
 
@@ -195,6 +219,7 @@ class HostSpec:
     files: dict[str, str] = field(default_factory=dict)
     channels: tuple[Channel, ...] = ()
     models: tuple[ModelSource, ...] = ()
+    on_demand: OnDemand | None = None
     outputs: tuple[Output, ...] = ()
     log: LogTarget | None = None
     metrics: tuple[MetricDefinition, ...] = ()
@@ -223,6 +248,8 @@ class HostSpec:
                 raise InvalidSpec(f"{text[:100]!r} has a NUL character in it: leave it out.")
         if self.kind is Kind.SERVICE and not (self.port or self.socket):
             raise InvalidSpec("a service needs the port or the socket that it listens on.")
+        if self.on_demand is not None and self.kind is not Kind.SERVICE:
+            raise InvalidSpec("on_demand is for services: a task is given its models before it starts.")
         names = [channel.name for channel in self.channels]
         if len(set(names)) != len(names):
             raise InvalidSpec(f"channel names repeat: {', '.join(names)}.")
@@ -260,6 +287,7 @@ def _spec_members(body: dict[str, Any]) -> dict[str, Any]:
         "argv": tuple(body["argv"]),
         "channels": tuple(channel(item) for item in body["channels"]),
         "models": tuple(ModelSource(**item) for item in body["models"]),
+        "on_demand": OnDemand(**body["on_demand"]) if body.get("on_demand") else None,
         "outputs": tuple(Output(**item) for item in body["outputs"]),
         "log": LogTarget(**body["log"]) if body["log"] else None,
         "metrics": tuple(MetricDefinition(**item) for item in body["metrics"]),
@@ -286,7 +314,8 @@ class Observation:
     `reason` is the process's own failure file (at most 1,024 characters), else its last lines, else what went wrong
     around it; `failure` says whose fault. `outputs` lists the S3 URIs that were stored whole.
     `healthy` is whether a service last answered its ping; None until it did once. `socket` is the absolute path where
-    the service's Unix socket is reached from outside. `pid` is the main process, `shim_pid` who looks after it.
+    the service's Unix socket is reached from outside, `models_socket` where its shim is asked for models (`OnDemand`).
+    `pid` is the main process, `shim_pid` who looks after it.
     """
 
     job: str
@@ -305,6 +334,7 @@ class Observation:
     shim_pid: int | None = None
     port: int | None = None
     socket: str | None = None
+    models_socket: str | None = None
     healthy: bool | None = None
 
     @property

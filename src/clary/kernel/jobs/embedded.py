@@ -137,8 +137,14 @@ class HomeTelemetry:
     def log(self, group: str, stream: str, events: Sequence[tuple[int, str]]) -> None:
         self._services.logs.append(self._account, self._region, group, stream, events)
 
-    def metric(self, namespace: str, dimensions: dict[str, str], values: Sequence[tuple[str, float, float]]) -> None:
-        data = [Datum(name, dimensions, value, timestamp=time) for name, value, time in values]
+    def metric(
+        self,
+        namespace: str,
+        dimensions: dict[str, str],
+        values: Sequence[tuple[str, float, float]],
+        unit: str = "None",
+    ) -> None:
+        data = [Datum(name, dimensions, value, timestamp=time, unit=unit) for name, value, time in values]
         self._services.metrics.put(self._account, self._region, namespace, data)
 
 

@@ -45,6 +45,7 @@ class HostFolder:
         self.box = self.path / "box"
         self.ml = self.box / "ml"
         self.door = doorway(home, job, host)
+        self.models_socket = socket_path(home, f"models-{_short_name(job, host)}")
         self.log = self.path / "log.txt"
         self.shim_log = self.path / "shim.log"
         self.control = self.path / "control"
@@ -152,6 +153,7 @@ class HostFolder:
         """Kill the shim if it lives, and remove all that is kept of the host."""
         self._kill_shim()
         self.door.unlink(missing_ok=True)
+        self.models_socket.unlink(missing_ok=True)
         grave = self.home / "jobs" / ".trash"
         grave.mkdir(parents=True, exist_ok=True)
         with contextlib.suppress(FileNotFoundError):
@@ -200,7 +202,11 @@ class HostFolder:
 
 def doorway(home: Path, job: str, host: str) -> Path:
     """The link that stands for a host's /opt/ml in addresses of sockets, which must be shorter than 100 bytes."""
-    return socket_path(home, f"host-{hashlib.sha256(f'{job}/{host}'.encode()).hexdigest()[:12]}").with_suffix("")
+    return socket_path(home, f"host-{_short_name(job, host)}").with_suffix("")
+
+
+def _short_name(job: str, host: str) -> str:
+    return hashlib.sha256(f"{job}/{host}".encode()).hexdigest()[:12]
 
 
 def hosts(home: Path) -> Iterator[tuple[str, str]]:

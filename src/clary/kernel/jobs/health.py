@@ -16,23 +16,26 @@ _FAILURES_UNTIL_ILL = 3
 
 
 class _UnixConnection(http.client.HTTPConnection):
-    def __init__(self, path: Path) -> None:
-        super().__init__("localhost", timeout=_TIMEOUT_SECONDS)
+    def __init__(self, path: Path, timeout_seconds: float) -> None:
+        super().__init__("localhost", timeout=timeout_seconds)
         self._path = path
 
     def connect(self) -> None:
         self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(_TIMEOUT_SECONDS)
+        self.sock.settimeout(self.timeout)
         self.sock.connect(str(self._path))
+
+
+def connection_to(address: int | Path, timeout_seconds: float) -> http.client.HTTPConnection:
+    """A connection, yet to be made, to the service at the port or behind the Unix socket."""
+    if isinstance(address, Path):
+        return _UnixConnection(address, timeout_seconds)
+    return http.client.HTTPConnection("127.0.0.1", address, timeout=timeout_seconds)
 
 
 def ping(address: int | Path) -> bool:
     """Whether the service at the port, or behind the Unix socket, answers its ping with 200 in time."""
-    connection = (
-        _UnixConnection(address)
-        if isinstance(address, Path)
-        else http.client.HTTPConnection("127.0.0.1", address, timeout=_TIMEOUT_SECONDS)
-    )
+    connection = connection_to(address, _TIMEOUT_SECONDS)
     try:
         connection.request("GET", "/ping")
         return connection.getresponse().status == 200

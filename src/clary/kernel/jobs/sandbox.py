@@ -17,6 +17,8 @@ class Process(Protocol):
     stdout: int
     """File descriptors to read; both reach their end once nothing of the host lives."""
     stderr: int
+    ml: str
+    """Where the process sees its /opt/ml."""
 
     def wait(self) -> int:
         """Block until the main process ended; its exit code, 128 + n when signal n ended it. May run in any thread."""

@@ -40,7 +40,13 @@ class Telemetry(Protocol):
     def log(self, group: str, stream: str, events: Sequence[tuple[int, str]]) -> None:
         """Append (milliseconds, message) events."""
 
-    def metric(self, namespace: str, dimensions: dict[str, str], values: Sequence[tuple[str, float, float]]) -> None:
+    def metric(
+        self,
+        namespace: str,
+        dimensions: dict[str, str],
+        values: Sequence[tuple[str, float, float]],
+        unit: str = "None",
+    ) -> None:
         """Record (name, value, epoch seconds) values."""
 
 

@@ -33,6 +33,10 @@ from clary.kernel.jobs.contract import (
 )
 from clary.kernel.jobs.feeding import Feeder
 from clary.kernel.jobs.folder import HostFolder, empty
+from clary.kernel.jobs.on_demand.container import Container
+from clary.kernel.jobs.on_demand.disk import Disk
+from clary.kernel.jobs.on_demand.door import Door
+from clary.kernel.jobs.on_demand.shelf import Shelf
 from clary.kernel.jobs.sandbox import Process, Sandbox, SandboxFault
 from clary.kernel.jobs.services import ClientFault, Services
 from clary.kernel.jobs.staging import Cancelled, Staging
@@ -88,12 +92,20 @@ class Shim:
         self._scratch.mkdir(exist_ok=True)
         staged = self._stage()
         process = self._launch()
-        socket = self._socket
-        self._enter(Phase.RUNNING, pid=process.pid, bytes_downloaded=staged, socket=str(socket) if socket else None)
+        socket, door = self._socket, self._open_models(process)
+        self._enter(
+            Phase.RUNNING,
+            pid=process.pid,
+            bytes_downloaded=staged,
+            socket=str(socket) if socket else None,
+            models_socket=str(door.path) if door else None,
+        )
         try:
             code = self._supervise(process)
         finally:
             process.kill()
+            if door is not None:
+                door.close()
             for feeder in self._feeders:
                 feeder.close()
         streamed = sum(feeder.bytes for feeder in self._feeders)
@@ -131,8 +143,18 @@ class Shim:
             (self._folder.open_door() / self._spec.socket).parent.mkdir(parents=True, exist_ok=True)
         return self._sandbox.launch(self._spec, self._folder)
 
+    def _open_models(self, process: Process) -> Door | None:
+        """Where models are asked for, when the service is given some on demand."""
+        spec, address = self._spec.on_demand, self._address
+        if spec is None or address is None:
+            return None
+        disk = Disk(spec, lambda: self._services.objects, self._folder.ml, self._scratch)
+        telemetry = self._services.telemetry
+        shelf = Shelf(spec, disk, Container(address), process.ml, telemetry, self._clock, self._complain)
+        return Door(self._folder.models_socket, shelf)
+
     def _supervise(self, process: Process) -> int:
-        address = (self._socket or self._spec.port) if self._spec.kind is Kind.SERVICE else None
+        address = self._address if self._spec.kind is Kind.SERVICE else None
 
         def health_changed(well: bool) -> None:
             self._change(healthy=well)
@@ -182,6 +204,10 @@ class Shim:
         except ClientFault as fault:
             end = end | _end(Outcome.FAILED, Failure.CLIENT, f"Output upload failed: {fault}")
         return end | {"outputs": tuple(stored)}
+
+    @property
+    def _address(self) -> int | Path | None:
+        return self._socket or self._spec.port
 
     @property
     def _socket(self) -> Path | None:

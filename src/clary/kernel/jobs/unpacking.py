@@ -53,7 +53,7 @@ def _unpack(tar: tarfile.TarFile, root: int) -> None:
     for member in tar:
         path = _inside(member.name)
         if member.isdir():
-            with _below(root, path):
+            with below(root, path):
                 continue
         if not path:
             raise _Outside(f"{member.name!r} has no name")
@@ -63,7 +63,7 @@ def _unpack(tar: tarfile.TarFile, root: int) -> None:
                 raise _Outside(f"the link {member.name!r} leads to {member.linkname!r}")
             links[path] = member.linkname
             continue
-        with _below(root, os.path.dirname(path)) as parent:
+        with below(root, os.path.dirname(path)) as parent:
             _remove(parent, os.path.basename(path))
             if member.islnk():
                 _link(root, _inside(member.linkname), parent, os.path.basename(path))
@@ -72,7 +72,7 @@ def _unpack(tar: tarfile.TarFile, root: int) -> None:
             else:
                 raise _Outside(f"{member.name!r} is neither a file, a folder nor a link")
     for path, target in links.items():
-        with _below(root, os.path.dirname(path)) as parent:
+        with below(root, os.path.dirname(path)) as parent:
             _remove(parent, os.path.basename(path))
             os.symlink(target, os.path.basename(path), dir_fd=parent)
 
@@ -86,16 +86,16 @@ def _inside(name: str) -> str:
 
 
 @contextlib.contextmanager
-def _below(root: int, path: str) -> Iterator[int]:
+def below(root: int, path: str) -> Iterator[int]:
     """The folder at `path` below `root`, made where it is missing, reached through no link."""
     folder = os.dup(root)
     try:
         for part in path.split("/") if path else ():
             with contextlib.suppress(FileExistsError):
                 os.mkdir(part, dir_fd=folder)
-            below = os.open(part, _FOLDER, dir_fd=folder)
+            inner = os.open(part, _FOLDER, dir_fd=folder)
             os.close(folder)
-            folder = below
+            folder = inner
         yield folder
     finally:
         os.close(folder)
@@ -108,7 +108,7 @@ def _remove(parent: int, name: str) -> None:
 
 
 def _link(root: int, source: str, parent: int, name: str) -> None:
-    with _below(root, os.path.dirname(source)) as folder:
+    with below(root, os.path.dirname(source)) as folder:
         os.link(os.path.basename(source), name, src_dir_fd=folder, dst_dir_fd=parent, follow_symlinks=False)
 
 
