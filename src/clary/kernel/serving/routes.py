@@ -20,6 +20,7 @@ BELLS = "routes"
 
 SERIAL = "Serial"
 DIRECT = "Direct"
+RANDOM = "RANDOM"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,8 @@ class Target:
     Requests pass through all containers one after another (`Serial`) or name one (`Direct`). A serverless variant takes
     `concurrency` requests at once, one to each instance; 0 is for those that are not serverless. `role` is the ARN of
     the role with whose rights what is kept for the variant is stored; empty for the account's.
+    The container `many`, if any, has many models, which requests name: `loaders` holds, by instance id, the address
+    where they are loaded (see `loading`), and those that are not `kept` are to be loaded for each request.
     """
 
     name: str
@@ -59,6 +62,9 @@ class Target:
     share: float = 1.0
     concurrency: int = 0
     role: str = ""
+    many: str = ""
+    loaders: dict[str, str] = field(default_factory=dict)
+    kept: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,7 +34,8 @@ _CREDENTIAL_SECONDS = 365 * 24 * 3600.0  # a server is given its credentials onc
 class Group:
     """What is driven: its state as recorded, and whom and what it is for.
 
-    `route` is its key among the routing tables, `wake` whom its servers wake when something is new about them.
+    `route` is its key among the routing tables, `wake` whom its servers wake when something is new about them;
+    `endpoint` names the endpoint whose own servers these are.
     """
 
     state: Endpoint
@@ -43,6 +44,7 @@ class Group:
     route: bytes
     log_group: str
     wake: Wake
+    endpoint: str = ""
 
 
 def drive_once(
@@ -141,6 +143,7 @@ def _spec(
         environment=work_environment(platform, variant.role, group.region, _CREDENTIAL_SECONDS)
         | (SERVER_ENVIRONMENT if queued else {}),
         role=limiting_role(platform, variant.role),
+        endpoint=group.endpoint,
     )
 
 

@@ -13,6 +13,7 @@ from clary.kernel.serving.routes import COMPONENT
 from clary.kernel.telemetry.metrics import Datum, Metrics
 
 NAMESPACE = "AWS/SageMaker"
+INSTANCE_NAMESPACE = "/aws/sagemaker/Endpoints"
 
 _FLUSH_SECONDS = 1.0
 _log = logging.getLogger("clary.endpoints")
@@ -23,6 +24,8 @@ class Invocation(NamedTuple):
 
     `setup_seconds` is how long it waited for an instance of a serverless variant to start.
     `latencies` holds how long each container took, where a variant has several; with `direct`, one of them was asked.
+    `hit` is whether the model that it named was loaded already, None where there is but one model; `loading_seconds` is
+    how long it waited for that.
     """
 
     status: int
@@ -32,6 +35,8 @@ class Invocation(NamedTuple):
     setup_seconds: float = 0.0
     latencies: tuple[tuple[str, float], ...] = ()
     direct: bool = False
+    hit: bool | None = None
+    loading_seconds: float = 0.0
 
 
 _Whose = tuple[str, str, str, str]
@@ -111,6 +116,10 @@ def summarise(invocations: Sequence[Invocation], dimensions: dict[str, str], eac
     setups = [one.setup_seconds * 1e6 for one in invocations if one.setup_seconds]
     if setups:
         samples["ModelSetupTime"] = [float(round(one)) for one in setups]
+    named = [one for one in invocations if one.hit is not None]
+    if named:
+        samples["ModelCacheHit"] = [float(one.hit or False) for one in named]
+        samples["ModelLoadingWaitTime"] = [round(one.loading_seconds * 1e6) for one in named]
     data = _data(samples, dimensions)
     for container in {name for one in invocations for name, _ in one.latencies}:
         data += _data(_of_container(container, invocations), {**dimensions, "ContainerName": container})

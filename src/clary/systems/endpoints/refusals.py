@@ -29,6 +29,7 @@ _CONTAINER_MEMBERS = frozenset(
         "Image",
         "ImageConfig",
         "Mode",
+        "MultiModelConfig",
         "ModelDataUrl",
         "ModelDataSource",
         "AdditionalModelDataSources",
@@ -49,7 +50,9 @@ def check_model(request: Mapping[str, Any]) -> list[dict[str, Any]]:
         raise validation("A model needs a container: give PrimaryContainer, or Containers for several.")
     for container in containers:
         _check_container(container)
-    _check_names(containers, request.get("InferenceExecutionConfig", {}).get("Mode", "Serial"))
+    mode = request.get("InferenceExecutionConfig", {}).get("Mode", "Serial")
+    _check_names(containers, mode)
+    _check_multi_model(containers, mode)
     return containers
 
 
@@ -57,8 +60,6 @@ def _check_container(container: Mapping[str, Any]) -> None:
     _only(container, _CONTAINER_MEMBERS, "a container's")
     if not container.get("Image"):
         raise validation("Image is missing: the container must name the image that serves the model.")
-    if container.get("Mode") == "MultiModel":
-        raise not_supported("Mode MultiModel", "deploy each model to a variant of its own.")
     if container.get("ImageConfig", {}).get("RepositoryAccessMode") == "Vpc":
         raise not_supported("RepositoryAccessMode Vpc", "images are resolved on this machine; use Platform.")
     _check_model_data(container)
@@ -73,6 +74,26 @@ def _check_names(containers: Sequence[Mapping[str, Any]], mode: str) -> None:
         raise validation("InferenceExecutionConfig.Mode Direct needs a ContainerHostname for every container.")
     if mode == "Serial" and 0 < len(names) < len(containers):
         raise validation("Give every container a ContainerHostname, or none.")
+
+
+def _check_multi_model(containers: Sequence[Mapping[str, Any]], mode: str) -> None:
+    """Raise ValidationException unless there is at most one multi-model container, with a prefix of models."""
+    for container in containers:
+        if "MultiModelConfig" in container and container.get("Mode") != "MultiModel":
+            raise validation("MultiModelConfig is for containers of Mode MultiModel: leave it out, or set that Mode.")
+    many = [container for container in containers if container.get("Mode") == "MultiModel"]
+    if len(many) > 1:
+        raise validation("A model can have only one container of Mode MultiModel.")
+    if many and mode == "Direct":
+        raise validation("Containers that are invoked directly cannot be of Mode MultiModel: use SingleModel.")
+    for container in many:
+        if container.get("ModelDataSource"):
+            raise validation("ModelDataSource cannot be used with Mode MultiModel: give the prefix as ModelDataUrl.")
+        if not container.get("ModelDataUrl", "").endswith("/"):
+            raise validation(
+                f"ModelDataUrl {container.get('ModelDataUrl', '')!r} must be an S3 prefix that ends with a slash: with "
+                "Mode MultiModel it says where the archives of all models lie."
+            )
 
 
 def _check_model_data(container: Mapping[str, Any]) -> None:

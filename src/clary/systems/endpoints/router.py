@@ -14,13 +14,25 @@ from typing import NamedTuple
 from clary.kernel.core.errors import AwsError
 from clary.kernel.rooms import Platform
 from clary.kernel.serving.connections import Answer, ModelServer, ServerError, Unreachable
-from clary.kernel.serving.requests import SESSION_ID, Heading
-from clary.kernel.serving.routes import DIRECT, DOMAIN, Capture, Route, Target, choose_target, load_route, route_key
+from clary.kernel.serving.loading import invoke_path
+from clary.kernel.serving.requests import INVOCATIONS, SESSION_ID, Heading
+from clary.kernel.serving.routes import (
+    DIRECT,
+    DOMAIN,
+    RANDOM,
+    Capture,
+    Route,
+    Target,
+    choose_target,
+    load_route,
+    route_key,
+)
 from clary.systems.endpoints.captures import Captures, Sampled
 from clary.systems.endpoints.concurrency import Concurrency
 from clary.systems.endpoints.deploy import REQUEST_SECONDS
 from clary.systems.endpoints.gates import Gate
 from clary.systems.endpoints.measures import Invocation, Measures
+from clary.systems.endpoints.multi_model import OneModel, Shelves
 from clary.systems.endpoints.sessions import Sessions
 from clary.systems.endpoints.shadows import Copies
 
@@ -29,7 +41,6 @@ KNOWN_SECONDS = 10.0
 
 _LARGEST_ANSWER = 25 * 1024 * 1024
 _MOST_TRIES = 3
-_RANDOM = "RANDOM"
 
 
 class Address(NamedTuple):
@@ -47,13 +58,15 @@ class Wish(NamedTuple):
     session: str = ""
     container: str = ""
     instance: str = ""
+    model: str = ""
 
 
 class Stop(NamedTuple):
-    """A container on a request's way, and the server that it runs in."""
+    """A container on a request's way, the server that it runs in, or one model of it, and where that is asked."""
 
     container: str
-    server: ModelServer
+    server: ModelServer | OneModel
+    path: str = INVOCATIONS
 
 
 class Chosen(NamedTuple):
@@ -62,6 +75,11 @@ class Chosen(NamedTuple):
     target: Target
     instance: str
     stops: list[Stop]
+
+    @property
+    def model(self) -> OneModel | None:
+        """The model that the request names, where it names one."""
+        return next((stop.server for stop in self.stops if isinstance(stop.server, OneModel)), None)
 
 
 class Answered(NamedTuple):
@@ -79,9 +97,10 @@ class Answered(NamedTuple):
 class _Known:
     """One endpoint's table as last read, with the connections to its servers."""
 
-    __slots__ = ("read_at", "route", "servers", "table")
+    __slots__ = ("read_at", "route", "servers", "shelves", "table")
 
-    def __init__(self) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.shelves = Shelves(loop)
         self.table: bytes | None = None
         self.route = Route([])
         self.servers: dict[str, ModelServer] = {}
@@ -219,7 +238,7 @@ class Router:
             if random.random() * chosen.target.weight >= shadow.weight:
                 continue
             try:
-                stops = _chosen(known, shadow, _pick(known, shadow, list(shadow.servers)), wish)
+                stops = _chosen(known, shadow, _pick(known, shadow, list(shadow.servers), wish), wish)
             except (AwsError, ValueError):  # it has no server now, or none for the container that is named
                 self.measures.count_dropped(*address, shadow.name)
                 continue
@@ -264,7 +283,8 @@ class Router:
                 f'No server of variant "{target.name}" of endpoint "{address.endpoint}" is healthy at the moment; '
                 "it is being started again.",
             )
-        return _chosen(known, target, _pick(known, target, instances), wish)
+        _check_model(address, target, wish)
+        return _chosen(known, target, _pick(known, target, instances, wish), wish)
 
     def _fresh(self, address: Address) -> _Known:
         known = self._routes.get(address)
@@ -282,6 +302,7 @@ class Router:
         instance = self.sessions.holder(route_key(*address), wish.session, self._clock.now())
         for target in known.route.targets:
             if instance is not None and instance in target.servers and wish.variant in {"", target.name}:
+                _check_model(address, target, wish)
                 return _chosen(known, target, instance, wish)
         raise _invalid(f'Session "{wish.session}" of endpoint "{address.endpoint}" was not found or has expired.')
 
@@ -290,7 +311,7 @@ class Router:
         if table is None:
             self._forget(address)
             raise NoRoute(address)
-        known = self._routes.setdefault(address, _Known())
+        known = self._routes.get(address) or self._routes.setdefault(address, _Known(self.loop))
         self._concurrency.start()
         known.read_at = self.loop.time()
         if table != known.table:
@@ -304,6 +325,7 @@ class Router:
                         known.servers[place] = server or ModelServer(place, self.loop, _LARGEST_ANSWER)
             for gone in before.values():
                 gone.close()
+            known.shelves.keep_to(known.route.targets)
         return known
 
     def _under_way(self) -> dict[tuple[str, str, str, str], list[int]]:
@@ -324,8 +346,10 @@ class Router:
 
     def _forget(self, address: Address) -> None:
         known = self._routes.pop(address, None)
-        for server in known.servers.values() if known else ():
-            server.close()
+        if known is not None:
+            known.shelves.close()
+            for server in known.servers.values():
+                server.close()
 
     def close(self) -> None:
         """Let go of all connections."""
@@ -341,10 +365,19 @@ class Router:
         asked: float,
         waited_seconds: float = 0.0,
     ) -> None:
-        now, target = self.loop.time(), chosen.target
+        now, target, model = self.loop.time(), chosen.target, chosen.model
         status, latencies = (answered.answer.status, answered.latencies) if answered is not None else (0, ())
+        loading = model.waited_seconds if model else 0.0
         invocation = Invocation(
-            status, now - asked, asked - started, target.count, waited_seconds, latencies, target.mode == DIRECT
+            status=status,
+            model_seconds=now - asked - loading,
+            overhead_seconds=asked - started,
+            instances=target.count,
+            setup_seconds=waited_seconds,
+            latencies=latencies,
+            direct=target.mode == DIRECT,
+            hit=model.hit if model else None,
+            loading_seconds=loading,
         )
         self.measures.count(*address, chosen.target.name, invocation)
 
@@ -368,12 +401,13 @@ async def _pass_through(chosen: Chosen, heading: Heading, body: bytes, deadline:
 
     Or the first that is not a success. Raises NotAnswered.
     """
-    answered = await _ask(chosen, 0, heading.head(len(body)), body, deadline)
+    answered = await _ask(chosen, 0, heading.head(len(body), chosen.stops[0].path), body, deadline)
     for number in range(1, len(chosen.stops)):
         answer = answered.answer
         if not 200 <= answer.status < 300:
             return answered
-        head = heading.head(len(answer.body), content_type=answer.header(b"content-type"))
+        path = chosen.stops[number].path
+        head = heading.head(len(answer.body), path, content_type=answer.header(b"content-type"))
         before = answered.latencies
         answered = await _ask(chosen, number, head, answer.body, deadline)
         answered = answered._replace(latencies=before + answered.latencies)
@@ -392,6 +426,7 @@ async def _pass_through_streamed(
         if not 200 <= before.answer.status < 300:
             return before, _one(body)
         head = heading.head(len(body), content_type=before.answer.header(b"content-type"))
+    assert isinstance(last.server, ModelServer)  # a request for a streamed answer cannot name a model
     loop = asyncio.get_running_loop()
     asked = loop.time()
     try:
@@ -408,7 +443,7 @@ async def _one(chunk: bytes) -> AsyncGenerator[bytes, None]:
 
 
 async def _ask(chosen: Chosen, number: int, head: bytes, body: bytes, deadline: float) -> Answered:
-    container, server = chosen.stops[number]
+    container, server, _ = chosen.stops[number]
     loop = asyncio.get_running_loop()
     asked = loop.time()
     try:
@@ -421,15 +456,20 @@ async def _ask(chosen: Chosen, number: int, head: bytes, body: bytes, deadline: 
     return Answered(chosen, container, answer, ((container, loop.time() - asked),))
 
 
-def _pick(known: _Known, target: Target, instances: list[str]) -> str:
-    """The instance to ask: by chance, or the one whose first container has least to do."""
+def _pick(known: _Known, target: Target, instances: list[str], wish: Wish) -> str:
+    """The instance to ask: by chance, or the one that has least to do, of those that have the model if one is named."""
     if len(instances) == 1:
         return instances[0]
     start = random.randrange(len(instances))  # so that equals take turns
-    if target.routing == _RANDOM:
+    if target.routing == RANDOM:
         return instances[start]
-    turned = instances[start:] + instances[:start]
-    return min(turned, key=lambda instance: sum(known.servers[place].outstanding for place in target.servers[instance]))
+
+    def busy(instance: str) -> int:
+        return sum(known.servers[place].outstanding for place in target.servers[instance])
+
+    if wish.model:
+        return known.shelves.pick(target, instances, wish.model, busy)
+    return min(instances[start:] + instances[:start], key=busy)
 
 
 def _chosen(known: _Known, target: Target, instance: str, wish: Wish) -> Chosen:
@@ -454,7 +494,24 @@ def _chosen(known: _Known, target: Target, instance: str, wish: Wish) -> Chosen:
             "is not one of them. Leave it out."
         )
     stops = [Stop(name, known.servers[place]) for name, place in zip(target.containers, places, strict=True)]
+    if target.many:
+        number = target.containers.index(target.many)
+        model = known.shelves.open(target, instance, wish.model, known.servers[places[number]])
+        stops[number] = Stop(target.many, model, invoke_path(wish.model))
     return Chosen(target, instance, stops)
+
+
+def _check_model(address: Address, target: Target, wish: Wish) -> None:
+    if target.many and not wish.model:
+        raise _invalid(
+            f'Endpoint "{address.endpoint}" is a multi-model endpoint, and the request is missing a target model '
+            "header: name one of its models in TargetModel."
+        )
+    if wish.model and not target.many:
+        raise _invalid(
+            f'Endpoint "{address.endpoint}" is not a multi-model endpoint and does not support target model header: '
+            "leave out TargetModel."
+        )
 
 
 def _invalid(message: str) -> AwsError:

@@ -6,6 +6,7 @@ from clary.kernel.jobs.contract import Observation, Phase
 from clary.kernel.serving.routes import Asynchronous, Route, Target, dump_route
 from clary.systems.endpoints.capture_config import capture_rules
 from clary.systems.endpoints.records import Endpoint, Fleet, Instance, Variant
+from clary.systems.endpoints.servers import keeps_models, multi_model_container
 from clary.systems.endpoints.sightings import Sightings
 
 
@@ -48,6 +49,7 @@ def _shadows(fleet: Fleet, sightings: Sightings) -> list[Target]:
 
 
 def _target(variant: Variant, weight: float, share: float, sightings: Sightings) -> Target:
+    many = multi_model_container(variant.containers)
     return Target(
         name=variant.name,
         weight=weight,
@@ -59,7 +61,16 @@ def _target(variant: Variant, weight: float, share: float, sightings: Sightings)
         share=share,
         concurrency=variant.serverless["MaxConcurrency"] if variant.serverless else 0,
         role=variant.role,
+        many=many or "",
+        loaders=_loaders(variant.instances, sightings, many) if many else {},
+        kept=many is None or keeps_models(variant.containers[many]),
     )
+
+
+def _loaders(instances: Sequence[Instance], sightings: Sightings, container: str) -> dict[str, str]:
+    """Where the instances of a multi-model variant have their models loaded."""
+    seen = {instance.id: sightings.get(instance.job, {}).get(container) for instance in instances}
+    return {instance: f"unix:{one.models_socket}" for instance, one in seen.items() if one and one.models_socket}
 
 
 def _servers(instances: Sequence[Instance], sightings: Sightings) -> dict[str, list[str]]:

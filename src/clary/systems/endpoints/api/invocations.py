@@ -37,15 +37,12 @@ async def invoke_endpoint(
     SessionId: str | None = None,
 ) -> dict[str, Any]:
     """Send a request to the endpoint and wait for the answer, for at most 60 s."""
-    check_invocation(
-        TargetModel=TargetModel,
-        EnableExplanations=EnableExplanations,
-    )
+    check_invocation(EnableExplanations=EnableExplanations)
     router = router_of(ctx.platform)
     address = _address(ctx, EndpointName, InferenceComponentName)
-    said = _heading(ContentType, Accept, CustomAttributes, SessionId, InferenceId)
+    said = _heading(ContentType, Accept, CustomAttributes, SessionId, InferenceId, TargetModel)
     session = "" if SessionId in {None, _NEW_SESSION} else SessionId or ""
-    wish = Wish(TargetVariant or "", session, TargetContainerHostname or "")
+    wish = Wish(TargetVariant or "", session, TargetContainerHostname or "", TargetModel or "")
     try:
         chosen, container, answer, _ = await router.ask(address, wish, said, Body)
     except NoRoute:
@@ -114,6 +111,7 @@ def _heading(
     custom_attributes: str | None,
     session: str | None,
     inference: str | None,
+    model: str | None = None,
 ) -> Heading:
     """What the request says to the model besides its body."""
     headers = {
@@ -121,6 +119,7 @@ def _heading(
         CUSTOM_ATTRIBUTES: custom_attributes,
         SESSION_ID: session,
         INFERENCE_ID: inference,
+        "X-Amzn-SageMaker-Target-Model": model,
     }
     try:
         return heading(content_type, headers)

@@ -12,6 +12,7 @@ from clary.kernel.store import Entry
 from clary.systems.endpoints.records import Model
 from clary.systems.endpoints.refusals import check_model
 from clary.systems.endpoints.resources import MODELS
+from clary.systems.endpoints.servers import serves_many
 
 
 @operation("sagemaker", "CreateModel", resource="model/{ModelName}")
@@ -78,7 +79,7 @@ def _require_model_data(ctx: Context, container: dict[str, Any]) -> None:
     """Raise ValidationException, as AWS does, when there is no model data where the container says."""
     url, source = container.get("ModelDataUrl"), container.get("ModelDataSource", {}).get("S3DataSource")
     if url:
-        _require(ctx, url, prefix=False)
+        _require(ctx, url, prefix=serves_many(container))
     sources = [source] if source else []
     sources += [given["S3DataSource"] for given in container.get("AdditionalModelDataSources", ())]
     for given in sources:

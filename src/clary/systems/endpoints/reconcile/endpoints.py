@@ -64,6 +64,7 @@ def _step(platform: Platform, table: Table[Endpoint], entry: Entry[Endpoint]) ->
         route=route_key(entry.account, entry.region, entry.name),
         log_group=log_group(entry.name),
         wake=Wake(TOPIC, f"{entry.account}/{entry.region}/{entry.name}"),
+        endpoint=entry.name,
     )
 
     def save(after: Endpoint | None) -> bool:

@@ -120,8 +120,6 @@ def test_what_is_sent_reaches_the_model_and_back(platform: Platform, tmp_path: P
             assert f"\r\n{line}\r\n" in heads[0]
         with pytest.raises(AwsError, match="line break"):
             await world.ask(CustomAttributes="a\r\nHost: elsewhere")
-        with pytest.raises(AwsError, match="TargetModel is not supported"):
-            await world.ask(TargetModel="m.tar.gz")
 
     run(platform, tmp_path, scenario)
 
