@@ -191,18 +191,18 @@ class Shelf:
             model.waiting = True
             try:
                 with self._making_room:
-                    said = self._make_room(model, deadline)
+                    said = self._make_room(model, deadline, said)
             finally:
                 model.waiting = False
         if not said.good:
             raise NotLoaded(Fault.REFUSED, said.message, said.status)
 
-    def _make_room(self, model: _Model, deadline: float) -> Said:
-        """Unload others, the least lately used first, until the model is loaded or nothing is left to unload."""
-        while True:
-            said = self._tell_to_load(model, deadline)
-            if said.status != NO_ROOM:
-                return said
+    def _make_room(self, model: _Model, deadline: float, said: Said) -> Said:
+        """Unload others, the least lately used first, until the model is loaded or nothing is left to unload.
+
+        `said` is what the service said to the last attempt, and so is what is returned.
+        """
+        while said.status == NO_ROOM:
             while not self._unload_one():
                 with self._changing:
                     hope = any(other.loaded or (other.loading and not other.waiting) for other in self._models.values())
@@ -211,6 +211,8 @@ class Shelf:
                         return said
                     # Whatever is loaded is in use: some of it will be released, or its users be known to be gone.
                     self._changing.wait(_LOOK_SECONDS)
+            said = self._tell_to_load(model, deadline)
+        return said
 
     def _tell_to_load(self, model: _Model, deadline: float) -> Said:
         began = self._clock.monotonic()
