@@ -12,6 +12,7 @@ from clary.systems.endpoints.asynchronous import check_asynchronous, refuse_copi
 from clary.systems.endpoints.records import EndpointConfig, Model
 from clary.systems.endpoints.refusals import check_config
 from clary.systems.endpoints.resources import CONFIGS, MODELS
+from clary.systems.endpoints.servers import serves_many
 
 
 @operation("sagemaker", "CreateEndpointConfig", resource="endpoint-config/{EndpointConfigName}")
@@ -40,6 +41,8 @@ def create_endpoint_config(
         model = models[variant["VariantName"]] = MODELS.get(ctx, variant["ModelName"]).value
         if "ServerlessConfig" in variant and len(model.containers) > 1:
             raise validation(f"Model {variant['ModelName']} has several containers: serverless variants have one.")
+        if "ServerlessConfig" in variant and serves_many(model.containers[0]):
+            raise validation(f"Model {variant['ModelName']} is of Mode MultiModel: serverless variants have one model.")
     if AsyncInferenceConfig is not None:
         refuse_copies(shadows, DataCaptureConfig)
         check_asynchronous(AsyncInferenceConfig, ProductionVariants, models)

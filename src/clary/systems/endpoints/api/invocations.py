@@ -42,7 +42,7 @@ async def invoke_endpoint(
     address = _address(ctx, EndpointName, InferenceComponentName)
     said = _heading(ContentType, Accept, CustomAttributes, SessionId, InferenceId, TargetModel)
     session = "" if SessionId in {None, _NEW_SESSION} else SessionId or ""
-    wish = Wish(TargetVariant or "", session, TargetContainerHostname or "", TargetModel or "")
+    wish = Wish(TargetVariant or "", session, TargetContainerHostname or "", model=TargetModel or "")
     try:
         chosen, container, answer, _ = await router.ask(address, wish, said, Body)
     except NoRoute:

@@ -168,7 +168,7 @@ def test_one_container_of_a_pipeline_may_have_many_models(platform: Platform, tm
 
 def test_metrics_of_models() -> None:
     invocations = [
-        Invocation(200, 0.001, 0.0001, 1, hit=False, waited_seconds=2.0),
+        Invocation(200, 0.001, 0.0001, 1, hit=False, loading_seconds=2.0),
         Invocation(200, 0.001, 0.0001, 1, hit=True),
         Invocation(200, 0.001, 0.0001, 1),
     ]
