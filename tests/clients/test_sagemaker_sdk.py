@@ -87,3 +87,14 @@ def test_v3_asynchronous_endpoint(environment: Environments, flights: Path) -> N
     assert result["rows"] == 500
     assert result["error"] < 0.25 * result["baseline"]
     assert result["place"].startswith("v3-async/answers/")
+
+
+def test_v2_multi_model(environment: Environments, flights: Path) -> None:
+    result = environment("sagemaker-v2").run("v2_multi_model.py", str(flights), timeout=600)
+    errors = result["errors"]
+    assert errors["short by short"] < 0.5 * errors["short by long"]
+    assert errors["long by long"] < 0.5 * errors["long by short"]
+    assert errors["long by second"] == errors["long by long"]
+    assert result["before"] == ["long/first.tar.gz", "short.tar.gz"]
+    assert result["after"] == ["long/first.tar.gz", "long/second.tar.gz", "short.tar.gz"]
+    assert result["refused"] == "ValidationError"
