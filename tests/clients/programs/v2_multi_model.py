@@ -1,4 +1,4 @@
-"""SageMaker SDK v2: two trained XGBoost models behind one endpoint by `MultiDataModel`, and a third added as it runs."""
+"""SageMaker SDK v2: two trained models behind one endpoint by `MultiDataModel`, and a third added while it runs."""
 
 import csv
 import json

@@ -14,6 +14,7 @@ from clary.systems.endpoints import deploy
 from clary.systems.endpoints.components import build_copies, check_specification, component_document
 from clary.systems.endpoints.records import Endpoint, Fleet, InferenceComponent, Variant
 from clary.systems.endpoints.resources import COMPONENTS, ENDPOINTS, MODELS
+from clary.systems.endpoints.servers import serves_many
 
 _TOPIC = "inference_components"
 _RESOURCE = "inference-component/{InferenceComponentName}"
@@ -159,6 +160,8 @@ def _copies(ctx: Context, specification: dict[str, Any], host: Variant, count: i
     model = MODELS.get(ctx, named).value if named else None
     if model is not None and len(model.containers) > 1:
         raise validation(f"Model {named} has several containers: an inference component has one.")
+    if model is not None and serves_many(model.containers[0]):
+        raise validation(f"Model {named} is of Mode MultiModel: an inference component has one model.")
     return build_copies(specification, model, host, count, ctx.platform.clock.now())
 
 
