@@ -3,9 +3,11 @@
 It lies among the platform's own sockets, where nothing inside a sandbox can reach it.
 """
 
+import contextlib
 import gc
 import http.server
 import json
+import socket
 import socketserver
 import threading
 from http import HTTPStatus
@@ -39,14 +41,23 @@ class Door:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.unlink(missing_ok=True)
         self._server = _Server(str(path), shelf)
-        threading.Thread(target=self._server.serve_forever, name="door", daemon=True).start()
+        self._closed = False
+        self._serving = threading.Thread(target=self._serve, name="door", daemon=True)
+        self._serving.start()
 
     def close(self) -> None:
         """Take no more questions; those that are under way are not waited for."""
         self._shelf.close()
-        self._server.shutdown()
+        self._closed = True
+        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as knock:
+            knock.connect(str(self.path))
+        self._serving.join()
         self._server.server_close()
         self.path.unlink(missing_ok=True)
+
+    def _serve(self) -> None:
+        while not self._closed:
+            self._server.handle_request()
 
 
 class _Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
@@ -90,8 +101,12 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         except NotLoaded as error:
             document = {"fault": error.fault, "message": str(error), "status": error.status}
             self._answer(_STATUSES[error.fault], document)
-        else:
+            return
+        try:
             self._answer(HTTPStatus.OK, {"hit": hit})
+        except OSError:
+            self.server.shelf.release(name)  # who asked has gone, and will not say so
+            raise
 
     def _read(self) -> dict[str, Any]:
         size = int(self.headers.get("Content-Length", "0"))
@@ -99,6 +114,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             raise ValueError(f"a body of {size} bytes")
         document: dict[str, Any] = json.loads(self.rfile.read(size))
         return document
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Nothing that is said here is news to anybody."""
 
     def _answer(self, status: HTTPStatus, document: dict[str, Any] | None = None) -> None:
         body = b"" if document is None else json.dumps(document).encode()

@@ -5,6 +5,7 @@ the service has no room: then one after another, each once enough is unloaded. A
 unloaded before it was used (see `words`), however scarce the room.
 """
 
+import contextlib
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -287,10 +288,8 @@ class Shelf:
     def _tend(self) -> None:
         """Now and then: believe the service about what is loaded, report how much, and end uses that nobody ended."""
         while not self._clock.wait(self._closed, REPORT_SECONDS):
-            try:
+            with contextlib.suppress(Unanswered, ValueError):  # then what is known here has to do
                 self._compare(self._container.loaded())
-            except (Unanswered, ValueError) as error:
-                self._complain(f"looking for what is loaded: {error}", None)
             self._report_count()
             for model in list(self._models.values()):
                 self._tidy(model)
