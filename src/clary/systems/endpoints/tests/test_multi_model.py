@@ -189,7 +189,7 @@ def test_models_come_go_and_fail_by_themselves(many: ManyModels) -> None:
 
 def test_models_that_are_not_cached_are_unloaded_after_each_request(many: ManyModels) -> None:
     many.put("a.tar.gz", model(2))
-    many.deploy(MultiModelConfig={"ModelCacheSetting": "Disabled"}, count=2)
+    many.deploy(MultiModelConfig={"ModelCacheSetting": "Disabled"})
     with ThreadPoolExecutor(3) as pool:
         assert set(pool.map(lambda _: many.ask("a.tar.gz", 4), range(9))) == {8}
     eventually(lambda: many.loaded() == 0)
