@@ -12,7 +12,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 from clary.kernel.core.errors import AwsError
-from clary.kernel.serving.connections import Answer, ModelServer, ServerError
+from clary.kernel.serving.connections import Answer, ModelServer, ServerError, TimedOut
 from clary.kernel.serving.loading import Loader, LoadRefused, NoModel, NotLoaded, StillLoading
 from clary.kernel.serving.routes import Target
 
@@ -129,6 +129,10 @@ def _weight(instance: str, model: str) -> bytes:
     return hashlib.blake2b(f"{instance}/{model}".encode(), digest_size=8).digest()
 
 
+def _not_ready(why: str) -> AwsError:
+    return AwsError("ModelNotReadyException", f"{why} Wait and try your request again.")
+
+
 class OneModel:
     """One request to one model of an instance; `ask` is that of `ModelServer`, with the loading of the model before it.
 
@@ -164,7 +168,7 @@ class OneModel:
         except NoModel as error:
             raise AwsError("ValidationError", f"Failed to download model data. {error}") from None
         except StillLoading as error:
-            raise AwsError("ModelNotReadyException", f"{error} Wait and try your request again.") from None
+            raise _not_ready(str(error)) from None
         except LoadRefused as error:
             self.hit = False
             return Answer(error.status, [], str(error).encode(), None)
@@ -174,5 +178,9 @@ class OneModel:
         self._shelves.remember(self._instance, self._model)
         try:
             return await self._server.ask(head, body, deadline - loop.time())
+        except TimedOut:
+            if self.waited_seconds < timeout_seconds / 2:
+                raise
+            raise _not_ready(f'The model "{self._model}" took most of the time of this request to be loaded.') from None
         finally:
             self._shelves.do(self._loader.release(self._model))

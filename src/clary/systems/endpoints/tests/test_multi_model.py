@@ -74,7 +74,13 @@ class ManyModels:
         self.endpoint = serving.in_service(serving.config(name, count=count))
 
     def ask(self, name: str, value: object) -> Any:
-        return json.loads(self.serving.ask(self.endpoint, json.dumps(value), TargetModel=name))
+        """The model's answer, once it is loaded: as AWS says, clients try again when it is not in time."""
+        while True:
+            try:
+                return json.loads(self.serving.ask(self.endpoint, json.dumps(value), TargetModel=name))
+            except ClientError as error:
+                if error.response["Error"]["Code"] != "ModelNotReadyException":
+                    raise
 
     def target(self) -> Target:
         table = self.platform.kv(DOMAIN).get(route_key("000000000000", "us-east-1", self.endpoint))
