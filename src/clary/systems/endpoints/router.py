@@ -505,7 +505,7 @@ def _check_model(address: Address, target: Target, wish: Wish) -> None:
     if target.many and not wish.model:
         raise _invalid(
             f'Endpoint "{address.endpoint}" is a multi-model endpoint, and the request is missing a target model '
-            "header: name one of its models in TargetModel."
+            "header: name one of its models in InvokeEndpoint's TargetModel."
         )
     if wish.model and not target.many:
         raise _invalid(

@@ -88,7 +88,9 @@ class Disk:
             draft.mkdir(parents=True)
             extract(archive, draft / "model", uri)
         except OSError as error:
-            raise _full(error) from error
+            if error.errno in _FULL:
+                raise DiskFull(str(error)) from error
+            raise
         except ClientFault as fault:
             if isinstance(fault.__cause__, OSError) and fault.__cause__.errno in _FULL:
                 raise DiskFull(str(fault)) from fault
@@ -116,10 +118,6 @@ def _models_below(ml: Path) -> Iterator[int]:
             yield models
     finally:
         os.close(root)
-
-
-def _full(error: OSError) -> Exception:
-    return DiskFull(str(error)) if error.errno in _FULL else error
 
 
 def _size(folder: Path) -> int:

@@ -26,6 +26,7 @@ _STATUSES = {
 _IDLE_SECONDS = 30.0
 _LARGEST_BODY = 4 * 1024 * 1024
 _BACKLOG = 256
+_KNOCK_SECONDS = 1.0
 
 
 class Door:
@@ -51,7 +52,7 @@ class Door:
         self._closed = True
         with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as knock:
             knock.connect(str(self.path))
-        self._serving.join()
+        self._serving.join(_KNOCK_SECONDS)
         self._server.server_close()
         self.path.unlink(missing_ok=True)
 

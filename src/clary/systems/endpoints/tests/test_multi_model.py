@@ -221,3 +221,9 @@ def test_models_are_checked(serving_models: Serving) -> None:
     ):
         with pytest.raises(ClientError, match=message):
             create(ModelName=serving_models.unique("bad"), ExecutionRoleArn=ROLE, **members)
+    name = serving_models.unique("many")
+    create(ModelName=name, PrimaryContainer=good, ExecutionRoleArn=ROLE)
+    serverless = {"MemorySizeInMB": 2048, "MaxConcurrency": 1}
+    variants = [{"VariantName": "v0", "ModelName": name, "ServerlessConfig": serverless}]
+    with pytest.raises(ClientError, match="serverless variants have one model"):
+        serving_models.sagemaker.create_endpoint_config(EndpointConfigName=name, ProductionVariants=variants)
