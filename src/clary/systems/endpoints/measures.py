@@ -13,7 +13,6 @@ from clary.kernel.serving.routes import COMPONENT
 from clary.kernel.telemetry.metrics import Datum, Metrics
 
 NAMESPACE = "AWS/SageMaker"
-INSTANCE_NAMESPACE = "/aws/sagemaker/Endpoints"
 
 _FLUSH_SECONDS = 1.0
 _log = logging.getLogger("clary.endpoints")

@@ -7,8 +7,9 @@ from clary.kernel.images import Runtime
 from clary.kernel.jobs.contract import ML_ROOT, HostSpec, Kind, LogTarget, OnDemand, Resources, Wake
 from clary.kernel.jobs.instance_types import GIB
 from clary.kernel.serving.models import model_sources
-from clary.systems.endpoints.measures import INSTANCE_NAMESPACE, NAMESPACE
+from clary.systems.endpoints.measures import NAMESPACE
 from clary.systems.endpoints.records import Instance, Variant
+from clary.systems.endpoints.usage import NAMESPACE as INSTANCE_NAMESPACE
 
 _SOCKET = "serve.sock"
 _USABLE_MEMORY = 0.9  # a server that minds its memory does so before the system kills it

@@ -43,6 +43,8 @@ def create_endpoint_config(
             raise validation(f"Model {variant['ModelName']} has several containers: serverless variants have one.")
         if "ServerlessConfig" in variant and serves_many(model.containers[0]):
             raise validation(f"Model {variant['ModelName']} is of Mode MultiModel: serverless variants have one model.")
+        if shadows and any(serves_many(container) for container in model.containers):
+            raise validation(f"Model {variant['ModelName']} is of Mode MultiModel, which cannot have or be a shadow.")
     if AsyncInferenceConfig is not None:
         refuse_copies(shadows, DataCaptureConfig)
         check_asynchronous(AsyncInferenceConfig, ProductionVariants, models)

@@ -227,3 +227,9 @@ def test_models_are_checked(serving_models: Serving) -> None:
     variants = [{"VariantName": "v0", "ModelName": name, "ServerlessConfig": serverless}]
     with pytest.raises(ClientError, match="serverless variants have one model"):
         serving_models.sagemaker.create_endpoint_config(EndpointConfigName=name, ProductionVariants=variants)
+    variants = [{"VariantName": f"v{n}", "ModelName": name, "InstanceType": "ml.m5.large"} for n in range(2)]
+    variants = [variant | {"InitialInstanceCount": 1} for variant in variants]
+    with pytest.raises(ClientError, match="cannot have or be a shadow"):
+        serving_models.sagemaker.create_endpoint_config(
+            EndpointConfigName=name, ProductionVariants=variants[:1], ShadowProductionVariants=variants[1:]
+        )
