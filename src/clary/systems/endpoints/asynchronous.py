@@ -11,6 +11,7 @@ from clary.kernel.serving.holds import held_until
 from clary.systems.endpoints.deploy import DELETING
 from clary.systems.endpoints.instances import instance_of
 from clary.systems.endpoints.records import Endpoint, Model
+from clary.systems.endpoints.servers import serves_many
 
 _TOPICS = {"SUCCESS_NOTIFICATION_TOPIC": "SuccessTopic", "ERROR_NOTIFICATION_TOPIC": "ErrorTopic"}
 
@@ -53,6 +54,8 @@ def check_asynchronous(
                 f"AsyncInferenceConfig with the model of variant {name}",
                 "its containers are invoked directly, and InvokeEndpointAsync names no container.",
             )
+        if any(serves_many(container) for container in models[name].containers):
+            raise validation(f"The model of variant {name} is of Mode MultiModel: leave out AsyncInferenceConfig.")
 
 
 def refuse_copies(shadows: Sequence[Mapping[str, Any]], capture: Mapping[str, Any] | None) -> None:

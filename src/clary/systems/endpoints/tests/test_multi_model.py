@@ -233,3 +233,8 @@ def test_models_are_checked(serving_models: Serving) -> None:
         serving_models.sagemaker.create_endpoint_config(
             EndpointConfigName=name, ProductionVariants=variants[:1], ShadowProductionVariants=variants[1:]
         )
+    queued = {"OutputConfig": {"S3OutputPath": f"s3://{BUCKET}/answers/"}}
+    with pytest.raises(ClientError, match="leave out AsyncInferenceConfig"):
+        serving_models.sagemaker.create_endpoint_config(
+            EndpointConfigName=name, ProductionVariants=variants[:1], AsyncInferenceConfig=queued
+        )
