@@ -283,7 +283,8 @@ def test_servers_that_do_not_start_leave_a_change_unfulfilled_and_another_try_fo
     world.machines.broken = True
     world.register(2, 4)
     world.drive()
-    world.drive()
+    assert world.call("DescribeEndpoint", "sagemaker", EndpointName="e")["EndpointStatus"] == "RollingBack"
+    world.pass_time(10)
     assert world.count == 1
     (activity,) = world.history
     assert activity["StatusCode"] == "Unfulfilled"
