@@ -43,7 +43,10 @@ def start_detached(settings: Settings) -> ServerInfo:
 
 
 def wait_until_ready(folder: Path, process: subprocess.Popen[bytes], log_path: Path) -> ServerInfo:
-    """Wait for the server that `process` runs over the home `folder` to answer. Raises DidNotStart."""
+    """Wait for the server that `process` runs over the home `folder` to answer.
+
+    Raises DidNotStart, and then has ended it: nobody waits for it any more.
+    """
     clock, pause = SystemClock(), threading.Event()
     deadline = clock.monotonic() + _START_SECONDS
     while clock.monotonic() < deadline and process.poll() is None:
@@ -51,6 +54,8 @@ def wait_until_ready(folder: Path, process: subprocess.Popen[bytes], log_path: P
         if info is not None and info.pid == process.pid and answers(info.endpoint):
             return info
         pause.wait(_POLL_SECONDS)
+    _end(process.pid)
+    process.wait()
     lines = log_path.read_text("utf-8", "replace").splitlines() if log_path.exists() else []
     raise DidNotStart("\n".join(lines[-15:]) or "the server gave no reason")
 
@@ -70,8 +75,12 @@ def answers(endpoint: str) -> bool:
 
 def stop(info: ServerInfo) -> bool:
     """Ask a server to end and wait for it; False when it had to be killed."""
+    return _end(info.pid)
+
+
+def _end(pid: int) -> bool:
     try:
-        process = psutil.Process(info.pid)
+        process = psutil.Process(pid)
     except psutil.NoSuchProcess:
         return True
     process.send_signal(signal.SIGTERM)

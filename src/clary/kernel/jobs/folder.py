@@ -5,6 +5,7 @@
     lock         held by the shim for as long as it lives; holds its pid
     state.json   the latest observation; replaced atomically, the last one durable before it is seen
     stop         exists once somebody asked to stop
+    asked        one byte for every time that a shim was asked for again, since none had come
     control      a FIFO that wakes the shim to look for `stop`
     log.txt      what the process printed lately; log.old.txt what it printed before
     shim.log     what went wrong in the shim itself
@@ -30,6 +31,7 @@ from clary.kernel.events import socket_path
 from clary.kernel.jobs.contract import HostSpec, Observation, Outcome, Phase
 
 START_PATIENCE_SECONDS = 5.0
+_LONGEST_PATIENCE_SECONDS = 60.0
 
 _LOST = "The process that looked after this host died, and the host with it. Start a new attempt."
 
@@ -52,6 +54,7 @@ class HostFolder:
         self._spec = self.path / "spec.json"
         self._state = self.path / "state.json"
         self._stop = self.path / "stop"
+        self._asked = self.path / "asked"
         self._lock = self.path / "lock"
         self._lock_fd: int | None = None
 
@@ -77,8 +80,11 @@ class HostFolder:
         return self._spec.stat().st_mtime
 
     def ask_again(self) -> None:
-        """Wait as long for a shim as if the host were asked for only now."""
+        """Wait anew for a shim, twice as long as the last time: where none comes since the machine is too busy, further
+        ones would only make it busier."""
         with contextlib.suppress(FileNotFoundError):
+            with open(self._asked, "ab") as file:
+                file.write(b".")
             os.utime(self.path)
 
     def take(self) -> bool:
@@ -165,9 +171,16 @@ class HostFolder:
     def _is_awaited(self) -> bool:
         """Whether a shim may still come. Whatever it does first changes the folder, and so begins the wait anew."""
         try:
-            return SystemClock().now() - self.path.stat().st_mtime < START_PATIENCE_SECONDS
+            waited = SystemClock().now() - self.path.stat().st_mtime
         except FileNotFoundError:
             return False
+        return waited < min(START_PATIENCE_SECONDS * 2 ** self._times_asked_again(), _LONGEST_PATIENCE_SECONDS)
+
+    def _times_asked_again(self) -> int:
+        try:
+            return min(self._asked.stat().st_size, 16)
+        except FileNotFoundError:
+            return 0
 
     def _alive(self) -> bool:
         """Whether a shim holds the lock. Asked only once it wrote its state, so a look never hinders the taking."""

@@ -6,7 +6,7 @@ the way out and joined at most once on the way in.
     ServerError
     ├── Unreachable   no connection could be made: nothing was sent, another server may be asked
     ├── TimedOut      the answer was not whole in time
-    └── Broken        the server closed the connection before its answer was whole, or answered no HTTP
+    └── Broken        the server closed the connection before its answer was whole, or what it answered is none
 """
 
 import asyncio
@@ -22,6 +22,7 @@ LONGEST_IDLE_SECONDS = 1.5  # below the keep-alive times of common servers, so t
 _CONNECT_SECONDS = 5.0
 _BUSY_PAUSE_SECONDS = 0.005
 _HIGH_WATER_BYTES = 1 << 20
+_MOST_BESIDE_BYTES = 64 * 1024  # of an answer's head, or of what frames its body, without a byte of the body
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -72,6 +73,7 @@ class _Connection(asyncio.Protocol):
         self._headers: Headers = []
         self._chunks: list[bytes] = []
         self._size = 0
+        self._beside = 0
         self._stream: _Stream | None = None
         self._over: Callable[[_Connection], None] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -82,6 +84,7 @@ class _Connection(asyncio.Protocol):
         self._for_one = False
         self.reusable = False
         self.touched = False  # whether a byte of the answer has come
+        self.unread = False  # whether the server is known to have left without taking all of the request
         self.idle_since = 0.0
 
     @property
@@ -97,7 +100,7 @@ class _Connection(asyncio.Protocol):
         """
         assert self._transport is not None
         waiter = self._waiter = self._loop.create_future()
-        self._headers, self._chunks, self._size = [], [], 0
+        self._headers, self._chunks, self._size, self._beside = [], [], 0, 0
         self._stream = _Stream(self._transport) if over else None
         self._over = over
         self.touched = self.reusable = self._in_body = False
@@ -146,10 +149,15 @@ class _Connection(asyncio.Protocol):
             self.close()
             return
         self.touched = True
+        self._beside += len(data)
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserError as error:
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             self._fail(Broken(f"it answered no HTTP: {error}"))
+            self.close()
+            return
+        if self._beside > _MOST_BESIDE_BYTES:
+            self._fail(Broken(f"its answer has {self._beside} bytes of headers or framing in a row"))
             self.close()
 
     def pause_writing(self) -> None:
@@ -162,6 +170,7 @@ class _Connection(asyncio.Protocol):
         self._transport = None
         self.reusable = False
         self._writable.set()
+        self.unread = error is not None  # a clean end says that all has been taken: see `_exchange`
         if self._in_body and error is None and not self._parser.should_keep_alive() and not self._framed():
             self._complete()  # a body without a length ends with its connection
         else:
@@ -169,17 +178,25 @@ class _Connection(asyncio.Protocol):
 
     # httptools
 
+    def on_message_begin(self) -> None:
+        if not self._active:  # more than one answer: nobody can tell what the next request would be answered
+            self.close()
+
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._headers.append((name.lower(), value))
+        if self._active and not self._in_body:  # else they follow the body, and nobody is to see them
+            self._headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
-        if self._parser.get_status_code() < 200:
+        if self._parser.get_status_code() < 200 or not self._active:
             return
         self._in_body = True
         if self._stream is not None:
             self._resolve(b"")
 
     def on_body(self, chunk: bytes) -> None:
+        if not self._active:
+            return
+        self._beside = 0
         if self._stream is not None:
             self._stream.feed(chunk)
             return
@@ -191,9 +208,12 @@ class _Connection(asyncio.Protocol):
         self._chunks.append(chunk)
 
     def on_message_complete(self) -> None:
+        if not self._active:
+            return
         if self._parser.get_status_code() < 200:
             self._headers = []
             return
+        self._beside = 0
         self.reusable = self._parser.should_keep_alive() and not self._for_one
         self._complete()
 
@@ -221,7 +241,7 @@ class _Connection(asyncio.Protocol):
             over(self)
 
     def _fail(self, error: ServerError) -> None:
-        self._in_body = False
+        self._in_body = self._active = False
         self._writable.set()
         if self._stream is not None:
             self._end_stream(self._stream, error)
@@ -352,8 +372,9 @@ class ModelServer:
         try:
             return connection, await send(connection, head, body, deadline)
         except Broken:
-            # A server may close a kept connection in the instant that a request is written to it.
-            if not kept or connection.touched:
+            # A server may close a kept connection in the instant that a request is written to it. One that took the
+            # request and died may have died of it: another must not be given it. A Unix socket tells these apart.
+            if not kept or connection.touched or not (connection.unread or self.address.startswith("tcp:")):
                 raise
         connection = await self._connect(deadline)
         return connection, await send(connection, head, body, deadline)

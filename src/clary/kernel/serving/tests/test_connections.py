@@ -5,6 +5,7 @@ import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -127,6 +128,11 @@ def test_framings_of_an_answer(tmp_path: Path, reply: bytes, body: bytes) -> Non
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab",
         b"\x00\x01garbage\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nContent-Length: 3000000\r\n\r\n" + b"x" * 3_000_000,
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: other\r\nConnection: upgrade\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\n" + b"X-More: and more\r\n" * 300_000,
+        b"HTTP/1.1 200 OK\r\nX-Endless: " + b"x" * 3_000_000,
+        b"HTTP/1.1 100 Continue\r\n\r\n" * 300_000,
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n" + b"X-Trailer: x\r\n" * 300_000,
     ],
 )
 def test_an_answer_that_is_none_is_broken(tmp_path: Path, reply: bytes) -> None:
@@ -141,16 +147,53 @@ def test_an_answer_that_is_none_is_broken(tmp_path: Path, reply: bytes) -> None:
 
 
 def test_a_kept_connection_that_the_server_closed_is_replaced(tmp_path: Path) -> None:
+    sent = asyncio.Event()
+
     async def close_silently(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         body = await read_request(reader)
+        cast(asyncio.ReadTransport, writer.transport).pause_reading()
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
-        await reader.read(1)  # the next request arrives, and is never answered
+        await sent.wait()  # the next request arrives, and is never read
 
     async def scenario() -> None:
         async with serving(tmp_path / "s", close_silently) as (client, counter):
             assert (await ask(client)).body == b"hello"
-            assert (await ask(client, b"again")).body == b"again"
+            again = asyncio.create_task(ask(client, b"again"))
+            await asyncio.sleep(0)  # it is written
+            sent.set()
+            assert (await again).body == b"again"
             assert counter.connections == 2
+
+    asyncio.run(scenario())
+
+
+def test_a_request_that_a_server_took_before_it_left_is_not_sent_again(tmp_path: Path) -> None:
+    async def die_of_the_second(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        body = await read_request(reader)
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+        await read_request(reader)
+
+    async def scenario() -> None:
+        async with serving(tmp_path / "s", die_of_the_second) as (client, counter):
+            assert (await ask(client)).body == b"hello"
+            with pytest.raises(Broken):
+                await ask(client, b"again")
+            assert counter.connections == 1
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("surplus", [b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nother", b"HTTP/1.1 200", b"HT", b"{}"])
+def test_what_follows_an_answer_is_never_the_next(tmp_path: Path, surplus: bytes) -> None:
+    first = b"HTTP/1.1 200 OK\r\nX-Mine: yes\r\nContent-Length: 2\r\n\r\nok"
+    rest = b" OK\r\nContent-Length: 5\r\n\r\nother"
+
+    async def scenario() -> None:
+        async with serving(tmp_path / "s", answering(first + surplus, rest)) as (client, counter):
+            for number in (1, 2):
+                answer = await ask(client)
+                assert (answer.body, answer.headers) == (b"ok", [(b"x-mine", b"yes"), (b"content-length", b"2")])
+                assert counter.connections == number
 
     asyncio.run(scenario())
 
