@@ -226,8 +226,12 @@ def replaced(serving: Serving, name: str, folder: HostFolder, answers: list[str]
     known = set(answers)
     eventually(lambda: folder.job not in {one.job for one in folders(serving, name)})
     eventually(lambda: set(answers) - known)
-    eventually(lambda: all(seen(one).healthy for one in folders(serving, name)))
     assert serving.describe(name)["EndpointStatus"] == "InService"
+
+
+def all_well(serving: Serving, name: str) -> bool:
+    found = [folder.observe() for folder in folders(serving, name)]
+    return all(one is not None and one.healthy for one in found)
 
 
 def victim(what: str, folder: HostFolder) -> int:
@@ -253,6 +257,7 @@ def test_killed(patient: Serving) -> None:
             assert response["OriginalStatusCode"] == 0
             assert "closed the connection" in response["OriginalMessage"], what
             replaced(patient, name, folder, answers)
+            eventually(lambda: all_well(patient, name))
 
 
 def test_hanging(patient: Serving) -> None:
@@ -271,6 +276,7 @@ def test_hanging(patient: Serving) -> None:
         response = refusal(hog)
         assert response["OriginalStatusCode"] == 0
         replaced(patient, name, hogs, answers)
+        eventually(lambda: all_well(patient, name))
 
 
 @pytest.mark.skipif(not memory.available(), reason="no control group can be made here: memory is not limited")

@@ -313,9 +313,10 @@ class Observation:
     what describes it are None before `ENDED`.
     `reason` is the process's own failure file (at most 1,024 characters), else its last lines, else what went wrong
     around it; `failure` says whose fault. `outputs` lists the S3 URIs that were stored whole.
-    `healthy` is whether a service last answered its ping; None until it did once. `socket` is the absolute path where
-    the service's Unix socket is reached from outside, `models_socket` where its shim is asked for models (`OnDemand`).
-    `pid` is the main process, `shim_pid` who looks after it.
+    `healthy` is whether a service last answered its ping; None until it did once. `refuses` is whether one that is not
+    healthy said so itself, by an answer other than 200, where others are only silent. `socket` is the absolute path
+    where the service's Unix socket is reached from outside, `models_socket` where its shim is asked for models
+    (`OnDemand`). `pid` is the main process, `shim_pid` who looks after it.
     """
 
     job: str
@@ -336,6 +337,7 @@ class Observation:
     socket: str | None = None
     models_socket: str | None = None
     healthy: bool | None = None
+    refuses: bool = False
 
     @property
     def ended(self) -> bool:

@@ -33,6 +33,7 @@ from clary.kernel.jobs.contract import (
 )
 from clary.kernel.jobs.feeding import Feeder
 from clary.kernel.jobs.folder import HostFolder, empty
+from clary.kernel.jobs.health import Health
 from clary.kernel.jobs.on_demand.container import Container
 from clary.kernel.jobs.on_demand.disk import Disk
 from clary.kernel.jobs.on_demand.door import Door
@@ -156,8 +157,8 @@ class Shim:
     def _supervise(self, process: Process) -> int:
         address = self._address if self._spec.kind is Kind.SERVICE else None
 
-        def health_changed(well: bool) -> None:
-            self._change(healthy=well)
+        def health_changed(health: Health) -> None:
+            self._change(healthy=health is Health.WELL, refuses=health is Health.REFUSES)
 
         return Supervision(
             spec=self._spec,

@@ -17,7 +17,7 @@ from clary.kernel.core.clock import Clock
 from clary.kernel.jobs.console import Console
 from clary.kernel.jobs.contract import Failure, HostSpec, Outcome
 from clary.kernel.jobs.folder import HostFolder
-from clary.kernel.jobs.health import HealthCheck
+from clary.kernel.jobs.health import Health, HealthCheck
 from clary.kernel.jobs.sandbox import Process
 
 _READ_BYTES = 64 * 1024
@@ -62,7 +62,7 @@ class Supervision:
         bench: Bench,
         clock: Clock,
         address: int | Path | None,
-        health_changed: Callable[[bool], None],
+        health_changed: Callable[[Health], None],
     ) -> None:
         self._spec = spec
         self._folder = folder
@@ -168,8 +168,8 @@ class Supervision:
         if self._address is None:
             return None
 
-        def changed(well: bool) -> None:
-            self._post(lambda: self._health_changed(well) if self._code is None else None)
+        def changed(health: Health) -> None:
+            self._post(lambda: self._health_changed(health) if self._code is None else None)
 
         return HealthCheck(self._address, self._clock, changed)
 

@@ -31,7 +31,10 @@ REQUEST_SECONDS = 60.0  # the longest that one request may take, so that a serve
 _ATTEMPTS_TO_START = 2
 _ATTEMPTS_WHEN_NOT_ITS_FAULT = 5
 _STEADY_SECONDS = 60.0
-_LONGEST_UNHEALTHY_SECONDS = 60.0
+# A server that is silent may be busy with a request that takes all the time it may. One that refuses its ping says
+# that it is of no use, as ours do once their model has let requests run out of time.
+_LONGEST_SILENT_SECONDS = 60.0
+_LONGEST_REFUSING_SECONDS = 10.0
 _LONGEST_BACK_OFF_SECONDS = 60.0
 _LONGEST_REASON = 1024
 
@@ -71,6 +74,13 @@ def next_look(endpoint: Endpoint, now: float) -> float | None:
     """Seconds until something happens by time alone; None when only a change of the world can."""
     times = [leaving.leave_at for leaving in endpoint.leaving]
     times += [instance.start_after for fleet in endpoint.fleets for instance in fleet.instances]
+    times += [
+        instance.unhealthy_since + seconds
+        for fleet in endpoint.fleets
+        for instance in fleet.instances
+        if instance.unhealthy_since is not None
+        for seconds in (_LONGEST_REFUSING_SECONDS, _LONGEST_SILENT_SECONDS)
+    ]
     times += shifting.next_times(endpoint, now)
     waits = [at - now for at in times if at > now]
     return min(waits) if waits else None
@@ -188,8 +198,10 @@ def _look(instance: Instance, observation: Observation | None, now: float) -> In
     if instance.healthy_since is None:
         return instance
     since = now if instance.unhealthy_since is None else instance.unhealthy_since
-    if now - since >= _LONGEST_UNHEALTHY_SECONDS:
-        return _again(instance, f"It did not answer its ping for {_LONGEST_UNHEALTHY_SECONDS:g} s.", now)
+    longest = _LONGEST_REFUSING_SECONDS if observation.refuses else _LONGEST_SILENT_SECONDS
+    if now - since >= longest:
+        how = "refused" if observation.refuses else "did not answer"
+        return _again(instance, f"It {how} its ping for {longest:g} s.", now)
     return replace(instance, unhealthy_since=since)
 
 
