@@ -101,7 +101,7 @@ def pieces(body):
     else:
         yield BODY % (len(body), body)
 
-BREAKS = (b"noise", b"half", b"short", b"negative")
+BREAKS = (b"noise", b"half", b"short")
 
 def serve(connection):
     with connection, connection.makefile("rb") as file:
@@ -262,7 +262,7 @@ def test_killed(patient: Serving) -> None:
 
 def test_hanging(patient: Serving) -> None:
     """One waits for ever, one lets nothing else run, the third answers on."""
-    name = patient.in_service(patient.config(unwell(patient, SAGEMAKER_MODEL_SERVER_TIMEOUT="3"), count=3))
+    name = patient.in_service(patient.config(unwell(patient, SAGEMAKER_MODEL_SERVER_TIMEOUT="10"), count=3))
     with ThreadPoolExecutor() as pool, asked_meanwhile(patient, name) as answers:
         hog = pool.submit(patient.ask, name, '"hog"')
         hogs = busy(patient, name, "hog")
@@ -271,7 +271,7 @@ def test_hanging(patient: Serving) -> None:
         assert holds.job != hogs.job
         response = refusal(hold)
         assert response["OriginalStatusCode"] == 504
-        assert "did not answer within 3 s" in response["OriginalMessage"]
+        assert "did not answer within 10 s" in response["OriginalMessage"]
         replaced(patient, name, holds, answers)
         response = refusal(hog)
         assert response["OriginalStatusCode"] == 0
@@ -291,12 +291,12 @@ def test_leaking(patient: Serving) -> None:
     assert patient.settled(neighbour)["EndpointStatus"] == "InService"
     (folder,) = folders(patient, name)
     with ThreadPoolExecutor() as pool, asked_meanwhile(patient, neighbour) as answers:
-        for number in range(17):
+        for _ in range(17):
             leak = pool.submit(patient.ask, name, '"leak"')
             if leak.exception(180) is not None:
                 break
         else:
-            raise AssertionError(f"{number + 1} times 64 MiB were not too much for 1 GiB")
+            raise AssertionError("17 times 64 MiB were not too much for 1 GiB")
         response = refusal(leak)
         assert response["OriginalStatusCode"] == 0
         assert "closed the connection" in response["OriginalMessage"]
@@ -313,7 +313,19 @@ def test_leaking(patient: Serving) -> None:
 
 def test_garbage(patient: Serving) -> None:
     name = patient.in_service(patient.config(patient.model(script_model(script=IMPOSTOR))))
-    broken = "noise half short negative headers header continue trailers upgrade gigabyte chunks".split()
+    broken = [
+        "noise",
+        "half",
+        "short",
+        "negative",
+        "headers",
+        "header",
+        "continue",
+        "trailers",
+        "upgrade",
+        "gigabyte",
+        "chunks",
+    ]
     gateway = next(
         child
         for child in psutil.Process(patient.server.process.pid).children()

@@ -174,7 +174,7 @@ class HostFolder:
             waited = SystemClock().now() - self.path.stat().st_mtime
         except FileNotFoundError:
             return False
-        return waited < min(START_PATIENCE_SECONDS * 2 ** self._times_asked_again(), _LONGEST_PATIENCE_SECONDS)
+        return waited < min(START_PATIENCE_SECONDS * (1 << self._times_asked_again()), _LONGEST_PATIENCE_SECONDS)
 
     def _times_asked_again(self) -> int:
         try:

@@ -312,6 +312,7 @@ class ModelServer:
     def __init__(self, address: str, loop: asyncio.AbstractEventLoop, largest_body: int) -> None:
         self.address = address
         self.outstanding = 0
+        self.avoid_until = 0.0  # in the loop's time: others should be asked until then, since it let a request run late
         self._loop = loop
         self._largest_body = largest_body
         self._idle: deque[_Connection] = deque()

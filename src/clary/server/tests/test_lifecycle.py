@@ -15,7 +15,7 @@ import pytest
 from botocore.exceptions import BotoCoreError, ClientError
 
 from clary.server import home, lifecycle
-from clary.testing import Server, serving
+from clary.testing import Server, serving, start_server
 
 
 def clary(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -28,6 +28,13 @@ def clary(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         timeout=60,
         check=False,
     )
+
+
+def test_a_server_that_does_not_answer_in_time_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lifecycle, "_START_SECONDS", 0.0)
+    with pytest.raises(lifecycle.DidNotStart):
+        start_server(tmp_path)
+    assert [one for one in psutil.Process().children() if str(tmp_path) in " ".join(one.cmdline())] == []
 
 
 def test_a_detached_server_prints_its_environment_and_ends(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from clary.kernel.core.errors import AwsError
 from clary.kernel.rooms import Platform
-from clary.kernel.serving.connections import Answer, ModelServer, ServerError, Unreachable
+from clary.kernel.serving.connections import Answer, ModelServer, ServerError, TimedOut, Unreachable
 from clary.kernel.serving.loading import invoke_path
 from clary.kernel.serving.requests import INVOCATIONS, SESSION_ID, Heading
 from clary.kernel.serving.routes import (
@@ -41,6 +41,8 @@ KNOWN_SECONDS = 10.0
 
 _LARGEST_ANSWER = 25 * 1024 * 1024
 _MOST_TRIES = 3
+_LATE = 504
+_AVOIDED_SECONDS = 10.0  # by then a server that hangs has failed its pings
 
 
 class Address(NamedTuple):
@@ -449,17 +451,27 @@ async def _ask(chosen: Chosen, number: int, head: bytes, body: bytes, deadline: 
     try:
         answer = await server.ask(head, body, deadline - asked)
     except ServerError as error:
+        if isinstance(error, TimedOut):
+            server.avoid_until = loop.time() + _AVOIDED_SECONDS
         untouched = number == 0 and isinstance(error, Unreachable)
         raise NotAnswered(container, error, may_ask_another=untouched) from None
+    if answer.status == _LATE:
+        server.avoid_until = loop.time() + _AVOIDED_SECONDS
     if len(chosen.target.containers) == 1:
         return Answered(chosen, container, answer)
     return Answered(chosen, container, answer, ((container, loop.time() - asked),))
 
 
 def _pick(known: _Known, target: Target, instances: list[str], wish: Wish) -> str:
-    """The instance to ask: by chance, or the one that has least to do, of those that have the model if one is named."""
+    """The instance to ask: by chance, or the one that has least to do, of those that have the model if one is named.
+
+    None that let a request run late just now, while others did not.
+    """
     if len(instances) == 1:
         return instances[0]
+    now = asyncio.get_running_loop().time()
+    punctual = [one for one in instances if all(known.servers[at].avoid_until <= now for at in target.servers[one])]
+    instances = punctual or instances
     start = random.randrange(len(instances))  # so that equals take turns
     if target.routing == RANDOM:
         return instances[start]

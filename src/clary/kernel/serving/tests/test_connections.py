@@ -183,7 +183,9 @@ def test_a_request_that_a_server_took_before_it_left_is_not_sent_again(tmp_path:
     asyncio.run(scenario())
 
 
-@pytest.mark.parametrize("surplus", [b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nother", b"HTTP/1.1 200", b"HT", b"{}"])
+@pytest.mark.parametrize(
+    "surplus", [b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nother", b"HTTP/1.1 200", b"HT", b"{}"]
+)
 def test_what_follows_an_answer_is_never_the_next(tmp_path: Path, surplus: bytes) -> None:
     first = b"HTTP/1.1 200 OK\r\nX-Mine: yes\r\nContent-Length: 2\r\n\r\nok"
     rest = b" OK\r\nContent-Length: 5\r\n\r\nother"

@@ -132,6 +132,10 @@ def test_a_server_that_stays_ill_is_replaced() -> None:
     endpoint = step(endpoint, seen)
     assert list(endpoint.jobs) == [well, ill]
     assert places(endpoint, seen) == [f"unix:/{well}"]
+    assert deploy.next_look(endpoint, NOW + 11) == 49
+    assert step(endpoint, seen, NOW + 59) == endpoint
+    refusing = seen | {ill: replace(running(ill), healthy=False, refuses=True)}
+    assert [leaving.job for leaving in step(endpoint, refusing, NOW + 10).leaving] == [ill]
     endpoint = step(endpoint, seen, NOW + 61)
     assert [leaving.job for leaving in endpoint.leaving] == [ill]
 
