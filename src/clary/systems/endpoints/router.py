@@ -451,11 +451,11 @@ async def _ask(chosen: Chosen, number: int, head: bytes, body: bytes, deadline: 
     try:
         answer = await server.ask(head, body, deadline - asked)
     except ServerError as error:
-        if isinstance(error, TimedOut):
+        if isinstance(error, TimedOut) and isinstance(server, ModelServer):
             server.avoid_until = loop.time() + _AVOIDED_SECONDS
         untouched = number == 0 and isinstance(error, Unreachable)
         raise NotAnswered(container, error, may_ask_another=untouched) from None
-    if answer.status == _LATE:
+    if answer.status == _LATE and isinstance(server, ModelServer):  # not one of many models
         server.avoid_until = loop.time() + _AVOIDED_SECONDS
     if len(chosen.target.containers) == 1:
         return Answered(chosen, container, answer)
