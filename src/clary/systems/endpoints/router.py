@@ -20,7 +20,6 @@ from clary.kernel.serving.routes import (
     DIRECT,
     DOMAIN,
     RANDOM,
-    Capture,
     Route,
     Target,
     choose_target,
@@ -30,7 +29,7 @@ from clary.kernel.serving.routes import (
 from clary.systems.endpoints.captures import Captures, Sampled
 from clary.systems.endpoints.concurrency import Concurrency
 from clary.systems.endpoints.deploy import REQUEST_SECONDS
-from clary.systems.endpoints.gates import Gate
+from clary.systems.endpoints.gates import Gate, Place
 from clary.systems.endpoints.measures import Invocation, Measures
 from clary.systems.endpoints.multi_model import OneModel, Shelves
 from clary.systems.endpoints.sessions import Sessions
@@ -72,16 +71,15 @@ class Stop(NamedTuple):
 
 
 class Chosen(NamedTuple):
-    """Who answers a request: the last of `stops`, from what those before it made of the request."""
+    """Who answers a request: the last of `stops`, from what those before it made of the request.
+
+    `model` is the model that the request names, where it names one.
+    """
 
     target: Target
     instance: str
     stops: list[Stop]
-
-    @property
-    def model(self) -> OneModel | None:
-        """The model that the request names, where it names one."""
-        return next((stop.server for stop in self.stops if isinstance(stop.server, OneModel)), None)
+    model: OneModel | None = None
 
 
 class Answered(NamedTuple):
@@ -131,38 +129,39 @@ class Router:
 
         Raises AwsError when no server can be asked, and NotAnswered when one that was gave no answer.
         """
-        gate = self._gate(address, wish)
+        known = self._fresh(address)
+        gate = self._gate(known, address, wish)
         if gate is None:
-            return await self._ask(address, wish, heading, body)
-        came = self.loop.time()
-        place = await gate.enter()
-        waited = self.loop.time() - came
+            return await self._ask(known, address, wish, heading, body)
+        place, waited = await self._enter(gate)
         try:
-            return await self._ask(address, wish._replace(instance=place.instance), heading, body, waited)
+            inside = wish._replace(instance=place.instance)
+            return await self._ask(self._fresh(address), address, inside, heading, body, waited)
         finally:
             gate.leave(place)
 
     async def _ask(
-        self, address: Address, wish: Wish, heading: Heading, body: bytes, waited_seconds: float = 0.0
+        self, known: _Known, address: Address, wish: Wish, heading: Heading, body: bytes, waited_seconds: float = 0.0
     ) -> Answered:
         started = self.loop.time() - waited_seconds
-        chosen = self._choose(address, wish)
+        chosen = self._choose(known, address, wish)
         for tries in range(1, _MOST_TRIES + 1):
             asked = self.loop.time()
             try:
                 answered = await _pass_through(chosen, heading, body, asked + REQUEST_SECONDS)
             except NotAnswered as failure:
                 if failure.may_ask_another and tries < _MOST_TRIES and not wish.session:
-                    chosen = self._choose(address, wish, instead_of=chosen)
+                    known = self._read(address)
+                    chosen = self._choose(known, address, wish, instead_of=chosen)
                     continue
                 self._count(address, chosen, None, started, asked, waited_seconds)
-                self._copy(address, wish, chosen, heading, body, None)
+                self._copy(known, address, wish, chosen, heading, body, None)
                 raise
             self._count(address, chosen, answered, started, asked, waited_seconds)
-            sampled = self._captures.sample(self._rules(address), address, heading, body)
+            sampled = self._captures.sample(known.route.capture, address, heading, body)
             if sampled is not None:
                 self._captures.keep(sampled, chosen.target, answered.answer)
-            self._copy(address, wish, chosen, heading, body, sampled)
+            self._copy(known, address, wish, chosen, heading, body, sampled)
             return answered
         raise AssertionError("unreachable")
 
@@ -170,20 +169,21 @@ class Router:
         self, address: Address, wish: Wish, heading: Heading, body: bytes
     ) -> tuple[Answered, AsyncGenerator[bytes, None]]:
         """`ask` for an answer whose body is passed on as it comes."""
-        gate = self._gate(address, wish)
+        known = self._fresh(address)
+        gate = self._gate(known, address, wish)
         if gate is None:
-            return await self._ask_streamed(address, wish, heading, body)
-        came = self.loop.time()
-        place = await gate.enter()
-        waited, inside = self.loop.time() - came, wish._replace(instance=place.instance)
+            return await self._ask_streamed(known, address, wish, heading, body)
+        place, waited = await self._enter(gate)
         try:
-            return await self._ask_streamed(address, inside, heading, body, waited, lambda: gate.leave(place))
+            inside, known = wish._replace(instance=place.instance), self._fresh(address)
+            return await self._ask_streamed(known, address, inside, heading, body, waited, lambda: gate.leave(place))
         except BaseException:
             gate.leave(place)
             raise
 
     async def _ask_streamed(
         self,
+        known: _Known,
         address: Address,
         wish: Wish,
         heading: Heading,
@@ -192,24 +192,23 @@ class Router:
         over: Callable[[], None] | None = None,
     ) -> tuple[Answered, AsyncGenerator[bytes, None]]:
         started = self.loop.time() - waited_seconds
-        chosen = self._choose(address, wish)
+        chosen = self._choose(known, address, wish)
         asked = self.loop.time()
         try:
             answered, chunks = await _pass_through_streamed(chosen, heading, body, asked + REQUEST_SECONDS, over)
         except NotAnswered:
             self._count(address, chosen, None, started, asked, waited_seconds)
-            self._copy(address, wish, chosen, heading, body, None)
+            self._copy(known, address, wish, chosen, heading, body, None)
             raise
         self._count(address, chosen, answered, started, asked, waited_seconds)
-        sampled = self._captures.sample(self._rules(address), address, heading, body)
+        sampled = self._captures.sample(known.route.capture, address, heading, body)
         if sampled is not None:
             chunks = self._captures.keep_streamed(sampled, chosen.target, answered.answer, chunks)
-        self._copy(address, wish, chosen, heading, body, sampled)
+        self._copy(known, address, wish, chosen, heading, body, sampled)
         return answered, chunks
 
-    def _gate(self, address: Address, wish: Wish) -> Gate | None:
+    def _gate(self, known: _Known, address: Address, wish: Wish) -> Gate | None:
         """Where requests to a serverless variant have to pass; None for all others."""
-        known = self._fresh(address)
         if not known.route.targets or not known.route.targets[0].concurrency:
             return None
 
@@ -222,19 +221,27 @@ class Router:
             gate = self._gates[address, name] = Gate(self._platform, self.loop, address, look)
         return gate
 
-    def _rules(self, address: Address) -> Capture | None:
-        known = self._routes.get(address)
-        return None if known is None else known.route.capture
+    async def _enter(self, gate: Gate) -> tuple[Place, float]:
+        """An instance for one request alone, and the seconds that it waited for that."""
+        came = self.loop.time()
+        place = await gate.enter()
+        return place, self.loop.time() - came
 
     def _copy(
-        self, address: Address, wish: Wish, chosen: Chosen, heading: Heading, body: bytes, sampled: Sampled | None
+        self,
+        known: _Known,
+        address: Address,
+        wish: Wish,
+        chosen: Chosen,
+        heading: Heading,
+        body: bytes,
+        sampled: Sampled | None,
     ) -> None:
         """Let shadow variants have copies of a request, captured there too when it is `sampled`.
 
         Requests of a session have none: a shadow does not know it.
         """
-        known = self._routes.get(address)
-        if known is None or not known.route.shadows or heading.value(SESSION_ID) is not None:
+        if not known.route.shadows or heading.value(SESSION_ID) is not None:
             return
         for shadow in known.route.shadows:
             if random.random() * chosen.target.weight >= shadow.weight:
@@ -261,8 +268,7 @@ class Router:
         if sampled is not None:
             self._captures.keep(sampled, chosen.target, answered.answer)
 
-    def _choose(self, address: Address, wish: Wish, *, instead_of: Chosen | None = None) -> Chosen:
-        known = self._fresh(address) if instead_of is None else self._read(address)
+    def _choose(self, known: _Known, address: Address, wish: Wish, *, instead_of: Chosen | None = None) -> Chosen:
         if known.route.asynchronous is not None:
             raise _invalid(
                 f"Endpoint {address.endpoint} of account {address.account} takes asynchronous requests only: its "
@@ -271,7 +277,7 @@ class Router:
         if wish.session:
             return self._holder(address, known, wish)
         target = self._target(known, address, wish)
-        instances = [one for one in target.servers if wish.instance in {"", one}]
+        instances = [one for one in target.servers if wish.instance == one] if wish.instance else list(target.servers)
         if instead_of is not None and len(instances) > 1 and instead_of.instance in instances:
             instances.remove(instead_of.instance)
         if not instances and not target.count:
@@ -510,6 +516,7 @@ def _chosen(known: _Known, target: Target, instance: str, wish: Wish) -> Chosen:
         number = target.containers.index(target.many)
         model = known.shelves.open(target, instance, wish.model, known.servers[places[number]])
         stops[number] = Stop(target.many, model, invoke_path(wish.model))
+        return Chosen(target, instance, stops, model)
     return Chosen(target, instance, stops)
 
 
