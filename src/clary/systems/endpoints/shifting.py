@@ -145,7 +145,7 @@ def roll_back(endpoint: Endpoint, deploying: Fleet, reason: str, now: float, dra
     at = now + drain if shift.share else now
     return replace(
         endpoint,
-        status=ROLLING_BACK if shift.share else IN_SERVICE,
+        status=ROLLING_BACK if shift.share else _at_rest(endpoint),
         deploying=None,
         shift=Shift(ROLLING_BACK, now) if shift.share else None,
         deployment=None,
@@ -179,9 +179,15 @@ def _further_back(endpoint: Endpoint, serving: Fleet, deploying: Fleet, now: flo
 
 
 def settle(endpoint: Endpoint, now: float) -> Endpoint:
-    """In service again, once whoever sends requests knows of the way back."""
+    """In service again, or what it was, once whoever sends requests knows of the way back."""
     over = endpoint.shift is None or now >= endpoint.shift.since + SETTLE_SECONDS
-    return replace(endpoint, status=IN_SERVICE, shift=None) if over else endpoint
+    return replace(endpoint, status=_at_rest(endpoint), shift=None) if over else endpoint
+
+
+def _at_rest(endpoint: Endpoint) -> str:
+    """The status of an endpoint that is as it was before: a mixture, if that is what a failed rollback had left."""
+    names = [variant.name for variant in endpoint.serving.variants] if endpoint.serving else []
+    return IN_SERVICE if len(set(names)) == len(names) else UPDATE_ROLLBACK_FAILED
 
 
 def fail_to_roll_back(endpoint: Endpoint, serving: Fleet, deploying: Fleet, reason: str, now: float) -> Endpoint:

@@ -17,7 +17,7 @@ from clary.systems.endpoints.fleets import build_fleet
 from clary.systems.endpoints.progress import pending, serving_variants
 from clary.systems.endpoints.records import Endpoint, EndpointConfig, Fleet, Model
 from clary.systems.endpoints.routes import build_route
-from clary.systems.endpoints.shifting import SETTLE_SECONDS, watched
+from clary.systems.endpoints.shifting import SETTLE_SECONDS, fail_to_roll_back, watched
 from clary.systems.endpoints.tests.test_deploy import ended, running
 
 NOW = 1000.0
@@ -254,6 +254,21 @@ def test_a_rollback_that_fails_serves_on_with_what_there_is() -> None:
     assert "it is in ALARM The rollback failed: Failed to download" in one.endpoint.failure_reason
     assert [(target.weight, len(target.servers)) for target in one.targets()] == [(0.75, 3), (0.25, 1)]
     assert one.go(1000).endpoint.status == "UpdateRollbackFailed"
+
+
+def test_an_update_that_fails_makes_no_more_of_what_a_failed_rollback_left() -> None:
+    one = Deployment(rolling(percent(25), alarm="errors"))
+    one.endpoint = fail_to_roll_back(one.step().endpoint, *one.endpoint.fleets, "", one.now)
+    mixed = one.go(1000).endpoint.serving
+    third = fleet("third", {"All": 4})
+    one.endpoint = replace(one.endpoint, status=deploy.UPDATING, deploying=third)
+    one.bad = {instance.job: ended(instance.job, failure=Failure.CLIENT) for instance in third.instances}
+    assert (one.go().endpoint.status, one.endpoint.serving) == ("UpdateRollbackFailed", mixed)
+    third = fleet("third", {"All": 4}, one.now)
+    one.endpoint = replace(one.endpoint, status=deploy.UPDATING, deploying=third, deployment=blue_green(alarm="errors"))
+    assert len(one.step().traffic) == 3
+    one.go(1, "it is in ALARM").go(1000)
+    assert (one.endpoint.status, one.endpoint.serving) == ("UpdateRollbackFailed", mixed)
 
 
 WRONG = [
