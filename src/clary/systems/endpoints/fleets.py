@@ -4,8 +4,10 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
+from clary.kernel.core.errors import validation
 from clary.kernel.core.ids import new_id
 from clary.kernel.serving.routes import SERIAL
+from clary.systems.endpoints.capture_config import capture_rules
 from clary.systems.endpoints.instances import new_instance
 from clary.systems.endpoints.records import EndpointConfig, Fleet, Instance, Model, Variant
 
@@ -75,12 +77,25 @@ def retain(fleet: Fleet, before: Fleet, excluded: Collection[str]) -> Fleet:
         if "DesiredWeight" not in excluded:
             variant = replace(variant, desired_weight=old.desired_weight, current_weight=old.current_weight)
         if "DesiredInstanceCount" not in excluded and not (variant.serverless or old.serverless):
-            instances: list[Instance] = [new_instance(variant.containers) for _ in range(old.desired_count)]
-            variant = replace(variant, desired_count=old.desired_count, instances=instances)
+            # Nothing would bring back a variant without instances whose requests wait in no queue.
+            count = old.desired_count or (0 if fleet.asynchronous else variant.desired_count)
+            instances: list[Instance] = [new_instance(variant.containers) for _ in range(count)]
+            variant = replace(variant, desired_count=count, instances=instances)
         return variant
 
     capture = fleet.capture if "DataCaptureConfig" in excluded else before.capture
     return replace(fleet, variants=[keep(variant) for variant in fleet.variants], capture=capture)
+
+
+def check_captured(fleet: Fleet) -> None:
+    """Raise ValidationException for a fleet that was to retain data capture which its configuration could not have."""
+    if capture_rules(fleet.capture) is None:
+        return
+    if fleet.asynchronous or not all(variant.containers for variant in fleet.variants):
+        raise validation(
+            f"Data are captured, and with configuration {fleet.config} they cannot be: name DataCaptureConfig in "
+            "ExcludeRetainedVariantProperties."
+        )
 
 
 def summaries(fleet: Fleet, *, shadow: bool = False) -> list[dict[str, Any]]:

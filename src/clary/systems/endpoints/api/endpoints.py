@@ -14,7 +14,7 @@ from clary.systems.endpoints import deploy
 from clary.systems.endpoints.alarms import check_alarms
 from clary.systems.endpoints.asynchronous import require_instances
 from clary.systems.endpoints.deployments import check_deployment, check_fleets, first_batch, read_plan
-from clary.systems.endpoints.fleets import build_fleet, retain
+from clary.systems.endpoints.fleets import build_fleet, check_captured, retain
 from clary.systems.endpoints.progress import pending
 from clary.systems.endpoints.records import Endpoint, Fleet, InferenceComponent, Variant
 from clary.systems.endpoints.refusals import check_serverless
@@ -68,6 +68,7 @@ def update_endpoint(
     def change(endpoint: Endpoint) -> Endpoint:
         serving = _require_in_service(ctx, EndpointName, endpoint, mixed=True)
         wanted = retain(fleet, serving, excluded) if RetainAllVariantProperties else fleet
+        check_captured(wanted)
         deployment = endpoint.last_deployment if RetainDeploymentConfig else DeploymentConfig
         plan = read_plan(deployment)
         check_fleets(deployment, serving, wanted)

@@ -3,10 +3,13 @@
 from dataclasses import replace
 from typing import Any
 
+import pytest
+
+from clary.kernel.core.errors import AwsError
 from clary.kernel.jobs.contract import Failure, Observation, Outcome, Phase
 from clary.kernel.serving.routes import load_route
 from clary.systems.endpoints import deploy
-from clary.systems.endpoints.fleets import build_fleet, retain
+from clary.systems.endpoints.fleets import build_fleet, check_captured, retain
 from clary.systems.endpoints.records import Endpoint, EndpointConfig, Fleet, Model
 from clary.systems.endpoints.routes import build_route
 from clary.systems.endpoints.sightings import together
@@ -228,6 +231,18 @@ def test_retaining_what_the_variants_have() -> None:
     kept = retain(fleet(1), before.serving, ())
     assert (kept.variants[0].desired_count, len(kept.instances)) == (3, 3)
     assert retain(fleet(1), before.serving, {"DesiredInstanceCount"}).variants[0].desired_count == 1
+
+
+def test_what_only_one_kind_of_endpoint_can_have_is_not_retained_by_another() -> None:
+    queue = {"OutputConfig": {"S3OutputPath": "s3://b/answers"}}
+    empty = replace(fleet(0), asynchronous=queue)
+    assert retain(fleet(2), empty, ()).variants[0].desired_count == 2
+    assert retain(replace(fleet(2), asynchronous=queue), empty, ()).variants[0].desired_count == 0
+    capture = {"DestinationS3Uri": "s3://b/captured", "InitialSamplingPercentage": 50, "CaptureOptions": []}
+    captured = replace(fleet(1), capture=capture)
+    check_captured(retain(fleet(1), captured, ()))
+    with pytest.raises(AwsError, match="name DataCaptureConfig in ExcludeRetainedVariantProperties"):
+        check_captured(retain(replace(fleet(1), asynchronous=queue), captured, ()))
 
 
 def test_an_instance_is_as_far_and_as_well_as_the_worst_of_its_containers() -> None:
