@@ -62,7 +62,9 @@ def advance(endpoint: Endpoint, seen: Seen, faults: Mapping[str, str], now: floa
         whole = deploying is not None and all_healthy(deploying)
         return shifting.finish(endpoint, deploying, now, REQUEST_SECONDS) if deploying and whole else endpoint
     if deploying is not None:
-        return shifting.move_on(endpoint, serving, deploying, alarm, now, REQUEST_SECONDS)
+        if any(variant.serverless for variant in serving.variants):  # their instances come with requests, now too
+            endpoint = _scale(endpoint, serving, now)
+        return shifting.move_on(endpoint, endpoint.serving or serving, deploying, alarm, now, REQUEST_SECONDS)
     if reason:
         return _scale_back(endpoint, serving, reason, now)
     if endpoint.status == ROLLING_BACK:
@@ -119,6 +121,7 @@ def _scale(endpoint: Endpoint, serving: Fleet, now: float) -> Endpoint:
 
     New servers come first: weights change, and what is too much leaves, when all of them have served.
     """
+    asked = endpoint.status == UPDATING and endpoint.deploying is None
     variants = []
     leaving = list(endpoint.leaving)
     missing = [max(0, variant.desired_count - len(variant.instances)) for variant in serving.variants]
@@ -126,13 +129,13 @@ def _scale(endpoint: Endpoint, serving: Fleet, now: float) -> Endpoint:
         added = [new_instance(variant.containers) for _ in range(count)]
         variants.append(replace(variant, instances=[*variant.instances, *added]))
     done = all(one.served for variant in variants for one in best(variant.instances, variant.desired_count))
-    if done or endpoint.status != UPDATING:
+    if done or not asked:
         for number, variant in enumerate(variants):
             kept = best(variant.instances, variant.desired_count)
             leaving += [leaves(gone, now + REQUEST_SECONDS) for gone in variant.instances if gone not in kept]
             variants[number] = replace(variant, current_weight=variant.desired_weight, instances=kept)
     after = serving if variants == serving.variants else replace(serving, variants=variants)
-    if done and endpoint.status == UPDATING:
+    if done and asked:
         return replace(endpoint, serving=after, leaving=leaving, status=IN_SERVICE, unscaled={})
     return endpoint if after is serving else replace(endpoint, serving=after, leaving=leaving)
 

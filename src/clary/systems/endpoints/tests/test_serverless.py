@@ -13,6 +13,7 @@ from botocore.exceptions import ClientError
 from clary.kernel.rooms import Platform
 from clary.systems.endpoints import deploy
 from clary.systems.endpoints.fleets import build_fleet
+from clary.systems.endpoints.instances import new_instance
 from clary.systems.endpoints.records import Endpoint, EndpointConfig, Model
 from clary.systems.endpoints.serverless import Demand, meet
 from clary.systems.endpoints.tests.conftest import Serving, eventually, script_model
@@ -64,6 +65,17 @@ def test_an_instance_stays_for_a_while_though_nobody_needs_it() -> None:
     before = replace(before, serving=replace(before.serving, variants=[variant]))
     assert wanted(before, now=NOW + IDLE - 1) == 1
     assert wanted(before, now=NOW + IDLE) == 0
+
+
+def test_instances_come_with_requests_while_an_update_is_under_way() -> None:
+    before = endpoint()
+    assert before.serving is not None
+    new = replace(before.serving, variants=[replace(before.serving.variants[0], instances=[new_instance(["primary"])])])
+    before = meet(replace(before, status=deploy.UPDATING, deploying=new), {"All": [Demand(2, NOW)]}, IDLE, NOW)
+    after = deploy.advance(before, {job: None for job in before.jobs}, {}, NOW)
+    assert after is not None
+    assert after.serving is not None
+    assert (after.status, after.deploying, len(after.serving.instances)) == (deploy.UPDATING, new, 2)
 
 
 @pytest.fixture
