@@ -15,8 +15,8 @@ Call = Callable[[str, str, Mapping[str, Any]], Mapping[str, Any]]
 class Capacity:
     """`settled` when nothing is changing, so that the capacity may be set; `failure` says why a change came to nothing.
 
-    `present` is False when the endpoint is there and the variant is not. `may_be_zero` for a variant that can wait
-    without any instance.
+    `present` is False when the endpoint is there and the variant is not, or has no count, as serverless ones.
+    `may_be_zero` for a variant that can wait without any instance.
     """
 
     desired: int
@@ -55,6 +55,8 @@ def _instances(described: Mapping[str, Any], variant: str) -> Capacity:
     may_be_zero = described.get("AsyncInferenceConfig") is not None
     for shown in described.get("ProductionVariants") or ():
         if shown["VariantName"] == variant:
+            if "DesiredInstanceCount" not in shown:
+                return Capacity(0, 0, settled, failure, present=False)
             desired, current = shown["DesiredInstanceCount"], shown["CurrentInstanceCount"]
             return Capacity(desired, current, settled, failure, may_be_zero=may_be_zero)
     # An endpoint that is being created shows no variants yet.

@@ -44,7 +44,9 @@ def register_scalable_target(
         raise validation(f"{ResourceId} is registered already: tags go with the first registration, or TagResource.")
     capacity = read_capacity(ctx.call, ResourceId)
     if capacity is None or not capacity.present:
-        raise validation(f"{ResourceId} was not found: register a variant of an endpoint that exists.")
+        raise validation(
+            f"{ResourceId} was not found, or is serverless: register a variant of an endpoint that has instances."
+        )
 
     def change(target: ScalableTarget) -> ScalableTarget:
         minimum = target.minimum if MinCapacity is None else MinCapacity

@@ -334,6 +334,19 @@ def test_a_crash_before_any_write_is_made_good(world: World, monkeypatch: pytest
     assert [activity["StatusCode"] for activity in world.history] == ["Successful"]
 
 
+def test_a_variant_that_has_become_serverless_is_left_alone(world: World) -> None:
+    world.register(2, 3)
+    world.drive()
+    serverless = {"MemorySizeInMB": 1024, "MaxConcurrency": 1}
+    variant = {"VariantName": "v", "ModelName": "m", "ServerlessConfig": serverless}
+    world.call("CreateEndpointConfig", "sagemaker", EndpointConfigName="s", ProductionVariants=[variant])
+    world.call("UpdateEndpoint", "sagemaker", EndpointName="e", EndpointConfigName="s")
+    world.pass_time(60)
+    assert world.call("DescribeEndpoint", "sagemaker", EndpointName="e")["EndpointConfigName"] == "s"
+    with pytest.raises(AwsError, match="or is serverless"):
+        world.register(1, 3)
+
+
 def test_a_target_goes_with_its_endpoint(world: World) -> None:
     world.register(1, 4)
     alarms = [alarm["AlarmName"] for alarm in world.track(60.0)["Alarms"]]
