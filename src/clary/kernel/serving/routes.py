@@ -130,6 +130,11 @@ def _targets(items: Iterable[dict[str, Any]]) -> list[Target]:
     return [Target(**item) for item in items]
 
 
+def route_keys(kv: KeyValue) -> list[bytes]:
+    """The keys of all tables, those of inference components among them."""
+    return [key for key, _ in kv.scan(b"route/", after_prefix(b"route/"))]
+
+
 def all_routes(kv: KeyValue) -> Iterator[tuple[str, str, str, Route]]:
     """Account, region, name and table of every endpoint that takes requests."""
     for key, table in kv.scan(b"route/", after_prefix(b"route/")):

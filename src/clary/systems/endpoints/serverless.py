@@ -1,4 +1,4 @@
-"""Serverless variants: as many instances as requests need at once, none when nothing is asked. Pure.
+"""Serverless variants: as many instances as requests need at once, none when nothing is asked.
 
 A gateway that has requests for a serverless variant writes down its demand, a key-value entry; the reconciler sums the
 demands of all gateways and starts instances, each for one request at a time, up to the variant's `MaxConcurrency`.
@@ -13,8 +13,10 @@ import orjson
 
 from clary.kernel.jobs.contract import Resources
 from clary.kernel.jobs.slots import Machine
+from clary.kernel.kv import KeyValue, Transaction, after_prefix
 from clary.systems.endpoints.records import Endpoint, Variant
 
+_PREFIX = b"demand/"
 _MIB = 1024**2
 _MIB_PER_CPU = 1769  # as AWS Lambda, under whose serverless endpoints are, gives CPUs by memory
 
@@ -35,7 +37,7 @@ class Demand:
 
 
 def demand_prefix(account: str, region: str, endpoint: str) -> bytes:
-    return f"demand/{account}/{region}/{endpoint}/".encode()
+    return _PREFIX + f"{account}/{region}/{endpoint}/".encode()
 
 
 def demand_key(account: str, region: str, endpoint: str, variant: str, gateway: str) -> bytes:
@@ -45,6 +47,23 @@ def demand_key(account: str, region: str, endpoint: str, variant: str, gateway: 
 def variant_of(key: bytes) -> str:
     """The variant that a demand's key names."""
     return key.split(b"/")[-2].decode()
+
+
+def forget_old(kv: KeyValue, before: float) -> None:
+    """Forget demands of before an epoch second; whoever told of one and still runs will tell again."""
+
+    def change(transaction: Transaction) -> None:
+        for key, document in old:
+            if transaction.get(key) == document:
+                transaction.delete(key)
+
+    old = [
+        (key, document)
+        for key, document in kv.scan(_PREFIX, after_prefix(_PREFIX))
+        if Demand.load(document).at < before
+    ]
+    if old:
+        kv.write(change)
 
 
 def is_serverless(endpoint: Endpoint) -> bool:

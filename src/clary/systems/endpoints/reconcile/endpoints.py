@@ -4,12 +4,14 @@ Safe to run at any time, on any worker, twice: it reads records and the executor
 `driving` for one pass. A server that no record names is an orphan of a crash, and is taken away.
 """
 
+from collections.abc import Collection
+
 from clary.kernel.core.arns import partition_of
 from clary.kernel.jobs.contract import Wake
 from clary.kernel.kv import after_prefix
 from clary.kernel.rooms import Platform, reconciler
 from clary.kernel.rooms.tags import tags_without
-from clary.kernel.serving.routes import DOMAIN, route_key
+from clary.kernel.serving.routes import DOMAIN, component_key, route_key, route_keys
 from clary.kernel.store import Conflict, Entry, Table
 from clary.systems.endpoints import serverless
 from clary.systems.endpoints.deploy import next_look
@@ -30,12 +32,18 @@ def reconcile(platform: Platform, key: str | None) -> float | None:
     if key is not None:
         account, region, name = key.split("/")
         return _drive(platform, platform.records(Endpoint).within(account, region), account, region, name)
-    started = executor_of(platform).hosts()  # before the records are read: whatever runs by then has its record
-    components = [entry.value.copies for entry in platform.records(InferenceComponent).all()]
+    # Before the records are read: whatever is there by then has its record.
+    started, tables = executor_of(platform).hosts(), route_keys(platform.kv(DOMAIN))
+    components = platform.records(InferenceComponent).all()
     entries = platform.records(Endpoint).all()
     for entry in entries:
         platform.wake(TOPIC, f"{entry.account}/{entry.region}/{entry.name}")
-    _sweep(platform, started, [*components, *(entry.value for entry in entries)])
+    named = {route_key(one.account, one.region, one.name) for one in entries}
+    named |= {component_key(one.account, one.region, one.value.endpoint, one.name) for one in components}
+    for stray in set(tables) - named:
+        tell(platform, stray, None)
+    groups = [*(one.value.copies for one in components), *(one.value for one in entries)]
+    _sweep(platform, started, {job for group in groups for job in group.jobs})
     return None
 
 
@@ -96,11 +104,12 @@ def _forget_demands(platform: Platform, account: str, region: str, name: str) ->
         platform.kv(DOMAIN).write(lambda transaction: [transaction.delete(key) for key in old])
 
 
-def _sweep(platform: Platform, started: list[tuple[str, str]], groups: list[Endpoint]) -> None:
-    """Take away what a crash left: servers that no record names, tables of endpoints that are gone, old sessions."""
+def _sweep(platform: Platform, started: list[tuple[str, str]], named: Collection[str]) -> None:
+    """Take away what a crash left: servers that no record names, old sessions, demands of gateways that are gone."""
     executor = executor_of(platform)
-    named = {job for group in groups for job in group.jobs}
     for job, host in started:
         if job.startswith(JOB_PREFIX) and job not in named:
             executor.forget(job, host)
-    Sessions(platform.kv(DOMAIN)).sweep(platform.clock.now())
+    now = platform.clock.now()
+    Sessions(platform.kv(DOMAIN)).sweep(now)
+    serverless.forget_old(platform.kv(DOMAIN), now - platform.settings.serverless_idle_seconds)

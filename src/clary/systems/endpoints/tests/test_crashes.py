@@ -10,7 +10,7 @@ import pytest
 from clary.executors.process import ProcessExecutor
 from clary.kernel.core.settings import Settings
 from clary.kernel.rooms import Platform
-from clary.kernel.serving.routes import DOMAIN, load_route, route_key
+from clary.kernel.serving.routes import DOMAIN, Route, component_key, dump_route, load_route, route_key, write_route
 from clary.systems.endpoints import deploy, shifting
 from clary.systems.endpoints.reconcile.endpoints import reconcile
 from clary.systems.endpoints.records import Endpoint
@@ -176,6 +176,19 @@ def test_a_crash_anywhere_is_healed(tmp_path: Path, after: bool, deployment: dic
             live(scene, deployment)
         finally:
             scene.close()
+
+
+def test_tables_that_no_record_names_are_taken_out(tmp_path: Path) -> None:
+    scene = Scene(tmp_path / "home", Crossings())
+    try:
+        kv = scene.platform.kv(DOMAIN)
+        gone = [route_key(ACCOUNT, REGION, "gone"), component_key(ACCOUNT, REGION, "gone", "component")]
+        for key in gone:
+            write_route(kv, key, dump_route(Route([])))
+        reconcile(scene.platform, None)
+        assert [kv.get(key) for key in gone] == [None, None]
+    finally:
+        scene.close()
 
 
 def test_a_server_whose_shim_died_at_birth_is_started_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

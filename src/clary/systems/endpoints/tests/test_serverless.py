@@ -11,11 +11,12 @@ import pytest
 from botocore.exceptions import ClientError
 
 from clary.kernel.rooms import Platform
+from clary.kernel.serving.routes import DOMAIN
 from clary.systems.endpoints import deploy
 from clary.systems.endpoints.fleets import build_fleet
 from clary.systems.endpoints.instances import new_instance
 from clary.systems.endpoints.records import Endpoint, EndpointConfig, Model
-from clary.systems.endpoints.serverless import Demand, meet
+from clary.systems.endpoints.serverless import Demand, demand_key, forget_old, meet
 from clary.systems.endpoints.tests.conftest import Serving, eventually, script_model
 from clary.testing import serving as serving_in
 
@@ -65,6 +66,14 @@ def test_an_instance_stays_for_a_while_though_nobody_needs_it() -> None:
     before = replace(before, serving=replace(before.serving, variants=[variant]))
     assert wanted(before, now=NOW + IDLE - 1) == 1
     assert wanted(before, now=NOW + IDLE) == 0
+
+
+def test_what_gateways_told_long_ago_is_forgotten(platform: Platform) -> None:
+    kv, keys = platform.kv(DOMAIN), [demand_key("a", "r", "e", "All", gateway) for gateway in ("old", "new")]
+    for key, at in zip(keys, (NOW - IDLE - 1, NOW), strict=True):
+        kv.write(lambda transaction, key=key, at=at: transaction.put(key, Demand(1, at).dump()))
+    forget_old(kv, NOW - IDLE)
+    assert [kv.get(key) is None for key in keys] == [True, False]
 
 
 def test_instances_come_with_requests_while_an_update_is_under_way() -> None:
