@@ -354,6 +354,8 @@ class Router:
 
     def _forget(self, address: Address) -> None:
         known = self._routes.pop(address, None)
+        for gate in [key for key in self._gates if key[0] == address]:
+            del self._gates[gate]
         if known is not None:
             known.shelves.close()
             for server in known.servers.values():
