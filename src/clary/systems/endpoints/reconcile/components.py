@@ -107,7 +107,7 @@ def _scale_instances(platform: Platform, entry: Entry[Endpoint]) -> None:
     serving = entry.value.serving
     if serving is None or not any(_is_managed(variant) for variant in serving.variants):
         return
-    counts = {variant.name: _managed_count(platform, entry, variant) for variant in serving.variants}
+    counts = {one.name: _managed_count(platform, entry, one) for one in serving.variants if _is_managed(one)}
 
     def change(endpoint: Endpoint) -> Endpoint | None:
         if endpoint.status != deploy.IN_SERVICE or endpoint.serving is None:
@@ -121,8 +121,6 @@ def _scale_instances(platform: Platform, entry: Entry[Endpoint]) -> None:
 
 
 def _managed_count(platform: Platform, entry: Entry[Endpoint], variant: Variant) -> int:
-    if not _is_managed(variant):
-        return variant.desired_count
     bounds = variant.options["ManagedInstanceScaling"]
     try:
         needed = _needed(platform, entry, variant)
