@@ -35,10 +35,11 @@ def backlog_metrics(backlog: Backlog, queue: str, name: str, route: Route, now: 
     """The metrics AWS documents for the queue of an endpoint, of this moment.
 
     They are of high resolution, so that alarms may have periods of 10 s. The instances that count are those there are
-    to be: the ones that start just now will soon take their part.
+    to be: the ones that start just now will soon take their part. While traffic shifts, a variant has two fleets, each
+    of which counts by its share.
     """
     size, oldest = backlog.size(queue), backlog.first(queue, 1)
-    instances = sum(target.count for target in route.targets)
+    instances = sum(target.share * target.count for target in route.targets)
     values = {
         "ApproximateBacklogSize": (float(size), "Count"),
         "ApproximateBacklogSizePerInstance": (size / max(instances, 1), "Count"),

@@ -278,10 +278,12 @@ def test_the_backlog_is_measured(scene: Scene) -> None:
     queue = scene.add().queue
     scene.add()
 
-    def measured(count: int) -> list[float | None]:
-        route = Route([Target("v", 1.0, count, {})], "r", asynchronous=scene.asynchronous)
+    def measured(count: int, *shares: float) -> list[float | None]:
+        targets = [Target("v", 1.0, count, {}, share=share) for share in shares or (1.0,)]
+        route = Route(targets, "r", asynchronous=scene.asynchronous)
         return [one.value for one in backlog_metrics(scene.backlog, queue, ENDPOINT, route, one_minute_on)]
 
     one_minute_on = scene.waiting()[0].received_at + 60
     assert measured(0) == [2, 2, 60, 1]
     assert measured(4) == [2, 0.5, 60, 0]
+    assert measured(4, 0.75, 0.25) == [2, 0.5, 60, 0]
