@@ -6,11 +6,12 @@ with clary.testing.serving(tmp_path) as server:
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from subprocess import DEVNULL, Popen
+from threading import Event
 from typing import Any
 
 import boto3
@@ -90,3 +91,15 @@ def serving(folder: Path, *arguments: str, **settings: object) -> Iterator[Serve
         yield server
     finally:
         stop_server(server)
+
+
+def eventually(look: Callable[[], Any], seconds: float = 180.0) -> Any:
+    """What `look` returns, once it is true; a wait that fails the test when it takes longer than `seconds`."""
+    clock, pause = SystemClock(), Event()
+    deadline = clock.monotonic() + seconds
+    while clock.monotonic() < deadline:
+        found = look()
+        if found:
+            return found
+        pause.wait(0.05)
+    raise AssertionError("it did not happen in time")

@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from clary.kernel.core.clock import SystemClock
-from clary.testing import Server
+from clary.testing import Server, eventually
 
 DIMENSION = "sagemaker:variant:DesiredInstanceCount"
 NAMESPACE = {"ServiceNamespace": "sagemaker"}
@@ -102,18 +101,6 @@ def refused(text: str, operation: Callable[..., Any], **params: Any) -> None:
         operation(**params)
     assert caught.value.response["Error"]["Code"] == "ValidationException"
     assert text in caught.value.response["Error"]["Message"]
-
-
-def eventually(look: Callable[[], Any], seconds: float = 60.0) -> Any:
-    """What `look` returns, once it is true."""
-    clock, pause = SystemClock(), threading.Event()
-    deadline = clock.monotonic() + seconds
-    while clock.monotonic() < deadline:
-        found = look()
-        if found:
-            return found
-        pause.wait(0.2)
-    raise AssertionError("it did not happen in time")
 
 
 def test_targets_are_registered_described_and_tagged(scaling: Any, target: dict[str, str]) -> None:

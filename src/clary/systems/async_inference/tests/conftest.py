@@ -7,14 +7,12 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Event
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
-from clary.kernel.core.clock import SystemClock
-from clary.testing import Server
+from clary.testing import Server, eventually
 
 ROLE = "arn:aws:iam::000000000000:role/Anything"
 SKLEARN = "683313688378.dkr.ecr.us-east-1.amazonaws.com/sagemaker-scikit-learn:1.2-1-cpu-py3"
@@ -207,18 +205,6 @@ class Client:
                 self.sagemaker.delete_endpoint(EndpointName=name)
             except ClientError:
                 continue  # the test deleted it
-
-
-def eventually(look: Callable[[], Any], seconds: float = 90.0) -> Any:
-    """What `look` returns, once it is true."""
-    clock, pause = SystemClock(), Event()
-    deadline = clock.monotonic() + seconds
-    while clock.monotonic() < deadline:
-        found = look()
-        if found:
-            return found
-        pause.wait(0.05)
-    raise AssertionError("it did not happen in time")
 
 
 @pytest.fixture

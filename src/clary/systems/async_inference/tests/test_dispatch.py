@@ -18,7 +18,7 @@ from clary.systems.async_inference import dispatch
 from clary.systems.async_inference.backlog import Backlog
 from clary.systems.async_inference.reconcile import backlog_metrics
 from clary.systems.async_inference.records import Request
-from clary.systems.async_inference.tests.conftest import eventually
+from clary.testing import eventually
 
 ACCOUNT, REGION, ENDPOINT = "000000000000", "us-east-1", "e"
 KEY = route_key(ACCOUNT, REGION, ENDPOINT)

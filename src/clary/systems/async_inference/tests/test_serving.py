@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from clary.systems.async_inference.tests.conftest import Client, Gate, archive, eventually
+from clary.systems.async_inference.tests.conftest import Client, Gate, archive
+from clary.testing import eventually
 
 
 def notified(client: Client, **more: Any) -> tuple[dict[str, Any], str, str]:

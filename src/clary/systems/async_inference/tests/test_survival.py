@@ -8,8 +8,8 @@ import pytest
 
 from clary.kernel.jobs.contract import Observation
 from clary.kernel.jobs.folder import HostFolder, hosts
-from clary.systems.async_inference.tests.conftest import Client, Gate, archive, eventually
-from clary.testing import start_server, stop_server
+from clary.systems.async_inference.tests.conftest import Client, Gate, archive
+from clary.testing import eventually, start_server, stop_server
 
 pytestmark = pytest.mark.slow
 

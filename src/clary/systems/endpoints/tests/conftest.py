@@ -5,15 +5,13 @@ import tarfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Event
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
-from clary.kernel.core.clock import SystemClock
 from clary.kernel.rooms import Platform
-from clary.testing import Server
+from clary.testing import Server, eventually
 
 ROLE = "arn:aws:iam::000000000000:role/Anything"
 XGBOOST = "683313688378.dkr.ecr.us-east-1.amazonaws.com/sagemaker-xgboost:1.7-1"
@@ -161,18 +159,6 @@ class Serving:
                 self.sagemaker.delete_endpoint(EndpointName=name)
             except ClientError:
                 continue  # the test deleted it
-
-
-def eventually(look: Callable[[], Any], seconds: float = 180.0) -> Any:
-    """What `look` returns, once it is true."""
-    clock, pause = SystemClock(), Event()
-    deadline = clock.monotonic() + seconds
-    while clock.monotonic() < deadline:
-        found = look()
-        if found:
-            return found
-        pause.wait(0.05)
-    raise AssertionError("it did not happen in time")
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ from botocore.exceptions import ClientError
 from clary.executors.process import ProcessExecutor
 from clary.kernel.rooms import Platform
 from clary.systems.endpoints.reconcile.metrics import measure
-from clary.systems.endpoints.tests.conftest import Serving, eventually, script_model
-from clary.testing import start_server, stop_server
+from clary.systems.endpoints.tests.conftest import Serving, script_model
+from clary.testing import eventually, start_server, stop_server
 
 ECHO = """
 def model_fn(model_dir):

@@ -8,7 +8,8 @@ from botocore.exceptions import ClientError
 
 from clary.kernel.jobs.instance_types import size_of
 from clary.systems.endpoints.placement import Need, NoRoom, instances_needed
-from clary.systems.endpoints.tests.conftest import ROLE, SKLEARN, XGBOOST, Serving, eventually, script_model
+from clary.systems.endpoints.tests.conftest import ROLE, SKLEARN, XGBOOST, Serving, script_model
+from clary.testing import eventually
 
 _GIB = 1024**3
 _LARGE = size_of("ml.m5.large")  # 2 CPUs, 8 GiB

@@ -12,8 +12,9 @@ from botocore.awsrequest import AWSRequest
 from botocore.exceptions import ClientError
 
 from clary.kernel.jobs.folder import HostFolder, hosts
-from clary.systems.endpoints.tests.conftest import Serving, eventually, script_model
+from clary.systems.endpoints.tests.conftest import Serving, script_model
 from clary.systems.endpoints.tests.test_serving import _jobs
+from clary.testing import eventually
 
 pytestmark = pytest.mark.slow
 

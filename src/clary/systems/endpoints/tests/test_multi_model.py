@@ -18,7 +18,8 @@ from clary.kernel.jobs.health import connection_to
 from clary.kernel.rooms import Platform
 from clary.kernel.serving.routes import DOMAIN, Target, load_route, route_key
 from clary.systems.endpoints.records import Endpoint
-from clary.systems.endpoints.tests.conftest import BUCKET, ROLE, SKLEARN, Serving, archive, eventually
+from clary.systems.endpoints.tests.conftest import BUCKET, ROLE, SKLEARN, Serving, archive
+from clary.testing import eventually
 
 MIB = 1024**2
 BALLAST_MIB = 24

@@ -17,7 +17,8 @@ from clary.systems.endpoints.fleets import build_fleet
 from clary.systems.endpoints.instances import new_instance
 from clary.systems.endpoints.records import Endpoint, EndpointConfig, Model
 from clary.systems.endpoints.serverless import Demand, demand_key, forget_old, meet
-from clary.systems.endpoints.tests.conftest import Serving, eventually, script_model
+from clary.systems.endpoints.tests.conftest import Serving, script_model
+from clary.testing import eventually
 from clary.testing import serving as serving_in
 
 NOW, IDLE = 1000.0, 300.0

@@ -10,7 +10,8 @@ from botocore.exceptions import ClientError
 from clary.kernel.jobs.folder import hosts
 from clary.kernel.rooms import Platform
 from clary.systems.endpoints.records import Endpoint
-from clary.systems.endpoints.tests.conftest import XGBOOST, Serving, eventually, script_model
+from clary.systems.endpoints.tests.conftest import XGBOOST, Serving, script_model
+from clary.testing import eventually
 
 
 def test_xgboost_answers_as_the_library_does(serving_models: Serving, xgboost_model: tuple[bytes, Any, Any]) -> None:

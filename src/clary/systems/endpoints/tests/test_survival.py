@@ -11,8 +11,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from clary.kernel.jobs.contract import Observation
 from clary.kernel.jobs.folder import HostFolder, hosts
-from clary.systems.endpoints.tests.conftest import Serving, eventually, script_model
-from clary.testing import start_server, stop_server
+from clary.systems.endpoints.tests.conftest import Serving, script_model
+from clary.testing import eventually, start_server, stop_server
 
 pytestmark = pytest.mark.slow
 
