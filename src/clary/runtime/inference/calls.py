@@ -1,12 +1,14 @@
 """Calls of a model that may block: threads that take them in turn, each call with a time limit.
 
 A thread cannot be stopped. One whose call is over time is left to itself, and counted: when all are, the model hangs.
+A stream whose caller takes no more leaves its thread to other calls until there is room again.
 """
 
 import asyncio
 import queue
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import cast
 
 from clary.runtime.inference.contract import Joining, Model, Refused, Reply, Request
@@ -29,7 +31,9 @@ class Call:
         self.late = False
         self.streaming = False
         self._gone = False
-        self._room: threading.Semaphore | None = None
+        self._room = PIECES_AHEAD
+        self._room_lock = threading.Lock()
+        self._resume: Callable[[], None] | None = None
         self._owed = 0
         self._able = True
         exchange.watcher = self
@@ -48,11 +52,9 @@ class Call:
         if not self._gone:
             self.exchange.answer(outcome if isinstance(outcome, Reply) else self._calls.explain(outcome))
 
-    def stream(self, reply: Reply) -> bool:
-        """Begin to pass on pieces, in the model's thread. False: nobody waits for them any more."""
-        self._room = threading.Semaphore(PIECES_AHEAD)
+    def stream(self, reply: Reply) -> None:
+        """Begin to pass on pieces, in the model's thread."""
         self._calls.loop.call_soon_threadsafe(self._begin, reply)
-        return self.wanted
 
     def _begin(self, reply: Reply) -> None:
         self.streaming = True
@@ -61,12 +63,19 @@ class Call:
             self.exchange.begin(reply)
             self.arm()
 
-    def piece(self, data: bytes) -> bool:
-        """Pass on a piece, in the model's thread; wait until the caller takes more. False: nobody does."""
-        assert self._room is not None
+    def piece(self, data: bytes) -> None:
+        """Pass on a piece, in the model's thread."""
+        with self._room_lock:
+            self._room -= 1
         self._calls.loop.call_soon_threadsafe(self._send, data)
-        self._room.acquire()
-        return self.wanted
+
+    def waits(self, resume: Callable[[], None]) -> bool:
+        """Whether the caller must take some before more is made. If so, `resume` is called when it has, or is gone."""
+        with self._room_lock:
+            if self._room > 0 or not self.wanted:
+                return False
+            self._resume = resume
+            return True
 
     def finish(self, error: Exception | None) -> None:
         self._disarm()
@@ -103,9 +112,14 @@ class Call:
         self._pay()
 
     def _pay(self) -> None:
-        while self._owed and self._room is not None:
-            self._owed -= 1
-            self._room.release()
+        with self._room_lock:
+            self._room += self._owed
+            self._owed = 0
+            resume = self._resume if self._room > 0 or not self.wanted else None
+            if resume is not None:
+                self._resume = None
+        if resume is not None:
+            resume()
 
     def _disarm(self) -> None:
         if self.timer is not None:
@@ -147,7 +161,7 @@ class Calls:
         self._count = count
         self._jobs: dict[Call, Job] = {}
         self._late_threads = 0
-        self._queue: queue.SimpleQueue[Job] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[Job | Stream] = queue.SimpleQueue()
         for number in range(count):
             threading.Thread(target=self._work, name=f"invoke_{number}", daemon=True).start()
 
@@ -199,46 +213,92 @@ class Calls:
             job.done()
 
     def _work(self) -> None:
-        tell = self.loop.call_soon_threadsafe
         while True:
-            job = self._queue.get()
-            job.taken = True
-            calls = [call for call in job.calls if call.wanted]
-            outcomes: list[Reply | Exception] = []
-            if len(calls) > 1:
-                outcomes = cast(Joining, self._model).invoke_joined([call.request for call in calls])
-            elif calls:
-                self._one(calls[0], outcomes)
-            job.calls, left = calls, [call for call in job.calls if call not in calls]
+            work = self._queue.get()
             try:
-                tell(self._over, job, outcomes)
-                for call in left:
-                    tell(self._jobs.pop, call, None)
+                if isinstance(work, Stream):
+                    self._go_on(work)
+                else:
+                    self._take(work)
             except RuntimeError:
                 return  # the loop is closed: nobody is there any more
 
-    def _one(self, call: Call, outcomes: list[Reply | Exception]) -> None:
-        """Ask for one answer. A stream is passed on from here, since its generator may mind being run elsewhere."""
+    def _take(self, job: Job) -> None:
+        job.taken = True
+        calls = [call for call in job.calls if call.wanted]
+        outcomes: list[Reply | Exception] = []
+        stream: Stream | None = None
+        if len(calls) > 1:
+            outcomes = cast(Joining, self._model).invoke_joined([call.request for call in calls])
+        elif calls:
+            stream = self._one(calls[0], job, outcomes)
+        job.calls, left = calls, [call for call in job.calls if call not in calls]
+        for call in left:
+            self.loop.call_soon_threadsafe(self._jobs.pop, call, None)
+        if stream is not None:
+            self._go_on(stream)
+        else:
+            self.loop.call_soon_threadsafe(self._over, job, outcomes)
+
+    def _one(self, call: Call, job: Job, outcomes: list[Reply | Exception]) -> "Stream | None":
+        """Ask for one answer: it is added to `outcomes`, or returned when it comes piece by piece."""
         try:
             reply = self._model.invoke(call.request)
         except BaseException as error:
             outcomes.append(survived(error))
-            return
+            return None
         if isinstance(reply.body, bytes):
             outcomes.append(reply)
-            return
+            return None
+        call.stream(reply)
+        return Stream(call, job, reply.body)
+
+    def _go_on(self, stream: "Stream") -> None:
+        """Pass on pieces until the caller has enough for now, wants no more, or there are none; then close."""
+        call, job = stream.call, stream.job
+        job.taken = True
         fault: Exception | None = None
         try:
-            pass_on(reply.body, call.piece, call.stream(reply))
+            while call.wanted:
+                call.piece(next(stream.pieces))
+                job.taken = False  # for as long as it waits, others have the thread
+                if call.waits(partial(self._queue.put, stream)):
+                    return
+                job.taken = True
+        except StopIteration:
+            pass  # that was all
         except BaseException as error:
             fault = survived(error)
+        fault = stream.close() or fault
         self.loop.call_soon_threadsafe(call.finish, fault)
+        self.loop.call_soon_threadsafe(self._over, job, [])
 
 
-def pass_on(pieces: Iterator[bytes], piece: Callable[[bytes], bool], wanted: bool = True) -> None:
+class Stream:
+    """An answer that is passed on piece by piece."""
+
+    __slots__ = ("call", "job", "pieces")
+
+    def __init__(self, call: Call, job: Job, pieces: Iterator[bytes]) -> None:
+        self.call = call
+        self.job = job
+        self.pieces = pieces
+
+    def close(self) -> Exception | None:
+        """End the generator, as at its own end; return what it raised of that."""
+        close = getattr(self.pieces, "close", None)
+        try:
+            if close is not None:
+                close()
+        except BaseException as error:
+            return survived(error)
+        return None
+
+
+def pass_on(pieces: Iterator[bytes], piece: Callable[[bytes], bool]) -> None:
     """Give each piece to `piece` as it comes, until that says no; then close the generator, as at its end."""
     try:
-        for data in pieces if wanted else ():
+        for data in pieces:
             if not piece(data):
                 break
     finally:

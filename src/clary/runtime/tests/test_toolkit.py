@@ -4,7 +4,6 @@ import ensurepip
 import io
 import json
 import os
-import shutil
 import signal
 import sys
 import tarfile
@@ -17,6 +16,7 @@ from clary.runtime.tests.conftest import Job, put_package
 from clary.runtime.toolkit.archives import extract
 from clary.runtime.toolkit.description import read_description
 from clary.runtime.toolkit.environment import training_environment, user_arguments
+from clary.runtime.toolkit.requirements import find_uv
 
 REPORT = """
 import json, os, sys
@@ -205,7 +205,7 @@ def test_requirements_are_installed_once_per_content(job: Job, tmp_path: Path, i
     job.environment = {"CLARY_REQUIREMENTS_CACHE": str(cache)}
     if installer == "pip":
         job.environment["PYTHONPATH"] = os.pathsep.join([pip(), *filter(None, sys.path)])
-    elif shutil.which("uv") is None:
+    elif find_uv() is None:
         pytest.skip("uv is not installed")
     put_package(job, requires="numpy" if installer == "pip" else "")
     job.put("code/train.py", "import shapes, subprocess, sys; print('sides', shapes.SIDES, flush=True)\n"

@@ -112,9 +112,14 @@ def _key(requirements: Path) -> str:
     return digest.hexdigest()[:32]
 
 
+def find_uv() -> str | None:
+    """uv on the PATH, or beside the interpreter, where it lies in an environment that nobody has activated."""
+    return shutil.which("uv") or shutil.which("uv", path=str(Path(sys.executable).parent))
+
+
 def _install(requirements: Path, target: Path) -> None:
     if importlib.util.find_spec("pip") is None:
-        uv = shutil.which("uv")
+        uv = find_uv()
         if uv is None:
             raise CustomerError(f"{requirements} cannot be installed: this environment has neither pip nor uv")
         # uv cannot say what is missing here in a form made for programs, so it installs all of it.
