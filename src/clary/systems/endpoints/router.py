@@ -13,9 +13,9 @@ from typing import NamedTuple
 
 from clary.kernel.core.errors import AwsError
 from clary.kernel.rooms import Platform
-from clary.kernel.serving.connections import Answer, ModelServer, ServerError, TimedOut, Unreachable
+from clary.kernel.serving.connections import ModelServer
 from clary.kernel.serving.loading import invoke_path
-from clary.kernel.serving.requests import INVOCATIONS, SESSION_ID, Heading
+from clary.kernel.serving.requests import SESSION_ID, Heading
 from clary.kernel.serving.routes import (
     DIRECT,
     DOMAIN,
@@ -31,7 +31,8 @@ from clary.systems.endpoints.concurrency import Concurrency
 from clary.systems.endpoints.deploy import REQUEST_SECONDS
 from clary.systems.endpoints.gates import Gate, Place
 from clary.systems.endpoints.measures import Invocation, Measures
-from clary.systems.endpoints.multi_model import OneModel, Shelves
+from clary.systems.endpoints.multi_model import Shelves
+from clary.systems.endpoints.passage import Answered, Chosen, NotAnswered, Stop, pass_through, pass_through_streamed
 from clary.systems.endpoints.sessions import Sessions
 from clary.systems.endpoints.shadows import Copies
 
@@ -40,8 +41,6 @@ KNOWN_SECONDS = 10.0
 
 _LARGEST_ANSWER = 25 * 1024 * 1024
 _MOST_TRIES = 3
-_LATE = 504
-_AVOIDED_SECONDS = 10.0  # by then a server that hangs has failed its pings
 
 
 class Address(NamedTuple):
@@ -60,38 +59,6 @@ class Wish(NamedTuple):
     container: str = ""
     instance: str = ""
     model: str = ""
-
-
-class Stop(NamedTuple):
-    """A container on a request's way, the server that it runs in, or one model of it, and where that is asked."""
-
-    container: str
-    server: ModelServer | OneModel
-    path: str = INVOCATIONS
-
-
-class Chosen(NamedTuple):
-    """Who answers a request: the last of `stops`, from what those before it made of the request.
-
-    `model` is the model that the request names, where it names one.
-    """
-
-    target: Target
-    instance: str
-    stops: list[Stop]
-    model: OneModel | None = None
-
-
-class Answered(NamedTuple):
-    """An answer, and the container that gave it: the last one, or the first that refused.
-
-    `latencies` holds the seconds that each container took that was asked, where a variant has several.
-    """
-
-    chosen: Chosen
-    container: str
-    answer: Answer
-    latencies: tuple[tuple[str, float], ...] = ()
 
 
 class _Known:
@@ -148,7 +115,7 @@ class Router:
         for tries in range(1, _MOST_TRIES + 1):
             asked = self.loop.time()
             try:
-                answered = await _pass_through(chosen, heading, body, asked + REQUEST_SECONDS)
+                answered = await pass_through(chosen, heading, body, asked + REQUEST_SECONDS)
             except NotAnswered as failure:
                 if failure.may_ask_another and tries < _MOST_TRIES and not wish.session:
                     known = self._read(address)
@@ -195,7 +162,7 @@ class Router:
         chosen = self._choose(known, address, wish)
         asked = self.loop.time()
         try:
-            answered, chunks = await _pass_through_streamed(chosen, heading, body, asked + REQUEST_SECONDS, over)
+            answered, chunks = await pass_through_streamed(chosen, heading, body, asked + REQUEST_SECONDS, over)
         except NotAnswered:
             self._count(address, chosen, None, started, asked, waited_seconds)
             self._copy(known, address, wish, chosen, heading, body, None)
@@ -260,7 +227,7 @@ class Router:
     ) -> None:
         asked = self.loop.time()
         try:
-            answered = await _pass_through(chosen, heading, body, asked + REQUEST_SECONDS)
+            answered = await pass_through(chosen, heading, body, asked + REQUEST_SECONDS)
         except NotAnswered:
             self._count(address, chosen, None, asked, asked)
             return
@@ -394,80 +361,6 @@ class Router:
 
 class NoRoute(Exception):
     """The endpoint takes no requests, or does not exist."""
-
-
-class NotAnswered(Exception):
-    """A server that was asked gave no answer. `may_ask_another` when nothing of the request has reached any."""
-
-    def __init__(self, container: str, error: ServerError, *, may_ask_another: bool) -> None:
-        super().__init__(str(error))
-        self.container = container
-        self.error = error
-        self.may_ask_another = may_ask_another
-
-
-async def _pass_through(chosen: Chosen, heading: Heading, body: bytes, deadline: float) -> Answered:
-    """Send a request through all containers, the answer of one to the next, and return the last answer.
-
-    Or the first that is not a success. Raises NotAnswered.
-    """
-    answered = await _ask(chosen, 0, heading.head(len(body), chosen.stops[0].path), body, deadline)
-    for number in range(1, len(chosen.stops)):
-        answer = answered.answer
-        if not 200 <= answer.status < 300:
-            return answered
-        path = chosen.stops[number].path
-        head = heading.head(len(answer.body), path, content_type=answer.header(b"content-type"))
-        before = answered.latencies
-        answered = await _ask(chosen, number, head, answer.body, deadline)
-        answered = answered._replace(latencies=before + answered.latencies)
-    return answered
-
-
-async def _pass_through_streamed(
-    chosen: Chosen, heading: Heading, body: bytes, deadline: float, over: Callable[[], None] | None
-) -> tuple[Answered, AsyncGenerator[bytes, None]]:
-    """`_pass_through` for an answer whose body is passed on as the last container gives it; see `ask_streamed`."""
-    head, last = heading.head(len(body)), chosen.stops[-1]
-    latencies: tuple[tuple[str, float], ...] = ()
-    if len(chosen.stops) > 1:
-        before = await _pass_through(chosen._replace(stops=chosen.stops[:-1]), heading, body, deadline)
-        body, latencies = before.answer.body, before.latencies
-        if not 200 <= before.answer.status < 300:
-            return before, _one(body)
-        head = heading.head(len(body), content_type=before.answer.header(b"content-type"))
-    assert isinstance(last.server, ModelServer)  # a request for a streamed answer cannot name a model
-    loop = asyncio.get_running_loop()
-    asked = loop.time()
-    try:
-        answer, chunks = await last.server.ask_streamed(head, body, deadline - asked, over)
-    except ServerError as error:
-        raise NotAnswered(last.container, error, may_ask_another=False) from None
-    if len(chosen.target.containers) > 1:
-        latencies += ((last.container, loop.time() - asked),)
-    return Answered(chosen, last.container, answer, latencies), chunks
-
-
-async def _one(chunk: bytes) -> AsyncGenerator[bytes, None]:
-    yield chunk
-
-
-async def _ask(chosen: Chosen, number: int, head: bytes, body: bytes, deadline: float) -> Answered:
-    container, server, _ = chosen.stops[number]
-    loop = asyncio.get_running_loop()
-    asked = loop.time()
-    try:
-        answer = await server.ask(head, body, deadline - asked)
-    except ServerError as error:
-        if isinstance(error, TimedOut) and isinstance(server, ModelServer):
-            server.avoid_until = loop.time() + _AVOIDED_SECONDS
-        untouched = number == 0 and isinstance(error, Unreachable)
-        raise NotAnswered(container, error, may_ask_another=untouched) from None
-    if answer.status == _LATE and isinstance(server, ModelServer):  # not one of many models
-        server.avoid_until = loop.time() + _AVOIDED_SECONDS
-    if len(chosen.target.containers) == 1:
-        return Answered(chosen, container, answer)
-    return Answered(chosen, container, answer, ((container, loop.time() - asked),))
 
 
 def _pick(known: _Known, target: Target, instances: list[str], wish: Wish) -> str:

@@ -10,9 +10,10 @@ from clary.kernel.rooms import Context, operation
 from clary.kernel.serving.connections import Answer, ServerError, TimedOut, Unreachable
 from clary.kernel.serving.requests import CUSTOM_ATTRIBUTES, INFERENCE_ID, SESSION_ID, HeaderBreak, Heading, heading
 from clary.kernel.serving.routes import component_address, route_key
+from clary.systems.endpoints.passage import Chosen, NotAnswered
 from clary.systems.endpoints.records import Endpoint, InferenceComponent
 from clary.systems.endpoints.refusals import check_invocation
-from clary.systems.endpoints.router import Address, Chosen, NoRoute, NotAnswered, Wish, router_of
+from clary.systems.endpoints.router import Address, NoRoute, Wish, router_of
 from clary.systems.endpoints.servers import component_log_group, log_group
 
 _NEW_SESSION = "NEW_SESSION"
