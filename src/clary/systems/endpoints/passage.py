@@ -1,4 +1,4 @@
-"""The way of one request through the containers of an instance that is chosen: each is asked in turn, until the last."""
+"""The way of a request through the containers of an instance that is chosen: each is asked in turn, until the last."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
