@@ -39,21 +39,21 @@ def test_prefix_as_folder_and_as_beginning_of_names(world):
 
 def test_a_host_may_ask_for_the_list_of_its_objects(world):
     for key in ("a/b", "c", "d"):
-        world.put(f"listed/{key}", key)
+        world.put(f"shares/{key}", key)
     shares = [
         world.report(
             world.start(
                 "print(open(f'{ML}/input/config/mine.json').read())",
                 channels=(
                     Channel(
-                        "train", "s3://work/listed/", listing="input/config/mine.json", shard_index=index, shard_count=4
+                        "train", "s3://work/shares/", listing="input/config/mine.json", shard_index=index, shard_count=4
                     ),
                 ),
             )
         )
         for index in range(4)
     ]
-    assert shares == [{key: f"s3://work/listed/{key}"} for key in ("a/b", "c", "d")] + [{}]
+    assert shares == [{key: f"s3://work/shares/{key}"} for key in ("a/b", "c", "d")] + [{}]
 
 
 def test_channel_may_be_changed_by_the_job_without_harm(world):
