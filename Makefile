@@ -14,7 +14,7 @@ $(INSTALLED): pyproject.toml
 	@$(PYTHON) -m venv $(VENV)
 	@command -v uv >/dev/null || $(BIN)/python -m pip install --quiet uv
 	@echo "Installing into $(VENV)"
-	@PATH="$(PATH):$(CURDIR)/$(BIN)" uv pip install --quiet --python $(BIN)/python -e '.[ml]' --group dev
+	@PATH="$(PATH):$(CURDIR)/$(BIN)" uv pip install --quiet --python $(BIN)/python -e '.[data,ml,nats]' --group dev
 	@touch $@
 
 demo: install

@@ -27,7 +27,7 @@ ROUNDS = 20
 PATIENCE_SECONDS = 120.0
 IMAGE = "683313688378.dkr.ecr.us-east-1.amazonaws.com/sagemaker-xgboost:1.7-1"
 TERMINAL = {"Completed", "Failed", "Stopped"}
-VICTIMS = ("supervisor", "gateway", "controller", "shim", "nursery")
+VICTIMS = ("supervisor", "gateway", "controller", "carrier", "shim", "nursery")
 
 
 def wait_until(condition: Callable[[], Any], what: str) -> Any:
@@ -73,6 +73,7 @@ def role(process: psutil.Process) -> str:
     for name, sign in (
         ("gateway", "processes gateway"),
         ("controller", "processes controller"),
+        ("carrier", "processes carrier"),
         ("supervisor", "clary.cli up"),
     ):
         if sign in line:

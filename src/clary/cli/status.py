@@ -55,7 +55,7 @@ def _processes(info: home.ServerInfo | None) -> Rows:
 
 def _role(process: psutil.Process) -> str:
     line = process.cmdline()
-    return next((role for role in ("gateway", "controller") if role in line), process.name())
+    return next((role for role in ("gateway", "controller", "carrier") if role in line), process.name())
 
 
 def _hosts(settings: Settings) -> Rows:

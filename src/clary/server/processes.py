@@ -1,6 +1,6 @@
-"""The processes below the supervisor: what a gateway and a controller do from start to end.
+"""The processes below the supervisor: what a gateway, a controller and a carrier do from start to end.
 
-Each is started as `python -m clary.server.processes gateway|controller` with its settings in the environment.
+Each is started as `python -m clary.server.processes gateway|controller|carrier` with its settings in the environment.
 """
 
 import asyncio
@@ -13,15 +13,18 @@ import signal
 import socket
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import uvicorn
+import uvloop
 
 from clary.executors.process import ProcessExecutor
 from clary.gateway.app import Gateway
 from clary.kernel.core.settings import Settings
 from clary.kernel.events import Alarm
 from clary.kernel.reconcile import Loop, Reconciler
-from clary.kernel.rooms import Platform
+from clary.kernel.rooms import CARRIER, CONTROLLER, Platform
 from clary.server import home
 from clary.server.protocol import Connection
 
@@ -77,18 +80,45 @@ def run_controller(settings: Settings) -> None:
         executor = ProcessExecutor(settings.home, warm=settings.warm_interpreters)
         executor.prepare(((settings.account, _FIRST_WARM),) if settings.warm_interpreters else ())
         platform.executor = executor
-        len(platform.registry.handlers)  # imported now, so that the first call of a reconciler does not pay for it
-        alarm = Alarm(settings.home)
-        reconcilers = [
-            Reconciler(period.topic, lambda key, run=run: run(platform, key), period.every_seconds)  # type: ignore[misc]
-            for period, run in platform.registry.reconcilers
-        ]
-        loop = Loop(reconcilers, alarm, platform.clock)
-        signal.signal(signal.SIGTERM, lambda *_: loop.stop())
-        loop.run()
-        alarm.close()
+        _reconcile(platform, CONTROLLER)
         executor.close()
         platform.close()
+
+
+def run_carrier(settings: Settings) -> None:
+    """Move users' data between systems until SIGTERM. Waits for its turn when another carrier is active."""
+    with home.hold(settings.home, "carrier", _TURN_SECONDS):
+        platform = Platform(settings)
+        _reconcile(platform, CARRIER)
+        platform.close()
+
+
+def _reconcile(platform: Platform, process: str) -> None:
+    """Run the reconcilers of a process, beside an event loop for the handlers that they call."""
+    len(platform.registry.handlers)  # imported now, so that the first call of a reconciler does not pay for it
+    alarm = Alarm(platform.settings.home, process)
+    reconcilers = [
+        Reconciler(period.topic, lambda key, run=run: run(platform, key), period.every_seconds)  # type: ignore[misc]
+        for period, run in platform.registry.reconcilers
+        if period.process == process
+    ]
+    loop = Loop(reconcilers, alarm, platform.clock)
+    signal.signal(signal.SIGTERM, lambda *_: loop.stop())
+    with _event_loop() as platform.loop:
+        loop.run()
+    alarm.close()
+
+
+@contextmanager
+def _event_loop() -> Iterator[asyncio.AbstractEventLoop]:
+    """An event loop in a thread of its own."""
+    loop = uvloop.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, daemon=True, name="event-loop")
+    thread.start()
+    yield loop
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join()
+    loop.close()
 
 
 def _allow_files() -> None:
@@ -127,8 +157,10 @@ def main() -> None:
         run_gateway(settings, socket.socket(fileno=int(sys.argv[2])), sys.argv[3])
     elif role == "controller":
         run_controller(settings)
+    elif role == "carrier":
+        run_carrier(settings)
     else:
-        raise SystemExit(f"unknown process {role!r}: expected gateway or controller")
+        raise SystemExit(f"unknown process {role!r}: expected gateway, controller or carrier")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""`clary up`: hold the home, bind the port, keep a controller and gateways running, and end them together."""
+"""`clary up`: hold the home, bind the port, keep a controller, a carrier and gateways running, and end them together."""
 
 import logging
 import os
@@ -61,7 +61,7 @@ class Supervisor:
         with lock, self._bind() as listener:
             self._prepare_keys()
             endpoint = _endpoint(settings, listener)
-            self._children = [_Child("controller", [])] + [
+            self._children = [_Child("controller", []), _Child("carrier", [])] + [
                 _Child("gateway", [str(listener.fileno()), endpoint], (listener.fileno(),))
                 for _ in range(settings.workers)
             ]

@@ -25,29 +25,34 @@ def socket_path(home: Path, name: str) -> Path:
     return folder / f"clary-{hashlib.sha256(os.fsencode(home)).hexdigest()[:16]}-{name}.sock"
 
 
+PROCESSES = ("controller", "carrier")
+"""The processes that are woken; each is told of all topics and leaves those of others alone."""
+
+
 class Waker:
     """The sending end. Cheap to make, safe to share between threads, and never blocks."""
 
     def __init__(self, home: Path) -> None:
-        self._path = str(socket_path(home, "controller"))
+        self._paths = [str(socket_path(home, process)) for process in PROCESSES]
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.setblocking(False)
 
     def wake(self, topic: str, key: str | None = None) -> None:
         """Hint that there is something to do about `key` of `topic`; None means look at everything."""
         datagram = topic.encode() if key is None else f"{topic}\0{key}".encode()
-        with contextlib.suppress(OSError):  # nobody listens, or its queue is full: the period will do
-            self._socket.sendto(datagram, self._path)
+        for path in self._paths:
+            with contextlib.suppress(OSError):  # nobody listens, or its queue is full: the period will do
+                self._socket.sendto(datagram, path)
 
     def close(self) -> None:
         self._socket.close()
 
 
 class Alarm:
-    """The receiving end: one per home, owned by the active controller."""
+    """The receiving end: one for each of PROCESSES in a home, owned by the one that is active."""
 
-    def __init__(self, home: Path) -> None:
-        path = socket_path(home, "controller")
+    def __init__(self, home: Path, process: str = "controller") -> None:
+        path = socket_path(home, process)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.unlink(missing_ok=True)
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)

@@ -16,12 +16,14 @@ event loop and must never block it.
 
 from clary.kernel.rooms.bodies import Body, FileBody, Reply
 from clary.kernel.rooms.context import Context
-from clary.kernel.rooms.declare import Room, operation, reconciler, served
+from clary.kernel.rooms.declare import CARRIER, CONTROLLER, Room, operation, reconciler, served
 from clary.kernel.rooms.platform import Platform
 from clary.kernel.rooms.registry import Handler, Registry
 from clary.kernel.rooms.resources import Resource
 
 __all__ = [
+    "CARRIER",
+    "CONTROLLER",
     "Body",
     "Context",
     "FileBody",

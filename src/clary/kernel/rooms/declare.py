@@ -26,11 +26,16 @@ class Claim(NamedTuple):
     unsigned: bool
 
 
+CONTROLLER = "controller"
+CARRIER = "carrier"
+
+
 class Period(NamedTuple):
-    """How a reconciler is woken."""
+    """How a reconciler is woken, and in which of the server's processes."""
 
     topic: str
     every_seconds: float
+    process: str
 
 
 class Served(NamedTuple):
@@ -72,11 +77,15 @@ def served(path: str, content_type: str) -> Callable[[F], F]:
     return mark
 
 
-def reconciler(topic: str, *, every_seconds: float) -> Callable[[F], F]:
-    """Mark a function as the reconciler of `topic`, run on `platform.wake(topic, key)` and on the period."""
+def reconciler(topic: str, *, every_seconds: float, process: str = CONTROLLER) -> Callable[[F], F]:
+    """Mark a function as the reconciler of `topic`, run on `platform.wake(topic, key)` and on the period.
+
+    Those that move users' data in bulk say `CARRIER`: they run in a process of their own, where they may take the
+    time that others in the controller would wait for. Jobs are started and observed in the controller alone.
+    """
 
     def mark(function: F) -> F:
-        setattr(function, PERIOD, Period(topic, every_seconds))
+        setattr(function, PERIOD, Period(topic, every_seconds, process))
         return function
 
     return mark

@@ -71,7 +71,7 @@ def test_an_address_that_is_taken_is_said(tmp_path: Path, server: Server) -> Non
     assert "cannot listen" in refused.stderr
 
 
-@pytest.mark.parametrize("role", ["gateway", "controller"])
+@pytest.mark.parametrize("role", ["gateway", "controller", "carrier"])
 def test_a_killed_process_is_started_again(tmp_path: Path, role: str) -> None:
     with serving(tmp_path) as server:
         child = _child(server, role)
