@@ -1,4 +1,4 @@
-"""`clary up`: hold the home, bind the port, keep a controller, a carrier and gateways running, and end them together."""
+"""`clary up`: hold the home, bind the port, keep controller, carrier and gateways running, and end them together."""
 
 import logging
 import os
