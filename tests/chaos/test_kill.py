@@ -5,80 +5,29 @@ acknowledged object must be whole, every job at its end, the main job possible a
 """
 
 import hashlib
-import os
 import random
-import signal
-import threading
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
+from tests.chaos.killing import PATIENCE_SECONDS, kill_one, processes_of, wait_until
 
 from clary.kernel.core.ids import short_id
 from clary.testing import Server, start_server, stop_server
 
 ROUNDS = 20
-PATIENCE_SECONDS = 120.0
 IMAGE = "683313688378.dkr.ecr.us-east-1.amazonaws.com/sagemaker-xgboost:1.7-1"
 TERMINAL = {"Completed", "Failed", "Stopped"}
 VICTIMS = ("supervisor", "gateway", "controller", "carrier", "shim", "nursery")
 
 
-def wait_until(condition: Callable[[], Any], what: str) -> Any:
-    """Wait for a condition, patiently; errors of a server that is coming back count as not yet."""
-    pause = threading.Event()
-    for _ in range(int(PATIENCE_SECONDS / 0.1)):
-        try:
-            found = condition()
-        except (BotoCoreError, ClientError):
-            found = None
-        if found:
-            return found
-        pause.wait(0.1)
-    raise AssertionError(f"waited {PATIENCE_SECONDS:g} s in vain: {what}")
-
-
 def clients(server: Server) -> tuple[Any, Any, Any]:
     patient = Config(retries={"max_attempts": 2}, read_timeout=20, inject_host_prefix=False)
     return tuple(server.client(name, config=patient) for name in ("s3", "sagemaker", "sagemaker-runtime"))  # type: ignore[return-value]
-
-
-def processes_of(folder: Path) -> list[psutil.Process]:
-    """Every process that belongs to this home, by its environment or its command line."""
-    found = []
-    for process in psutil.process_iter():
-        try:
-            line = " ".join(process.cmdline())
-            if process.pid != os.getpid() and (
-                str(folder) in line or process.environ().get("CLARY_HOME") == str(folder)
-            ):
-                found.append(process)
-        except (psutil.NoSuchProcess, psutil.AccessDenied):
-            continue
-    return [process for process in found if process.status() != psutil.STATUS_ZOMBIE]
-
-
-def role(process: psutil.Process) -> str:
-    """Which part of Clary a process is; a shim is forked from the nursery and then belongs to nobody."""
-    line = " ".join(process.cmdline())
-    if "clary.executors.process" in line:
-        parent = process.parent()
-        return "nursery" if parent is not None and "processes controller" in " ".join(parent.cmdline()) else "shim"
-    for name, sign in (
-        ("gateway", "processes gateway"),
-        ("controller", "processes controller"),
-        ("carrier", "processes carrier"),
-        ("supervisor", "clary.cli up"),
-    ):
-        if sign in line:
-            return name
-    return "other"
 
 
 def run_main_job(server: Server, acknowledged: dict[str, str], jobs: list[str]) -> None:
@@ -168,16 +117,6 @@ def attempt_main_job(server: Server, acknowledged: dict[str, str], jobs: list[st
     """The main job, whose calls may fail while the server is away."""
     with suppress(BotoCoreError, ClientError):
         run_main_job(server, acknowledged, jobs)
-
-
-def kill_one(folder: Path, victim: str, chance: random.Random) -> list[str]:
-    """Kill one process of the role if there is any; return the roles killed."""
-    with suppress(ProcessLookupError, psutil.NoSuchProcess):
-        targets = sorted(process.pid for process in processes_of(folder) if role(process) == victim)
-        if targets:
-            os.kill(chance.choice(targets), signal.SIGKILL)
-            return [victim]
-    return []
 
 
 def check(server: Server, acknowledged: dict[str, str], jobs: list[str]) -> None:

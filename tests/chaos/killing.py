@@ -1,0 +1,71 @@
+"""Killing parts of a server at random, and waiting for what must come true afterwards."""
+
+import os
+import random
+import signal
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import psutil
+from botocore.exceptions import BotoCoreError, ClientError
+
+PATIENCE_SECONDS = 120.0
+
+
+def wait_until(condition: Callable[[], Any], what: str) -> Any:
+    """Wait for a condition, patiently; errors of a server that is coming back count as not yet."""
+    pause = threading.Event()
+    for _ in range(int(PATIENCE_SECONDS / 0.1)):
+        try:
+            found = condition()
+        except (BotoCoreError, ClientError):
+            found = None
+        if found:
+            return found
+        pause.wait(0.1)
+    raise AssertionError(f"waited {PATIENCE_SECONDS:g} s in vain: {what}")
+
+
+def processes_of(folder: Path) -> list[psutil.Process]:
+    """Every process that belongs to this home, by its environment or its command line."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            line = " ".join(process.cmdline())
+            if process.pid != os.getpid() and (
+                str(folder) in line or process.environ().get("CLARY_HOME") == str(folder)
+            ):
+                found.append(process)
+        except (psutil.NoSuchProcess, psutil.AccessDenied):
+            continue
+    return [process for process in found if process.status() != psutil.STATUS_ZOMBIE]
+
+
+def role(process: psutil.Process) -> str:
+    """Which part of Clary a process is; a shim is forked from the nursery and then belongs to nobody."""
+    line = " ".join(process.cmdline())
+    if "clary.executors.process" in line:
+        parent = process.parent()
+        return "nursery" if parent is not None and "processes controller" in " ".join(parent.cmdline()) else "shim"
+    for name, sign in (
+        ("gateway", "processes gateway"),
+        ("controller", "processes controller"),
+        ("carrier", "processes carrier"),
+        ("supervisor", "clary.cli up"),
+    ):
+        if sign in line:
+            return name
+    return "other"
+
+
+def kill_one(folder: Path, victim: str, chance: random.Random) -> list[str]:
+    """Kill one process of the role if there is any; return the roles killed."""
+    with suppress(ProcessLookupError, psutil.NoSuchProcess):
+        targets = sorted(process.pid for process in processes_of(folder) if role(process) == victim)
+        if targets:
+            os.kill(chance.choice(targets), signal.SIGKILL)
+            return [victim]
+    return []
