@@ -8,7 +8,7 @@ import sys
 
 import psutil
 
-NAMES = ("gateway", "gateway_alone", "s3", "router", "serving", "streaming", "training", "batch_transform")
+NAMES = ("gateway", "gateway_alone", "s3", "router", "serving", "streaming", "training", "batch_transform", "soak")
 
 
 def main() -> None:
