@@ -26,8 +26,10 @@ MAX_DEPTH = 100
 _MAX_SHOWN = 1024
 
 Path = tuple[str, ...]
-Report = Callable[[Any, Path, str], None]
-Check = Callable[[Any, Path, Report], None]
+Place = tuple[Any, ...]
+"""Where a value is: how deep, the place it is in, and its name or number there. A `Path` is made of it when needed."""
+Report = Callable[[Any, Place, str], None]
+Check = Callable[[Any, Place, Report], None]
 
 CODES = {
     "sagemaker-runtime": "ValidationError",
@@ -51,6 +53,18 @@ WIDENED = {
 """Greatest lengths that a service itself has widened since its model was written, by service and shape."""
 
 
+_ROOT: Place = (0,)
+
+
+def _path(place: Place) -> Path:
+    """The names that lead to a place, as AWS's servers count them: an item of a list is a number, then `member`."""
+    names: list[str] = []
+    while place is not _ROOT:
+        _, place, name = place
+        names += ("member", str(name)) if type(name) is int else (name,)
+    return tuple(reversed(names))
+
+
 class _TooMany(Exception):
     """Enough errors were found."""
 
@@ -66,13 +80,13 @@ def check(operation: Operation, params: Mapping[str, Any]) -> None:
         return
     errors: list[tuple[Any, Path, str]] = []
 
-    def report(value: Any, path: Path, constraint: str) -> None:
-        errors.append((value, path, constraint))
+    def report(value: Any, place: Place, constraint: str) -> None:
+        errors.append((value, _path(place), constraint))
         if len(errors) >= MAX_ERRORS:
             raise _TooMany
 
     try:
-        run(params, (), report)
+        run(params, _ROOT, report)
     except _TooMany:
         pass
     except RecursionError:
@@ -144,12 +158,12 @@ def _plain(value: Any, depth: int) -> str:
     return str(value)[: _MAX_SHOWN + 1]
 
 
-def _wrong_type(path: Path, wanted: str, value: Any) -> AwsError:
-    where = ".".join(path) or "The request"
+def _wrong_type(place: Place, wanted: str, value: Any) -> AwsError:
+    where = ".".join(_path(place)) or "The request"
     return malformed(f"'{where}' must be {wanted}, not {kind(value)}")
 
 
-def _depth_checked(value: Any, path: Path) -> None:
+def _depth_checked(value: Any) -> None:
     """Refuse a document nested beyond MAX_DEPTH, without recursion."""
     level = [value]
     for _ in range(MAX_DEPTH):
@@ -171,7 +185,7 @@ def _checker(use: Member) -> Check | None:
     if use.jsonvalue and use.location == "header":
         return None
     if shape.document:
-        return lambda value, path, report: _depth_checked(value, path)
+        return lambda value, _place, _report: _depth_checked(value)
     if shape.type == "structure":
         return _structures.get(shape) or _structure(shape)
     if shape.type == "list":
@@ -196,14 +210,14 @@ def _structure(shape: Shape) -> Check:
     required = shape.required
     constraint = "Member must not be null"
 
-    def run(value: Any, path: Path, report: Report) -> None:
+    def run(value: Any, place: Place, report: Report) -> None:
         if not isinstance(value, dict):
-            raise _wrong_type(path, "an object", value)
-        if len(path) > MAX_DEPTH:
+            raise _wrong_type(place, "an object", value)
+        if place[0] > MAX_DEPTH:
             raise RecursionError
         for name in required:
             if value.get(name) is None:
-                report(None, (*path, name), constraint)
+                report(None, (place[0] + 1, place, name), constraint)
         for name, item in value.items():
             if item is None:
                 continue
@@ -211,13 +225,13 @@ def _structure(shape: Shape) -> Check:
                 raise malformed(f"{shape.name} has no member {str(name)[:64]!r}")
             checker = fields[name]
             if checker is not None:
-                checker(item, (*path, name), report)
+                checker(item, (place[0] + 1, place, name), report)
 
-    def run_union(value: Any, path: Path, report: Report) -> None:
-        run(value, path, report)
+    def run_union(value: Any, place: Place, report: Report) -> None:
+        run(value, place, report)
         present = sum(1 for item in value.values() if item is not None)
         if present != 1:
-            report(value, path, f"Exactly one member of the union must be set, not {present}")
+            report(value, place, f"Exactly one member of the union must be set, not {present}")
 
     chosen = run_union if shape.union else run
     _structures[shape] = chosen
@@ -230,16 +244,16 @@ def _list(use: Member) -> Check:
     element = _checker(shape.member)
     size = _sizes(shape)
 
-    def run(value: Any, path: Path, report: Report) -> None:
+    def run(value: Any, place: Place, report: Report) -> None:
         if not isinstance(value, list | tuple):
-            raise _wrong_type(path, "a list", value)
+            raise _wrong_type(place, "a list", value)
         if size is not None:
-            size(len(value), value, path, report)
+            size(len(value), value, place, report)
         for number, item in enumerate(value, 1):
             if item is None:
-                report(None, (*path, str(number), "member"), "Member must not be null")
+                report(None, (place[0] + 2, place, number), "Member must not be null")
             elif element is not None:
-                element(item, (*path, str(number), "member"), report)
+                element(item, (place[0] + 2, place, number), report)
 
     return run
 
@@ -249,18 +263,18 @@ def _map(use: Member) -> Check:
     key_check, value_check = _checker(shape.key), _checker(shape.value)
     size = _sizes(shape)
 
-    def run(value: Any, path: Path, report: Report) -> None:
+    def run(value: Any, place: Place, report: Report) -> None:
         if not isinstance(value, dict):
-            raise _wrong_type(path, "an object", value)
+            raise _wrong_type(place, "an object", value)
         if size is not None:
-            size(len(value), value, path, report)
+            size(len(value), value, place, report)
         for key, item in value.items():
             if key_check is not None:
-                key_check(key, (*path, "key"), report)
+                key_check(key, (place[0] + 1, place, "key"), report)
             if item is None:
-                report(None, (*path, str(key)[:128], "member"), "Member must not be null")
+                report(None, (place[0] + 2, (place[0] + 1, place, str(key)[:128]), "member"), "Member must not be null")
             elif value_check is not None:
-                value_check(item, (*path, str(key)[:128], "member"), report)
+                value_check(item, (place[0] + 2, (place[0] + 1, place, str(key)[:128]), "member"), report)
 
     return run
 
@@ -271,11 +285,11 @@ def _sizes(shape: Shape) -> Callable[[int, Any, Path, Report], None] | None:
     if least is None and most is None:
         return None
 
-    def run(size: int, value: Any, path: Path, report: Report) -> None:
+    def run(size: int, value: Any, place: Place, report: Report) -> None:
         if least is not None and size < least:
-            report(value, path, f"Member must have length greater than or equal to {least}")
+            report(value, place, f"Member must have length greater than or equal to {least}")
         if most is not None and size > most:
-            report(value, path, f"Member must have length less than or equal to {most}")
+            report(value, place, f"Member must have length less than or equal to {most}")
 
     return run
 
@@ -288,24 +302,24 @@ def _string(use: Member) -> Check:
     choices = f"Member must satisfy enum value set: [{', '.join(shape.enum)}]"
     wanted = f"Member must satisfy regular expression pattern: {shape.pattern}"
 
-    def run(value: Any, path: Path, report: Report) -> None:
+    def run(value: Any, place: Place, report: Report) -> None:
         if not isinstance(value, str):
-            raise _wrong_type(path, "a string", value)
+            raise _wrong_type(place, "a string", value)
         if allowed:
             if value not in allowed:
-                report(value, path, choices)
+                report(value, place, choices)
             return
         size = len(value)
         if size < least:
-            report(value, path, f"Member must have length greater than or equal to {least}")
+            report(value, place, f"Member must have length greater than or equal to {least}")
         if size > most:
             # and the pattern is not tried on what may be megabytes
-            report(value, path, f"Member must have length less than or equal to {most}")
+            report(value, place, f"Member must have length less than or equal to {most}")
         elif pattern is not None and not pattern(value):
-            report(value, path, wanted)
+            report(value, place, wanted)
 
-    def run_sensitive(value: Any, path: Path, report: Report) -> None:
-        run(value, path, lambda _secret, where, constraint: report("***", where, constraint))
+    def run_sensitive(value: Any, place: Place, report: Report) -> None:
+        run(value, place, lambda _secret, where, constraint: report("***", where, constraint))
 
     return run_sensitive if shape.sensitive else run
 
@@ -315,10 +329,10 @@ def _integer(use: Member) -> Check:
     low, high = -(2**bits), 2**bits - 1
     in_range = _number(use.shape, True, "an integer")
 
-    def run(value: Any, path: Path, report: Report) -> None:
-        in_range(value, path, report)
+    def run(value: Any, place: Place, report: Report) -> None:
+        in_range(value, place, report)
         if not low <= value <= high:
-            raise _wrong_type(path, f"an integer of {bits + 1} bits", value)
+            raise _wrong_type(place, f"an integer of {bits + 1} bits", value)
 
     return run
 
@@ -326,21 +340,21 @@ def _integer(use: Member) -> Check:
 def _number(shape: Shape, whole: bool, wanted: str) -> Check:
     least, most = shape.min, shape.max
 
-    def run(value: Any, path: Path, report: Report) -> None:
+    def run(value: Any, place: Place, report: Report) -> None:
         if type(value) is not int and (whole or type(value) is not float):
-            raise _wrong_type(path, wanted, value)
+            raise _wrong_type(place, wanted, value)
         if least is not None and value < least:
-            report(value, path, f"Member must have value greater than or equal to {least}")
+            report(value, place, f"Member must have value greater than or equal to {least}")
         if most is not None and value > most:
-            report(value, path, f"Member must have value less than or equal to {most}")
+            report(value, place, f"Member must have value less than or equal to {most}")
 
     return run
 
 
 def _type_only(types: tuple[type, ...], wanted: str) -> Check:
-    def run(value: Any, path: Path, report: Report) -> None:
+    def run(value: Any, place: Place, report: Report) -> None:
         if not isinstance(value, types):
-            raise _wrong_type(path, wanted, value)
+            raise _wrong_type(place, wanted, value)
 
     return run
 
@@ -350,11 +364,11 @@ def _blob(use: Member) -> Check | None:
     if use.streaming:
         return None
 
-    def run(value: Any, path: Path, report: Report) -> None:
+    def run(value: Any, place: Place, report: Report) -> None:
         if not isinstance(value, bytes | bytearray | memoryview):
-            raise _wrong_type(path, "bytes", value)
+            raise _wrong_type(place, "bytes", value)
         if size is not None:
-            size(len(value), value, path, report)
+            size(len(value), value, place, report)
 
     return run
 
@@ -367,15 +381,15 @@ def _required_only(shape: Shape) -> Check:
     required = shape.required
     below: dict[str, Check] = {}
 
-    def run(value: Any, path: Path, report: Report) -> None:
+    def run(value: Any, place: Place, report: Report) -> None:
         for name in required:
             if value.get(name) is None:
-                report(None, (*path, name), "Member must not be null")
+                report(None, (place[0] + 1, place, name), "Member must not be null")
         for name, checker in below.items():
             item = value.get(name)
             if item is not None:
                 for each in item if isinstance(item, list) else (item,):
-                    checker(each, (*path, name), report)
+                    checker(each, (place[0] + 1, place, name), report)
 
     _s3_structures[shape] = run
     for name, use in shape.members.items():

@@ -14,6 +14,8 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
+import pybase64
+
 # What datetime can hold: the years 1 to 9999
 _EARLIEST, _LATEST = -62135596800, 253402300799
 _INTEGER = re.compile(r"[+-]?[0-9]{1,40}")
@@ -123,7 +125,7 @@ def read_float(text: str) -> float:
 
 def read_base64(text: str) -> bytes:
     try:
-        return binascii.a2b_base64(text, strict_mode=True)
+        return pybase64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
         raise ValueError("a blob must be base64") from None
 
@@ -134,7 +136,7 @@ def as_bytes(value: bytes | str) -> bytes:
 
 
 def base64_text(value: bytes | str) -> str:
-    return binascii.b2a_base64(as_bytes(value), newline=False).decode("ascii")
+    return pybase64.b64encode_as_string(as_bytes(value))
 
 
 def float_text(value: float) -> str:
