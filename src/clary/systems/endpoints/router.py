@@ -14,6 +14,7 @@ from typing import NamedTuple
 from clary.kernel.core.errors import AwsError
 from clary.kernel.rooms import Platform
 from clary.kernel.serving.connections import ModelServer
+from clary.kernel.serving.gates import Gate, Place
 from clary.kernel.serving.loading import invoke_path
 from clary.kernel.serving.requests import SESSION_ID, Heading
 from clary.kernel.serving.routes import (
@@ -29,7 +30,7 @@ from clary.kernel.serving.routes import (
 from clary.systems.endpoints.captures import Captures, Sampled
 from clary.systems.endpoints.concurrency import Concurrency
 from clary.systems.endpoints.deploy import REQUEST_SECONDS
-from clary.systems.endpoints.gates import Gate, Place
+from clary.systems.endpoints.gates import open_gate
 from clary.systems.endpoints.measures import Invocation, Measures
 from clary.systems.endpoints.multi_model import Shelves
 from clary.systems.endpoints.passage import Answered, Chosen, NotAnswered, Stop, pass_through, pass_through_streamed
@@ -185,7 +186,7 @@ class Router:
         name = look().name
         gate = self._gates.get((address, name))
         if gate is None:
-            gate = self._gates[address, name] = Gate(self._platform, self.loop, address, look)
+            gate = self._gates[address, name] = open_gate(self._platform, self.loop, address, name, look)
         return gate
 
     async def _enter(self, gate: Gate) -> tuple[Place, float]:

@@ -1,69 +1,21 @@
 """Serverless variants: as many instances as requests need at once, none when nothing is asked.
 
-A gateway that has requests for a serverless variant writes down its demand, a key-value entry; the reconciler sums the
-demands of all gateways and starts instances, each for one request at a time, up to the variant's `MaxConcurrency`.
+A gateway that has requests for a serverless variant tells of its demand (`kernel/serving/demand`); the reconciler
+starts instances for it, each for one request at a time, up to the variant's `MaxConcurrency`.
 `ProvisionedConcurrency` instances are always there. An instance that nobody has needed for a while is let go.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
-
-import orjson
 
 from clary.kernel.jobs.contract import Resources
 from clary.kernel.jobs.slots import Machine
-from clary.kernel.kv import KeyValue, Transaction, after_prefix
+from clary.kernel.serving.demand import Demand, instances_for
 from clary.systems.endpoints.records import Endpoint, Variant
 
-_PREFIX = b"demand/"
 _MIB = 1024**2
 _MIB_PER_CPU = 1769  # as AWS Lambda, under whose serverless endpoints are, gives CPUs by memory
-
-
-@dataclass(frozen=True, slots=True)
-class Demand:
-    """How many requests a gateway had under way at once lately, as of the epoch second `at`."""
-
-    wanted: int
-    at: float
-
-    def dump(self) -> bytes:
-        return orjson.dumps(self)
-
-    @classmethod
-    def load(cls, document: bytes) -> "Demand":
-        return cls(**orjson.loads(document))
-
-
-def demand_prefix(account: str, region: str, endpoint: str) -> bytes:
-    return _PREFIX + f"{account}/{region}/{endpoint}/".encode()
-
-
-def demand_key(account: str, region: str, endpoint: str, variant: str, gateway: str) -> bytes:
-    return demand_prefix(account, region, endpoint) + f"{variant}/{gateway}".encode()
-
-
-def variant_of(key: bytes) -> str:
-    """The variant that a demand's key names."""
-    return key.split(b"/")[-2].decode()
-
-
-def forget_old(kv: KeyValue, before: float) -> None:
-    """Forget demands of before an epoch second; whoever told of one and still runs will tell again."""
-
-    def change(transaction: Transaction) -> None:
-        for key, document in old:
-            if transaction.get(key) == document:
-                transaction.delete(key)
-
-    old = [
-        (key, document)
-        for key, document in kv.scan(_PREFIX, after_prefix(_PREFIX))
-        if Demand.load(document).at < before
-    ]
-    if old:
-        kv.write(change)
 
 
 def is_serverless(endpoint: Endpoint) -> bool:
@@ -86,10 +38,9 @@ def meet(endpoint: Endpoint, demands: Mapping[str, Sequence[Demand]], idle_secon
 def _meet(variant: Variant, demands: Sequence[Demand], idle_seconds: float, now: float) -> Variant:
     if not variant.serverless:
         return variant
-    wanted = sum(one.wanted for one in demands if now - one.at < idle_seconds)
-    young = sum(now - one.healthy_since < idle_seconds for one in variant.instances if one.healthy_since is not None)
-    least = variant.serverless.get("ProvisionedConcurrency", 0)
-    return replace(variant, desired_count=min(max(wanted, young, least), variant.serverless["MaxConcurrency"]))
+    since = [one.healthy_since for one in variant.instances if one.healthy_since is not None]
+    least, most = variant.serverless.get("ProvisionedConcurrency", 0), variant.serverless["MaxConcurrency"]
+    return replace(variant, desired_count=instances_for(demands, since, idle_seconds, now, least=least, most=most))
 
 
 def resources(config: Mapping[str, Any], machine: Machine) -> Resources:

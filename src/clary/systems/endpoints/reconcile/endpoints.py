@@ -8,9 +8,9 @@ from collections.abc import Collection
 
 from clary.kernel.core.arns import partition_of
 from clary.kernel.jobs.contract import Wake
-from clary.kernel.kv import after_prefix
 from clary.kernel.rooms import Platform, reconciler
 from clary.kernel.rooms.tags import tags_without
+from clary.kernel.serving.demand import demands_on, forget_demands, forget_old
 from clary.kernel.serving.routes import DOMAIN, component_key, route_key, route_keys
 from clary.kernel.store import Conflict, Entry, Table
 from clary.systems.endpoints import serverless
@@ -53,7 +53,7 @@ def _drive(platform: Platform, table: Table[Endpoint], account: str, region: str
         entry = table.get(name)
         if entry is None:
             tell(platform, route_key(account, region, name), None)
-            _forget_demands(platform, account, region, name)
+            forget_demands(platform.kv(DOMAIN), account, region, name)
             return None
         try:
             moved = _step(platform, table, entry)
@@ -90,18 +90,8 @@ def _as_demanded(platform: Platform, entry: Entry[Endpoint]) -> Endpoint:
     """The endpoint with as many serverless instances as gateways need."""
     if not serverless.is_serverless(entry.value):
         return entry.value
-    prefix = serverless.demand_prefix(entry.account, entry.region, entry.name)
-    demands: dict[str, list[serverless.Demand]] = {}
-    for key, document in platform.kv(DOMAIN).scan(prefix, after_prefix(prefix)):
-        demands.setdefault(serverless.variant_of(key), []).append(serverless.Demand.load(document))
+    demands = demands_on(platform.kv(DOMAIN), entry.account, entry.region, entry.name)
     return serverless.meet(entry.value, demands, platform.settings.serverless_idle_seconds, platform.clock.now())
-
-
-def _forget_demands(platform: Platform, account: str, region: str, name: str) -> None:
-    prefix = serverless.demand_prefix(account, region, name)
-    old = [key for key, _ in platform.kv(DOMAIN).scan(prefix, after_prefix(prefix))]
-    if old:
-        platform.kv(DOMAIN).write(lambda transaction: [transaction.delete(key) for key in old])
 
 
 def _sweep(platform: Platform, started: list[tuple[str, str]], named: Collection[str]) -> None:
@@ -112,4 +102,4 @@ def _sweep(platform: Platform, started: list[tuple[str, str]], named: Collection
             executor.forget(job, host)
     now = platform.clock.now()
     Sessions(platform.kv(DOMAIN)).sweep(now)
-    serverless.forget_old(platform.kv(DOMAIN), now - platform.settings.serverless_idle_seconds)
+    forget_old(platform.kv(DOMAIN), now - platform.settings.serverless_idle_seconds)

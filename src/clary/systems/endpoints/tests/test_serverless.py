@@ -11,12 +11,13 @@ import pytest
 from botocore.exceptions import ClientError
 
 from clary.kernel.rooms import Platform
+from clary.kernel.serving.demand import Demand, demand_key, forget_old
 from clary.kernel.serving.routes import DOMAIN
 from clary.systems.endpoints import deploy
 from clary.systems.endpoints.fleets import build_fleet
 from clary.systems.endpoints.instances import new_instance
 from clary.systems.endpoints.records import Endpoint, EndpointConfig, Model
-from clary.systems.endpoints.serverless import Demand, demand_key, forget_old, meet
+from clary.systems.endpoints.serverless import meet
 from clary.systems.endpoints.tests.conftest import Serving, script_model
 from clary.testing import eventually
 from clary.testing import serving as serving_in
