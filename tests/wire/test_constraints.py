@@ -7,7 +7,7 @@ from tests.wire.samples import Samples
 
 from clary.kernel.core.errors import AwsError
 from clary.kernel.wire import SERVICES, check, service
-from clary.kernel.wire.constraints import WIDENED
+from clary.kernel.wire.constraints import LOOSENED, WIDENED
 
 
 def refusal(service_name: str, operation: str, params: dict[str, Any]) -> AwsError:
@@ -84,6 +84,17 @@ def test_what_is_widened_is_narrower_in_the_model() -> None:
         stated = service(name).shape(shape).max
         assert stated is not None
         assert stated < most
+
+
+def test_a_server_of_ones_own_may_be_named_where_aws_names_its_own() -> None:
+    def asked(url: str) -> dict[str, Any]:
+        bucket = {"RoleARN": "arn:aws:iam::000000000000:role/r", "BucketARN": "arn:aws:s3:::b"}
+        endpoint = {"EndpointConfiguration": {"Url": url}, "S3Configuration": bucket}
+        return {"DeliveryStreamName": "s", "HttpEndpointDestinationConfiguration": endpoint}
+
+    assert all(service(name).shape(shape).pattern for name, shape in LOOSENED)
+    check(service("firehose").operations["CreateDeliveryStream"], asked("http://127.0.0.1:8080/records"))
+    assert message("firehose", "CreateDeliveryStream", asked("ftp://x")).endswith("pattern: https?://.*")
 
 
 @pytest.mark.parametrize(
