@@ -25,6 +25,7 @@ from clary.kernel.rooms.context import Context
 from clary.kernel.rooms.registry import Registry
 from clary.kernel.store import Store, Table
 from clary.kernel.store.sql import open_sqlite
+from clary.kernel.streams import Streams, open_streams
 from clary.kernel.telemetry import Logs, Metrics
 
 if TYPE_CHECKING:
@@ -58,6 +59,10 @@ class Platform:
 
         durable = not self.settings.ephemeral
         return open_objects(self.settings.home, self.kv("objects"), self.clock, durable=durable)
+
+    @cached_property
+    def streams(self) -> Streams:
+        return open_streams(self.settings.home, self.clock, durable=not self.settings.ephemeral)
 
     @cached_property
     def logs(self) -> Logs:
@@ -127,6 +132,7 @@ class Platform:
         for folder in (self.settings.home / "kv").iterdir():
             self.kv(folder.name).clear()
         self.objects.clear()
+        self.streams.clear()
         self.keys.ensure_default()
 
     def at_close(self, finish: Callable[[], None]) -> None:
@@ -141,7 +147,7 @@ class Platform:
             except Exception:  # noqa: BLE001 - the others must still finish, and the parts close
                 _log.exception("something held in memory was lost")
         opened = vars(self)
-        for name in ("objects", "logs", "metrics", "_waker", "store"):
+        for name in ("objects", "streams", "logs", "metrics", "_waker", "store"):
             part = opened.pop(name, None)
             if part is not None and hasattr(part, "close"):
                 part.close()

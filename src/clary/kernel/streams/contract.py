@@ -8,11 +8,14 @@ good one): letters, digits, '_' and '-', at most 64. Names of shards obey the sa
     └── NoSuchStream    there is no stream of that name; it may have been deleted meanwhile
 """
 
+import re
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import NamedTuple, Protocol
 
 MOST_RECORDS = 10_000
+
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 class StreamError(Exception):
@@ -21,6 +24,13 @@ class StreamError(Exception):
 
 class NoSuchStream(StreamError):
     """There is no stream of that name."""
+
+
+def checked_name(name: str) -> str:
+    """Return `name`, or raise ValueError when no stream and no shard could have it."""
+    if not _NAME.fullmatch(name):
+        raise ValueError(f"{name!r} cannot name a stream or shard: use up to 64 letters, digits, '_' and '-'")
+    return name
 
 
 class Entry(NamedTuple):
