@@ -62,9 +62,13 @@ def test_a_room_says_what_it_is_and_nothing_else(package):
 
 
 def test_numbers_are_rows_of_the_mission():
-    numbers = [room.number for room in REGISTRY.rooms.values() if room.number is not None]
-    assert len(numbers) == len(set(numbers))
-    assert set(numbers) <= set(range(1, len(SYSTEMS) + 1))
+    """Rooms that share a row are parts of one system and named so: `glue_catalog`, `glue_jobs`."""
+    rows: dict[int, set[str]] = {}
+    for room in REGISTRY.rooms.values():
+        if room.number is not None:
+            rows.setdefault(room.number, set()).add(room.name.partition("_")[0])
+    assert set(rows) <= set(range(1, len(SYSTEMS) + 1))
+    assert [systems for systems in rows.values() if len(systems) > 1] == []
 
 
 @pytest.mark.parametrize("package", ROOMS)

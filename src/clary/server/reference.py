@@ -48,7 +48,7 @@ SYSTEMS = (
     ("Firehose", "buffers, transforms and delivers records to S3, Redshift and OpenSearch"),
     ("The guide", "which one do I need? the often-confused groups, and a trainer"),
 )
-"""The mission's systems in order; a room whose ROOM.number is the place here implements one."""
+"""The mission's systems in order; the rooms whose ROOM.number is the place here implement one."""
 
 UNIMPLEMENTED = "docs/reference/unimplemented.txt"
 SETTINGS_PAGE = "docs/reference/settings.md"
@@ -100,15 +100,15 @@ def main(arguments: list[str]) -> int:
 
 
 def _systems(root: Path, registry: Registry) -> str:
-    rooms = {room.number: (package, room) for package, room in registry.rooms.items() if room.number is not None}
     rows = ["| # | system | | today |", "|---|---|---|---|"]
     for number, (title, sentence) in enumerate(SYSTEMS, 1):
-        if number in rooms:
-            package, room = rooms[number]
-            link = f"[{title}]({_link(root, package)})"
-            rows.append(f"| {number} | {link} | {room.summary} | {_count(registry, room)} |")
-        else:
+        found = {package: room for package, room in registry.rooms.items() if room.number == number}
+        if not found:
             rows.append(f"| {number} | {title} | {sentence} | to come |")
+            continue
+        links = [f"[{room.title}]({_link(root, package)})" for package, room in found.items()]
+        summaries = "; ".join(room.summary for room in found.values())
+        rows.append(f"| {number} | {', '.join(links)} | {summaries} | {_count(registry, *found.values())} |")
     return "\n".join(rows)
 
 
@@ -158,8 +158,8 @@ def _by_service(registry: Registry, room: Room) -> Mapping[str, Mapping[str, Han
     return {service: found[service] for service in SERVICES if service in found}
 
 
-def _count(registry: Registry, room: Room) -> str:
-    count = sum(len(handlers) for handlers in _by_service(registry, room).values())
+def _count(registry: Registry, *rooms: Room) -> str:
+    count = sum(len(handlers) for room in rooms for handlers in _by_service(registry, room).values())
     return f"{count} operation{'' if count == 1 else 's'}" if count else "works"
 
 

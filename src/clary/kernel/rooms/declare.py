@@ -9,7 +9,10 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """What a room is called and what it is for. `number` is its row in the systems table; support rooms have none."""
+    """What a room is called and what it is for.
+
+    `number` is its row in the systems table, which the rooms of one system share; support rooms have none.
+    """
 
     name: str
     title: str

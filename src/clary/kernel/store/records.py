@@ -28,6 +28,7 @@ Document = dict[str, Any]
 Scope = Literal["region", "account", "global"]
 
 _MAX_TRIES = 50
+_SCANNED_AT_ONCE = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,8 +128,19 @@ class Table(Generic[T]):
         now = self._clock.now()
         return Insert(Row(self._key(name), orjson.dumps(value), self._type.version, status, parent, now, now, 0))
 
-    def replace(self, entry: Entry[T], value: T, *, status: str | None = None, parent: str | None = None) -> Entry[T]:
-        """Write over the version that was read. Raises Conflict when someone else wrote since."""
+    def replace(
+        self,
+        entry: Entry[T],
+        value: T,
+        *,
+        status: str | None = None,
+        parent: str | None = None,
+        also: Sequence[Change] = (),
+    ) -> Entry[T]:
+        """Write over the version that was read, together with the changes in `also`.
+
+        Raises Conflict when someone else wrote since.
+        """
         row = Row(
             Key(self._type.kind, entry.account, entry.region, entry.name),
             orjson.dumps(value),
@@ -139,7 +151,7 @@ class Table(Generic[T]):
             self._clock.now(),
             entry.version,
         )
-        return self._entry(cast(Row, self._store.apply([Replace(row)])[0]))
+        return self._entry(cast(Row, self._store.apply([Replace(row), *also])[0]))
 
     def update(
         self, name: str, change: Callable[[T], T | None], *, status: Callable[[T], str] | None = None
@@ -194,6 +206,23 @@ class Table(Generic[T]):
     def all(self, **filters: Any) -> list[Entry[T]]:
         """Every record that matches; the filters are those of `Query`."""
         return [self._entry(row) for row in self._store.select(self._query(**filters))]
+
+    def scan(
+        self, *, after: str | None = None, wanted: Callable[[str], bool] | None = None, **filters: Any
+    ) -> Iterator[Entry[T]]:
+        """The records of one account and region in the order of their names, from behind the name `after` on.
+
+        They are read as they are asked for, some at a time; those whose name is not `wanted` are not looked into.
+        """
+        key = self._key("")
+        position = None if after is None else (after, key.account, key.region, after)
+        while True:
+            rows = self._store.select(self._query(after=position, limit=_SCANNED_AT_ONCE, **filters))
+            yield from (self._entry(row) for row in rows if wanted is None or wanted(row.key.name))
+            if len(rows) < _SCANNED_AT_ONCE:
+                return
+            last = rows[-1].key
+            position = (last.name, last.account, last.region, last.name)
 
     def count(self, **filters: Any) -> int:
         return self._store.count(self._query(**filters))

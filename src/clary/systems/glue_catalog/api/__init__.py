@@ -1,0 +1,1 @@
+"""The operations of the catalog, by what they act on."""

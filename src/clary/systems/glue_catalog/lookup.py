@@ -1,0 +1,77 @@
+"""Finding databases and tables, and what is asked on the way: the catalog, names, permissions, errors.
+
+Glue asks for permission on all that is above a thing too: on the catalog, the database and the table.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+
+from clary.kernel.auth import policies
+from clary.kernel.core.errors import AwsError
+from clary.kernel.rooms import Context
+from clary.kernel.store import Entry
+from clary.systems.glue_catalog.records import Database, Table, table_key
+
+CATALOG = "catalog"
+
+
+def invalid(message: str) -> AwsError:
+    return AwsError("InvalidInputException", message)
+
+
+def not_found(message: str) -> AwsError:
+    return AwsError("EntityNotFoundException", message)
+
+
+def already_exists(message: str) -> AwsError:
+    return AwsError("AlreadyExistsException", message)
+
+
+def modified_meanwhile(what: str) -> AwsError:
+    return AwsError("ConcurrentModificationException", f"{what} failed due to concurrent modifications.")
+
+
+def check_catalog(ctx: Context, catalog_id: str | None) -> None:
+    """Raise EntityNotFoundException unless the catalog that is asked for is the caller's own, the only one there is."""
+    if catalog_id is not None and catalog_id != ctx.account:
+        raise not_found(f"Catalog {catalog_id} not found: each account has one, and this is account {ctx.account}")
+
+
+def folded(name: str) -> str:
+    """A name as the catalog stores it."""
+    return name.lower()
+
+
+def allow(ctx: Context, *resources: str) -> None:
+    """Raise AccessDeniedException unless the caller may do this to all of them; the catalog was asked about already."""
+    for resource in resources:
+        policies.require(
+            ctx.principal,
+            ctx.operation,
+            partial(ctx.arn, resource, service="glue"),
+            {"aws:requestedregion": ctx.region},
+        )
+
+
+def allow_tables(ctx: Context, database: str, tables: Sequence[str]) -> None:
+    """`allow` for tables of a database, their names as the client gave them; `*` for any."""
+    database = folded(database)
+    allow(ctx, f"database/{database}", *(f"table/{database}/{folded(table)}" for table in tables))
+
+
+def find_database(ctx: Context, name: str) -> Entry[Database]:
+    """The database. Raises EntityNotFoundException."""
+    found = ctx.records(Database).get(folded(name))
+    if found is None:
+        raise not_found(f"Database {folded(name)} not found.")
+    return found
+
+
+def find_table(ctx: Context, catalog_id: str | None, database: str, name: str) -> Entry[Table]:
+    """The table, after all that has to be asked about who wants it. Raises EntityNotFoundException."""
+    check_catalog(ctx, catalog_id)
+    allow_tables(ctx, database, [name])
+    found = ctx.records(Table).get(table_key(find_database(ctx, database).value.uid, folded(name)))
+    if found is None:
+        raise not_found(f"Table {folded(name)} not found.")
+    return found

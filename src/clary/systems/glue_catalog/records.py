@@ -1,0 +1,108 @@
+"""What the catalog stores: databases, tables, their past versions, their partitions, and what is to be forgotten.
+
+A database and a table have a `uid` besides their name. What belongs to one is stored under its uid, so that one made
+anew under an old name never meets what its predecessor left, however much of that is still to be cleared away.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from clary.kernel.store import record
+
+# Between the parts of a name: no name of the catalog can hold a line break.
+_BREAK = "\n"
+# Between the values of a partition, which may be any text: there it is escaped.
+_NEXT = "\x1f"
+_ESCAPES = {"\\": "\\\\", "\x1f": "\\u", "\x00": "\\0"}
+
+
+@record("glue_database", version=1)
+@dataclass(frozen=True, slots=True)
+class Database:
+    """A database. `input` is its DatabaseInput, the name in lower case."""
+
+    uid: str
+    input: dict[str, Any]
+
+
+@record("glue_table", version=1)
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table: its TableInput as of now, with the number of this version. The record's parent is the database's uid.
+
+    `indexes` are its partition indexes, by name the keys.
+    """
+
+    uid: str
+    database: str
+    input: dict[str, Any]
+    number: int = 0
+    created_by: str = ""
+    indexes: dict[str, list[str]] = field(default_factory=dict)
+
+
+@record("glue_table_version", version=1)
+@dataclass(frozen=True, slots=True)
+class TableVersion:
+    """A version that is past: the input of then. The record's parent is the table's uid."""
+
+    number: int
+    input: dict[str, Any]
+    updated_at: float
+
+
+@record("glue_partition", version=1)
+@dataclass(frozen=True, slots=True)
+class Partition:
+    """A partition: its PartitionInput. The record's parent is the table's uid."""
+
+    input: dict[str, Any]
+
+
+@record("glue_forgotten", version=1)
+@dataclass(frozen=True, slots=True)
+class Forgotten:
+    """The uid of a database or table that was deleted: what is stored under it is to be cleared away."""
+
+    deleted_at: float
+
+
+def table_key(database_uid: str, name: str) -> str:
+    """The name of a table's record."""
+    return f"{database_uid}{_BREAK}{name}"
+
+
+def table_name(key: str) -> str:
+    return key.partition(_BREAK)[2]
+
+
+def version_key(table_uid: str, number: int) -> str:
+    """The name of a past version's record; later ones come first."""
+    return f"{table_uid}{_BREAK}{10**10 - number:011d}"
+
+
+def partition_key(table_uid: str, values: list[str]) -> str:
+    """The name of a partition's record, which sorts by its values and holds them all."""
+    return f"{table_uid}{_BREAK}{_NEXT.join(map(_escaped, values))}"
+
+
+def partitions_below(table_uid: str, first_values: list[str]) -> str:
+    """What the names begin with of all partitions that have these first values."""
+    return f"{table_uid}{_BREAK}{''.join(_escaped(value) + _NEXT for value in first_values)}"
+
+
+def partition_values(key: str) -> list[str]:
+    """The values of a partition, from the name of its record."""
+    return [_plain(part) for part in key.partition(_BREAK)[2].split(_NEXT)]
+
+
+def _escaped(value: str) -> str:
+    return "".join(_ESCAPES.get(character, character) for character in value)
+
+
+def _plain(part: str) -> str:
+    if "\\" not in part:
+        return part
+    back = {escape[1]: plain for plain, escape in _ESCAPES.items()}
+    characters = iter(part)
+    return "".join(back[next(characters)] if character == "\\" else character for character in characters)
