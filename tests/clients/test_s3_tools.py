@@ -42,4 +42,14 @@ def test_awswrangler(environment: Callable[[str], Environment], unique: Callable
         "files": 2,
         "account": "000000000000",
         "left": 0,
+        "catalog": {
+            "types": {"value": "bigint", "weight": "double", "day": "string"},
+            "partitions": [["a"], ["b"], ["c"]],
+            "filtered": [["b"], ["c"]],
+            "tables": ["days"],
+            "rows": 9,
+            "versions": 1,  # it asks for no archive unless told to
+            "deleted": True,
+            "exists": False,
+        },
     }

@@ -82,7 +82,7 @@ def test_many_are_made_found_and_deleted(glue: Any, table: dict[str, str]) -> No
     assert found("region like 'r9%'", 3) == [each for each in everything if each[1].startswith("r9")]
     assert found("year >= 2025") == [["2025", "new"]]
     parts = [found("", 50, Segment={"SegmentNumber": number, "TotalSegments": 3}) for number in range(3)]
-    assert sorted(sum(parts, [])) == everything
+    assert sorted(each for part in parts for each in part) == everything
     assert all(40 < len(part) < 95 for part in parts)
     lean = glue.get_partitions(**table, ExcludeColumnSchema=True, MaxResults=1)["Partitions"][0]
     assert "Columns" not in lean["StorageDescriptor"]
