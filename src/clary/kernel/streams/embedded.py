@@ -17,7 +17,7 @@ import shutil
 import threading
 import zlib
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -46,6 +46,7 @@ from clary.kernel.streams.writing import Writer
 _LANES = 4
 _DEFAULT_BYTES = 10 * 1024**2
 _MAKING = ".new-"
+_LONGEST_MAKING_SECONDS = 3600
 _DELETED = ".gone-"
 
 
@@ -65,8 +66,8 @@ class EmbeddedStreams:
         self._clock = clock
         self._closed = False
         folder.mkdir(parents=True, exist_ok=True)
-        for left in folder.glob(f"{_DELETED}*"):
-            shutil.rmtree(left, ignore_errors=True)
+        sync_folder(folder.parent)
+        _sweep(folder, clock.now())
         self._environments = Environments(durable=durable)
         self._ears = Ears(folder / ".board")
         self._lanes = [GroupCommit(f"streams-{lane}", self._commit) for lane in range(_LANES)]
@@ -76,6 +77,7 @@ class EmbeddedStreams:
         self._check_open()
         folder = self._folder / checked_name(stream)
         if folder.exists():
+            sync_folder(self._folder)  # whoever made it may not have come to that
             return
         unfinished = self._folder / f"{_MAKING}{secrets.token_hex(8)}"
         with self._environments.making(Stream(stream, unfinished, self._environments).path(1)) as segment:
@@ -97,12 +99,13 @@ class EmbeddedStreams:
         self._ears.ring([stream])
 
     def append(self, stream: str, entries: Sequence[Entry]) -> list[Placed | None]:
-        with _as_stream_errors():
-            return self._lane(stream).run(_Item(stream, entries))  # type: ignore[no-any-return]
+        return self._do(stream, entries)  # type: ignore[no-any-return]
 
     async def append_async(self, stream: str, entries: Sequence[Entry]) -> list[Placed | None]:
-        with _as_stream_errors():
+        try:
             return await self._lane(stream).run_async(_Item(stream, entries))  # type: ignore[no-any-return]
+        except KeyValueError as error:
+            raise StreamError(str(error)) from error
 
     def read(
         self, stream: str, shard: str, start: int, *, most: int = MOST_RECORDS, most_bytes: int = _DEFAULT_BYTES
@@ -177,8 +180,7 @@ class EmbeddedStreams:
         self._ears.close()
 
     def after_fork(self) -> None:
-        """In the child: nobody listens here, and no ring may be the parent's."""
-        self._ears.close()
+        """In the child: nobody listens here, and no ring may be like one of the parent's."""
         self._ears = Ears(self._folder / ".board")
 
     def _check_open(self) -> None:
@@ -188,9 +190,11 @@ class EmbeddedStreams:
     def _lane(self, stream: str) -> GroupCommit[_Item]:
         return self._lanes[zlib.crc32(stream.encode()) % _LANES]
 
-    def _do(self, stream: str, work: Callable[[Writer], Any]) -> Any:
-        with _as_stream_errors():
+    def _do(self, stream: str, work: Sequence[Entry] | Callable[[Writer], Any]) -> Any:
+        try:
             return self._lane(stream).run(_Item(stream, work))
+        except KeyValueError as error:
+            raise StreamError(str(error)) from error
 
     def _forget(self, stream: Stream, firsts: dict[str, tuple[int, int]]) -> None:
         removable = self._do(stream.name, lambda writer: writer.forget(firsts))
@@ -247,12 +251,13 @@ class EmbeddedStreams:
             return Outcome(None, error)
 
 
-@contextlib.contextmanager
-def _as_stream_errors() -> Iterator[None]:
-    try:
-        yield
-    except KeyValueError as error:
-        raise StreamError(str(error)) from error
+def _sweep(folder: Path, now: float) -> None:
+    """Remove what was left by processes that were killed while they made or deleted a stream."""
+    for left in folder.iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            forgotten = left.name.startswith(_MAKING) and left.stat().st_mtime < now - _LONGEST_MAKING_SECONDS
+            if forgotten or left.name.startswith(_DELETED):
+                shutil.rmtree(left, ignore_errors=True)
 
 
 # LMDB forbids a process to open an environment twice, so those who ask for the same folder share one.

@@ -7,6 +7,7 @@ without a successor gives the next its name itself.
 
 import contextlib
 import os
+from bisect import bisect_left
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
@@ -153,16 +154,19 @@ class Stream:
 
         found = self.newest(look)
         if found is None:
-            return Page([], start, False, True)
+            return Page([], max(start, NEW_SHARD.first), False, True)
         shard, begin, end = found
         if begin < shard.base:
             self._read_old(name, begin, records, most, most_bytes)
+            while records and records[-1].offset >= end:
+                records.pop()  # it came after `end` was read, and there may be more
         following = records[-1].offset + 1 if records else begin
         return Page(records, following, following < end, shard.closed and following >= end)
 
     def _read_old(self, name: str, start: int, records: list[Record], most: int, room: int) -> None:
         """Add records from the segment that has `start`, and from those after it."""
-        for number in self.numbers[self.numbers.index(self._holding(name, start)) :]:
+        numbers = self.numbers
+        for number in numbers[bisect_left(numbers, self._holding(name, start)) :]:
             with self._reading(number) as segment:
                 shard = segment.shard(name)
                 if shard is not None:

@@ -1,5 +1,6 @@
 """One stream of a home, as a process writes it. Only one thread of the process uses a `Writer`."""
 
+import logging
 import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
@@ -26,6 +27,8 @@ WORTH_BYTES = 16 << 20
 EMPTY_WORTH_BYTES = 4 << 20
 # What a small record takes besides its data, about.
 _RECORD_BYTES = 32
+
+_log = logging.getLogger("clary.streams")
 
 
 class _OpenShard:
@@ -74,7 +77,11 @@ class Writer:
             return self.append(batch[:middle]) + self.append(batch[middle:])
         old = self._used_bytes >= WORTH_BYTES and self._now_ms() - self._made_ms >= SEGMENT_MS
         if old or self._used_bytes >= SEGMENT_BYTES:
-            self._roll()
+            try:
+                self._roll()
+            except StreamError as error:
+                # What was appended is there all the same; the next append tries again.
+                _log.warning("%s: no new segment could be begun: %s", self._stream.name, error)
         return results
 
     def reshard(self, close: Sequence[str], opening: Sequence[str]) -> None:
@@ -132,7 +139,7 @@ class Writer:
                 self._stream.refresh()
             except BaseException as error:
                 self._forget()
-                if isinstance(error, lmdb.Error) and not isinstance(error, lmdb.MapFullError):
+                if isinstance(error, lmdb.Error | OSError) and not isinstance(error, lmdb.MapFullError):
                     raise StreamError(f"cannot write to the stream {self._stream.name}: {error}") from error
                 raise
 
@@ -227,13 +234,13 @@ class Writer:
         firsts = {name: shard.first for name, (shard, _) in stream.tails().items()}
         abandoned = []
         for number, following in pairwise(stream.refresh()):
-            if any(offset > firsts[name] for name, offset in stream.bases(following).items()):
-                break
-            abandoned.append(stream.path(number, FORGOTTEN))
             try:
-                os.rename(stream.path(number), abandoned[-1])
-            except FileNotFoundError:
-                continue  # another process was faster
+                if any(offset > firsts[name] for name, offset in stream.bases(following).items()):
+                    break
+                os.rename(stream.path(number), stream.path(number, FORGOTTEN))
+            except (Gone, FileNotFoundError):
+                continue  # another process does the same
+            abandoned.append(stream.path(number, FORGOTTEN))
             stream.environments.drop(stream.path(number))
         if abandoned:
             stream.refresh()
