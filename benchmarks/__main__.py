@@ -8,7 +8,18 @@ import sys
 
 import psutil
 
-NAMES = ("gateway", "gateway_alone", "s3", "router", "serving", "streaming", "training", "batch_transform", "soak")
+NAMES = (
+    "gateway",
+    "gateway_alone",
+    "s3",
+    "streams",
+    "router",
+    "serving",
+    "streaming",
+    "training",
+    "batch_transform",
+    "soak",
+)
 
 
 def main() -> None:

@@ -35,9 +35,20 @@ class Stream:
         self.numbers: list[int] = []
         # Where shards stand at the beginning of a segment, which never changes: (number, shard) -> offset, time.
         self._bases: dict[tuple[int, str], tuple[int, int]] = {}
+        self._paths: dict[int, Path] = {}
 
-    def path(self, number: int, suffix: str = "") -> Path:
-        return self.folder / f"{number:010}{suffix}"
+    def path(self, number: int) -> Path:
+        """The folder of a segment."""
+        path = self._paths.get(number)
+        if path is None:
+            path = self._paths[number] = self.folder / f"{number:010}"
+        return path
+
+    def path_unfinished(self, number: int) -> Path:
+        return self.folder / f"{number:010}{UNFINISHED}"
+
+    def path_forgotten(self, number: int) -> Path:
+        return self.folder / f"{number:010}{FORGOTTEN}"
 
     def refresh(self) -> list[int]:
         """Look which segments there are. Raises NoSuchStream."""
@@ -49,13 +60,14 @@ class Stream:
         if not numbers:
             raise NoSuchStream(f"there is no stream {self.name}")
         self._bases = {key: base for key, base in self._bases.items() if key[0] >= numbers[0]}
+        self._paths = {}
         return numbers
 
     def beyond(self, number: int) -> None:
         """Find what comes after the sealed segment `number`."""
         with contextlib.suppress(OSError):
             # Its maker may have died before this, or be about to do it.
-            os.rename(self.path(number + 1, UNFINISHED), self.path(number + 1))
+            os.rename(self.path_unfinished(number + 1), self.path(number + 1))
             sync_folder(self.folder)
         if self.refresh()[-1] <= number:
             raise StreamError(f"the stream {self.name} is damaged: nothing follows its sealed segment {number}")

@@ -15,7 +15,7 @@ from clary.kernel.streams import blocks
 from clary.kernel.streams.contract import Entry, NoSuchStream, Placed, StreamError
 from clary.kernel.streams.environments import Gone, sync_folder
 from clary.kernel.streams.segments import DELETED, NEW_SHARD, OPEN, SEALED, Segment, Shard
-from clary.kernel.streams.stream import FORGOTTEN, UNFINISHED, Stream
+from clary.kernel.streams.stream import Stream
 
 T = TypeVar("T")
 
@@ -199,7 +199,7 @@ class Writer:
 
         def change(segment: Segment) -> int:
             number = self._number
-            unfinished = stream.path(number + 1, UNFINISHED)
+            unfinished = stream.path_unfinished(number + 1)
             shutil.rmtree(unfinished, ignore_errors=True)
             shards = {name: (shard, segment.tail(shard)) for name, shard in segment.shards().items()}
             with stream.environments.making(unfinished) as successor:
@@ -237,10 +237,10 @@ class Writer:
             try:
                 if any(offset > firsts[name] for name, offset in stream.bases(following).items()):
                     break
-                os.rename(stream.path(number), stream.path(number, FORGOTTEN))
+                os.rename(stream.path(number), stream.path_forgotten(number))
             except (Gone, FileNotFoundError):
                 continue  # another process does the same
-            abandoned.append(stream.path(number, FORGOTTEN))
+            abandoned.append(stream.path_forgotten(number))
             stream.environments.drop(stream.path(number))
         if abandoned:
             stream.refresh()
