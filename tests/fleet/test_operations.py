@@ -71,6 +71,8 @@ def test_an_operation_that_pages_takes_the_token_of_the_next_page(service, name)
 @handlers
 def test_the_resource_that_is_authorised_is_named_by_members(service, name):
     template = HANDLERS[service, name].claim.resource
+    if not isinstance(template, str):
+        return  # made from them by a function, which `test_authorisation` calls
     shape = model(service, name).input_shape
     members = set(shape.members) if shape else set()
     fields = {field for _, field, _, _ in string.Formatter().parse(template) if field}

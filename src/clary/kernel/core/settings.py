@@ -34,6 +34,7 @@ SETTINGS = (
     Setting("access_log", True, "Write one line per request to <home>/log/access.log."),
     Setting("warm_interpreters", True, "Keep an interpreter per framework image warm, so that jobs start at once."),
     Setting("serverless_idle_seconds", 300.0, "How long an idle instance of a serverless endpoint stays."),
+    Setting("kinesis_throttle", False, "Refuse what exceeds AWS's limits on a shard of a stream in provisioned mode."),
     Setting("slots_cpus", 0, "CPUs that jobs may use at once; 0 means all the machine has."),
 )
 
@@ -55,6 +56,7 @@ class Settings:
     access_log: bool
     warm_interpreters: bool
     serverless_idle_seconds: float
+    kinesis_throttle: bool
     slots_cpus: int
 
     @classmethod

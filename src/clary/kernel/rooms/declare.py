@@ -1,10 +1,14 @@
 """The words a room uses about itself. They only mark: nothing happens at import."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+if TYPE_CHECKING:
+    from clary.kernel.rooms.context import Context
 
 F = TypeVar("F", bound=Callable[..., Any])
+Resource = str | Callable[["Context", Mapping[str, Any]], str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +29,7 @@ class Claim(NamedTuple):
 
     service: str
     operation: str
-    resource: str
+    resource: Resource
     unsigned: bool
 
 
@@ -53,13 +57,15 @@ SERVED = "__clary_served__"
 PERIOD = "__clary_period__"
 
 
-def operation(service: str, name: str, *, resource: str = "*", unsigned: bool = False) -> Callable[[F], F]:
+def operation(service: str, name: str, *, resource: Resource = "*", unsigned: bool = False) -> Callable[[F], F]:
     """Mark a function as the handler of an operation.
 
     `resource` names what is acted on, for authorisation: the resource part of an ARN of the same service with input
     members in braces, as in `training-job/{TrainingJobName}` or `{QueueUrl:last}` (what follows its last slash); or a
-    whole ARN that starts with `arn:`. With `unsigned`, those who do not sign may call it too: then the context's
-    principal is anonymous and its account empty, and the handler decides whether what it was given is proof enough.
+    whole ARN that starts with `arn:`. Where members name it in several ways, it is a function of the context and the
+    members that makes such a text; it is asked only about callers who are held to policies. With `unsigned`, those who
+    do not sign may call it too: then the context's principal is anonymous and its account empty, and the handler
+    decides whether what it was given is proof enough.
     """
 
     def mark(function: F) -> F:

@@ -177,11 +177,13 @@ def authorise(ctx: Context, handler: Handler, params: Mapping[str, Any]) -> None
     policies.require(principal, ctx.operation, resource, {"aws:requestedregion": ctx.region})
 
 
-def _resource(ctx: Context, template: str, params: Mapping[str, Any]) -> str:
+def _resource(ctx: Context, template: str | Callable[..., str], params: Mapping[str, Any]) -> str:
     if template == "*":
-        return template
+        return "*"
     service = ctx.operation.service.name
-    name = template.format_map(_Members(params))
+    name = template.format_map(_Members(params)) if isinstance(template, str) else template(ctx, params)
+    if name == "*":
+        return name
     return name if name.startswith("arn:") else ctx.arn(name, region="" if service in _WITHOUT_REGIONS else None)
 
 

@@ -1,0 +1,1 @@
+"""The operations of data streams, by what they act on."""

@@ -1,0 +1,63 @@
+"""Sequence numbers in AWS's form: 56 decimal digits that begin with 49, in hexadecimal
+
+    2  <second the shard began, 9>  <shard, its last digit>  <offset, 16>  00  <second of arrival, 9>  <shard, 8>  2
+
+so that they grow in a shard, children's are greater than their parents', and whoever gives one back names the offset
+to go on at. The layout is AWS's as kinesalite documents it; offsets are those of `platform.streams`.
+"""
+
+from typing import NamedTuple
+
+from clary.systems.kinesis.records import Shard
+
+LAST_OFFSET = 2**63 - 1
+
+_SHARD, _TIME, _OFFSET, _NIBBLE, _EPOCH, _LEAD = 4, 36, 80, 144, 148, 184
+_MOST_DIGITS = 57
+
+
+class Position(NamedTuple):
+    """What a sequence number says. Times are epoch seconds."""
+
+    shard: int
+    epoch: int
+    offset: int
+    arrived: int
+
+
+def base_of(shard: Shard) -> int:
+    """What all sequence numbers of a shard have in common."""
+    return (
+        (2 << _LEAD)
+        | (shard.epoch << _EPOCH)
+        | ((shard.number & 15) << _NIBBLE)
+        | ((shard.number & 0xFFFFFFFF) << _SHARD)
+        | 2
+    )
+
+
+def sequence(base: int, offset: int, at_ms: int) -> str:
+    return str(base + (offset << _OFFSET) + (at_ms // 1000 << _TIME))
+
+
+def first_sequence(shard: Shard) -> str:
+    """Less than all of a shard's."""
+    return sequence(base_of(shard), 0, shard.epoch * 1000)
+
+
+def last_sequence(shard: Shard) -> str | None:
+    """Greater than all of a shard's; None while it is open."""
+    return None if shard.closed_ms is None else sequence(base_of(shard), LAST_OFFSET, shard.closed_ms)
+
+
+def read_sequence(text: str) -> Position | None:
+    """What a sequence number says; None for what is none of ours."""
+    if len(text) > _MOST_DIGITS:
+        return None
+    number = int(text)
+    if number >> _LEAD != 2 or number & 15 != 2:
+        return None
+    shard, offset = number >> _SHARD & 0xFFFFFFFF, number >> _OFFSET & (2**64 - 1)
+    if offset > LAST_OFFSET or number >> _NIBBLE & 15 != shard & 15:
+        return None
+    return Position(shard, number >> _EPOCH & (2**36 - 1), offset, number >> _TIME & (2**36 - 1))
