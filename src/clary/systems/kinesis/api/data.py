@@ -57,15 +57,14 @@ async def put_record(
             raise wrong
     if DryRun:
         raise dry_run()
-    size = len(Data) + len(record.key)
     throttle = throttle_of(platform)
     if throttle is not None and view.throttled:
         shard = slot_of(view, record).id
-        if not throttle.may_write(view.storage, shard, size):
+        if not throttle.may_write(view.storage, shard, len(Data) + len(record.key)):
             meters_of(platform).throttled(view, shard, "PutRecord")
             raise AwsError("ProvisionedThroughputExceededException", _too_fast(view, shard))
     found = await place_one(platform, view, record)
-    meters_of(platform).put_record(view, found.shard, size, _now() - began)
+    meters_of(platform).put_record(view, found.shard, len(Data), _now() - began)
     output = {"ShardId": found.shard, "SequenceNumber": found.sequence}
     if view.encrypted:
         output["EncryptionType"] = "KMS"
