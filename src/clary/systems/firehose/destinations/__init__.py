@@ -1,0 +1,1 @@
+"""Where records are delivered to: `contract` says what a destination promises, `kinds` which there are."""
