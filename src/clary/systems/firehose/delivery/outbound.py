@@ -1,0 +1,460 @@
+"""One configuration of a delivery stream at work: what is read goes through processors into lanes, lanes where they go.
+
+Nothing here is kept: after a restart the buffer is read again from where the ledger says, and the same records make
+the same objects. A function need not answer twice alike; so what went through one is forgotten as delivered only when
+all that was read with it is.
+"""
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from clary.kernel.rooms import Platform
+from clary.kernel.store import Entry
+from clary.kernel.streams import Record as Buffered
+from clary.systems.firehose import configurations
+from clary.systems.firehose.delivery import failures
+from clary.systems.firehose.delivery.lanes import BACKUP, ERRORS, MAIN, BatchLane, Lane, ObjectLane
+from clary.systems.firehose.delivery.ledger import Ledger
+from clary.systems.firehose.delivery.objects import Target, Trouble
+from clary.systems.firehose.delivery.pauses import Pause
+from clary.systems.firehose.delivery.reader import kinesis_metadata
+from clary.systems.firehose.delivery.reports import Reports
+from clary.systems.firehose.destinations.contract import Failure, Record, Unavailable
+from clary.systems.firehose.destinations.kinds import kind_of, module_of
+from clary.systems.firehose.prefixes import FUNCTION, QUERY
+from clary.systems.firehose.processors.chain import Chain, Failed
+from clary.systems.firehose.records import SHARD, DeliveryStream
+
+MOST_PARTITIONS = 500
+
+_PAGE_BYTES = 4 * 1024 * 1024
+_MOST_READY_BYTES = 32 * 1024 * 1024
+_FIRST_WAIT_SECONDS, _LONGEST_WAIT_SECONDS = 0.5, 30.0
+
+_log = logging.getLogger("clary.firehose")
+
+
+class Outbound:
+    """For one thread. `folder` is where large objects are made; `pause` is how it waits."""
+
+    def __init__(
+        self,
+        platform: Platform,
+        stream: Entry[DeliveryStream],
+        ledger: Ledger,
+        reports: Reports,
+        folder: Path,
+        pause: Pause,
+    ) -> None:
+        configuration = stream.value.configuration
+        self.stream = stream
+        self._platform = platform
+        self._ledger = ledger
+        self._reports = reports
+        self._folder = folder
+        self._kind = kind_of(stream.value)
+        self._keys: dict[int, str] = {}
+        self._chain = Chain(platform, stream, configuration, pause=pause, metadata=self._metadata)
+        self._hints = configurations.hints(configuration)
+        self._partitioned = configurations.is_partitioned(configuration)
+        part = configurations.object_part(configuration)
+        names = configurations.names_of(
+            part, zone=configuration.get("CustomTimeZone", ""), partitioned=self._partitioned
+        )
+        self._object_hints = configurations.hints(part)
+        self._target = Target(platform, stream, part, names)
+        self._partition_keys = sorted(names.prefix.keys(QUERY) | names.prefix.keys(FUNCTION))
+        backup = configurations.backup_part(configuration)
+        self._backup: Target | None = None
+        if backup is not None:
+            self._backup = Target(platform, stream, backup, configurations.names_of(backup))
+            self._backup_hints = configurations.hints(backup)
+        self._destination = None
+        if self._kind.module:
+            self._destination = module_of(self._kind).open(platform, stream, configuration)
+        self._retry_seconds = configurations.retry_seconds(configuration)
+        self._open: dict[str, Lane] = {}
+        self._ready: list[Lane] = []
+        self._waiting: list[Buffered] = []
+        self._waiting_bytes = 0
+        self._waiting_since = 0.0
+        self._read_to = ledger.position
+        self._through: dict[str, int] = {}
+
+    # What the worker asks for
+
+    def step(self) -> bool:
+        """Read on, process and deliver what is due; say whether there is more to read at once."""
+        more = False
+        if self._may_read:
+            page = self._platform.streams.read(self.stream.value.buffer, SHARD, self._read_to, most_bytes=_PAGE_BYTES)
+            more = page.more
+            self._take(page.records)
+        self._close_due()
+        if self._deliver_ready():
+            self._note()
+        self._report_partitions()
+        return more and self._may_read
+
+    def wait_seconds(self) -> float:
+        """How long nothing is due."""
+        times = [lane.due_at for lane in self._open.values()]
+        times += [lane.next_try_at for lane in self._ready]
+        if self._waiting and self._chain.function is not None:
+            times.append(self._waiting_since + self._chain.function.interval_seconds)
+        return max(0.0, min(times, default=float("inf")) - self._platform.clock.now())
+
+    def finish(self) -> None:
+        """Deliver what it holds, once, before another configuration takes over; what cannot be is read again."""
+        self._process_waiting()
+        for key in list(self._open):
+            self._close(key)
+        if self._deliver_ready():
+            self._note()
+        self.close()
+
+    def close(self) -> None:
+        for lane in [*self._open.values(), *self._ready]:
+            lane.discard()
+        if self._destination is not None:
+            self._destination.close()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether it holds nothing that is still to be delivered."""
+        return not (self._open or self._ready or self._waiting)
+
+    # Records into lanes
+
+    @property
+    def _may_read(self) -> bool:
+        return sum(lane.size for lane in self._ready) < _MOST_READY_BYTES
+
+    def _take(self, records: Sequence[Buffered]) -> None:
+        if not records:
+            return
+        if self.stream.value.source:
+            records = [self._as_in_kinesis(each) for each in records]
+        self._meter(records)
+        if self._backup is not None:
+            for each in records:
+                self._add_backup(each)
+        self._read_to = records[-1].offset + 1
+        if self._chain.function is None:
+            self._process(records)
+            return
+        if not self._waiting:
+            self._waiting_since = self._platform.clock.now()
+        self._waiting += records
+        self._waiting_bytes += sum(len(each.data) for each in records)
+        if self._waiting_bytes >= self._chain.function.batch_bytes:
+            self._process_waiting()
+
+    def _as_in_kinesis(self, each: Buffered) -> Buffered:
+        """A record that came from Kinesis, with the time at which it arrived there."""
+        metadata = kinesis_metadata(each.key)
+        if self._chain.function is not None:
+            self._keys[each.offset] = each.key
+        return each._replace(at_ms=metadata["approximateArrivalTimestamp"])
+
+    def _metadata(self, record: Record) -> Mapping[str, Any] | None:
+        key = self._keys.get(record.place[0])
+        return None if key is None else kinesis_metadata(key)
+
+    def _process_waiting(self) -> None:
+        waiting, self._waiting, self._waiting_bytes = self._waiting, [], 0
+        if waiting:
+            self._process(waiting)
+            self._keys.clear()
+
+    def _process(self, records: Sequence[Buffered]) -> None:
+        clock, function = self._platform.clock, self._chain.function
+        begun = clock.monotonic()
+        outcome = self._chain.process(records)
+        if function is not None:
+            self._report_function(outcome.records, outcome.failed, clock.monotonic() - begun)
+        by_offset = iter([*outcome.records, None])
+        record = next(by_offset)
+        failed = list(outcome.failed)
+        while record is not None:
+            offset = record.place[0]
+            while record is not None and record.place[0] == offset:
+                refused = self._add(record)
+                if refused is not None:
+                    failed.append(refused)
+                record = next(by_offset)
+            self._close_full()
+        for each in sorted(failed, key=lambda one: one.record.place):
+            self._add_error(each)
+        self._close_full()
+
+    def _add(self, record: Record) -> Failed | None:
+        """Put a record into its lane; answer why it has none."""
+        key = self._lane_key(record) if self._partitioned else MAIN
+        if key is None:
+            return Failed(
+                record,
+                "DynamicPartitioning.MetadataExtractionFailed",
+                "partitionKeys values must not be null or empty",
+            )
+        if self._ledger.has(key, record.place[0]):
+            return None
+        lane = self._open.get(key)
+        if lane is None:
+            try:
+                lane = self._open[key] = self._new_lane(key, record)
+            except Trouble as trouble:
+                return Failed(record, trouble.code, trouble.message)
+        if isinstance(lane, BatchLane):
+            lane.add(record)
+        elif isinstance(lane, ObjectLane):
+            lane.add(record, record.data + self._chain.delimiter if self._chain.delimiter else record.data)
+        return None
+
+    def _lane_key(self, record: Record) -> str | None:
+        try:
+            return "p" + orjson.dumps([record.partition[name] for name in self._partition_keys]).decode()
+        except KeyError:
+            return None
+
+    def _new_lane(self, key: str, record: Record) -> Lane:
+        """A lane that begins with a record. Raises Trouble when there can be none for it."""
+        due_at = self._due_at(record, self._hints.seconds)
+        if self._destination is not None:
+            return BatchLane(key, self._hints, record, due_at)
+        if self._partitioned and self._partitions() >= MOST_PARTITIONS:
+            self._reports.sample("PartitionCountExceeded", 1)
+            raise Trouble(
+                "DynamicPartitioning.ActivePartitionsLimitExceeded",
+                f"There are {MOST_PARTITIONS} active partitions, which is as many as there can be.",
+            )
+        naming = self._target.naming(record.place[0], record.at_ms, key, record.partition, "")
+        self._target.check(naming)
+        return ObjectLane(
+            key, self._hints, record, due_at, target=self._target, folder=self._folder, partition=record.partition
+        )
+
+    def _due_at(self, record: Record, seconds: float) -> float:
+        """When a lane that begins with a record is due. A function's time is not the buffer's."""
+        begins_at = record.at_ms / 1000 if self._chain.function is None else self._platform.clock.now()
+        return begins_at + seconds
+
+    def _add_error(self, failed: Failed) -> None:
+        lane = self._open.get(ERRORS)
+        if lane is None:
+            due_at = self._due_at(failed.record, self._object_hints.seconds)
+            lane = self._open[ERRORS] = ObjectLane(
+                ERRORS,
+                self._object_hints,
+                failed.record,
+                due_at,
+                target=self._target,
+                folder=self._folder,
+                partition={},
+                error_type=failures.PROCESSING,
+            )
+        assert isinstance(lane, ObjectLane)
+        lane.add(failed.record, failures.processing_line(failed, self._platform.clock.now()))
+
+    def _add_backup(self, each: Buffered) -> None:
+        assert self._backup is not None
+        if self._ledger.has(BACKUP, each.offset):
+            return
+        record = self._chain.source_record(each)
+        lane = self._open.get(BACKUP)
+        if lane is None:
+            due_at = record.at_ms / 1000 + self._backup_hints.seconds
+            lane = self._open[BACKUP] = ObjectLane(
+                BACKUP,
+                self._backup_hints,
+                record,
+                due_at,
+                target=self._backup,
+                folder=self._folder,
+                partition={},
+            )
+        assert isinstance(lane, ObjectLane)
+        lane.add(record, record.data)
+        if lane.is_full:
+            self._close(BACKUP)
+
+    # Lanes to where they go
+
+    def _close(self, key: str) -> None:
+        self._ready.append(self._open.pop(key))
+
+    def _close_full(self) -> None:
+        self._close_some([key for key, lane in self._open.items() if lane.is_full])
+
+    def _close_due(self) -> None:
+        now, function = self._platform.clock.now(), self._chain.function
+        if function is not None and self._waiting and now >= self._waiting_since + function.interval_seconds:
+            self._process_waiting()
+            now = self._platform.clock.now()
+        self._close_some([key for key, lane in self._open.items() if lane.due_at <= now])
+
+    def _close_some(self, keys: Iterable[str]) -> None:
+        """Close lanes, and with one that holds what a function made all that do."""
+        chosen = set(keys)
+        if self._chain.function is not None and chosen - {BACKUP}:
+            chosen |= self._open.keys() - {BACKUP}
+        for key in chosen:
+            self._close(key)
+
+    def _deliver_ready(self) -> bool:
+        """Try to deliver each lane that waits; say whether one was."""
+        now, blocked, left, any_done = self._platform.clock.now(), set(), [], False
+        for lane in sorted(self._ready, key=lambda one: isinstance(one, BatchLane)):
+            if lane.key in blocked or lane.next_try_at > now or not self._deliver(lane):
+                blocked.add(lane.key)
+                left.append(lane)
+                continue
+            any_done = True
+            lane.discard()
+            if lane.key == BACKUP or (self._chain.function is None and lane.key != ERRORS):
+                self._through[lane.key] = lane.through
+        self._ready = left
+        return any_done
+
+    def _deliver(self, lane: Lane) -> bool:
+        if isinstance(lane, ObjectLane):
+            return self._store(lane)
+        assert isinstance(lane, BatchLane)
+        return self._send(lane)
+
+    def _store(self, lane: ObjectLane) -> bool:
+        metric = "BackupToS3" if lane.key == BACKUP else "DeliveryToS3"
+        try:
+            stored = lane.store()
+        except Trouble as trouble:
+            self._put_off(lane)
+            self._reports.error(lane.target.logging, lane.target.bucket_arn, trouble.code, trouble.message)
+            if lane.key != ERRORS:
+                self._reports.sample(f"{metric}.Success", 0)
+            return False
+        if lane.key != ERRORS:
+            self._report_delivery(metric, lane, stored.size)
+        return True
+
+    def _send(self, lane: BatchLane) -> bool:
+        """Have the destination take a lane, or write to the error output what it will not have."""
+        if lane.refused is None:
+            lane.refused = self._ask(lane)
+            if lane.refused is None:
+                return False
+            if len(lane.refused) < lane.records:
+                self._report_delivery(self._kind.metric, lane, lane.size)
+        return not lane.refused or self._write_refused(lane)
+
+    def _ask(self, lane: BatchLane) -> list[Failure] | None:
+        """What the destination refuses of a lane; None when it is to be asked again."""
+        assert self._destination is not None
+        lane.attempts += 1
+        try:
+            return self._destination.deliver(lane.batch)
+        except Unavailable as trouble:
+            code, message = trouble.code, trouble.message
+        except Exception as error:  # noqa: BLE001 - a fault in a destination is one more way to be unavailable
+            _log.exception("a destination of %s failed", self.stream.name)
+            code, message = f"{self._kind.name}.InternalError", repr(error)
+        now = self._platform.clock.now()
+        options = self.stream.value.configuration["CloudWatchLoggingOptions"]
+        self._reports.error(options, self._destination_name(), code, message)
+        self._reports.sample(f"{self._kind.metric}.Success", 0)
+        if lane.failing_since is None:
+            lane.failing_since = now
+        given_up_at = lane.failing_since + self._retry_seconds
+        if now >= given_up_at:
+            return [Failure(index, code, message) for index in range(lane.records)]
+        wait = min(_FIRST_WAIT_SECONDS * 2 ** (lane.attempts - 1), _LONGEST_WAIT_SECONDS)
+        lane.next_try_at = min(now + wait, given_up_at)
+        return None
+
+    def _write_refused(self, lane: BatchLane) -> bool:
+        assert lane.refused is not None
+        now = self._platform.clock.now()
+        first = lane.batch[0]
+        naming = self._target.naming(first.place[0], first.at_ms, lane.key, {}, self._kind.failed)
+        compressor = self._target.compressor(naming)
+        lines = [
+            compressor.add(failures.delivery_line(lane.batch[refusal.index], refusal, lane.attempts, now))
+            for refusal in lane.refused
+        ]
+        try:
+            self._target.put(naming, b"".join([*lines, compressor.finish()]))
+        except Trouble as trouble:
+            self._put_off(lane)
+            self._reports.error(self._target.logging, self._target.bucket_arn, trouble.code, trouble.message)
+            return False
+        return True
+
+    def _put_off(self, lane: Lane) -> None:
+        """Try a lane again later. S3 is tried for ever: nothing that was acknowledged is lost."""
+        lane.attempts += 1
+        wait = min(_FIRST_WAIT_SECONDS * 2 ** min(lane.attempts - 1, 10), _LONGEST_WAIT_SECONDS)
+        lane.next_try_at = self._platform.clock.now() + wait
+
+    def _note(self) -> None:
+        """Write down what was delivered, and let go of it."""
+        lanes = [*self._open.values(), *self._ready]
+        pending = [lane.first for lane in lanes] + [each.offset for each in self._waiting[:1]]
+        position = min(pending, default=self._read_to)
+        former = self._ledger.position
+        self._ledger.note(position, self._through, self._read_to)
+        self._through.clear()
+        if position > former:
+            self._platform.streams.trim(self.stream.value.buffer, SHARD, position)
+
+    # What is reported
+
+    def _destination_name(self) -> str:
+        configuration = self.stream.value.configuration
+        endpoint = configuration.get("EndpointConfiguration", {}).get("Url")
+        names = ("ClusterJDBCURL", "ClusterEndpoint", "DomainARN")
+        found = endpoint or next((configuration[name] for name in names if name in configuration), None)
+        return str(found or self._target.bucket_arn)
+
+    def _meter(self, records: Sequence[Buffered]) -> None:
+        new = [each for each in records if each.offset >= self._ledger.counted]
+        name = "DataReadFromKinesisStream" if self.stream.value.source else "Incoming"
+        records_name, bytes_name = (
+            (f"{name}.Records", f"{name}.Bytes") if self.stream.value.source else ("IncomingRecords", "IncomingBytes")
+        )
+        by_minute: dict[int, list[int]] = {}
+        for each in new:
+            counts = by_minute.setdefault(each.at_ms // 60_000, [0, 0])
+            counts[0] += 1
+            counts[1] += len(each.data)
+        for minute, (count, size) in by_minute.items():
+            self._reports.count(records_name, count, at_ms=minute * 60_000)
+            self._reports.count(bytes_name, size, unit="Bytes", at_ms=minute * 60_000)
+
+    def _report_delivery(self, metric: str, lane: Lane, size: int) -> None:
+        self._reports.count(f"{metric}.Records", lane.records)
+        self._reports.count(f"{metric}.Bytes", size, unit="Bytes")
+        self._reports.sample(f"{metric}.Success", 1)
+        age = self._platform.clock.now() - lane.oldest_ms / 1000
+        self._reports.sample(f"{metric}.DataFreshness", max(age, 0.0), unit="Seconds")
+
+    def _report_function(self, done: Sequence[Record], failed: Sequence[Failed], seconds: float) -> None:
+        self._reports.sample("ExecuteProcessing.Duration", seconds * 1000, unit="Milliseconds")
+        troubles = {(each.code, each.message) for each in failed if each.function}
+        self._reports.sample("ExecuteProcessing.Success", 0 if troubles else 1)
+        self._reports.count("SucceedProcessing.Records", len(done))
+        self._reports.count("SucceedProcessing.Bytes", sum(len(each.data) for each in done), unit="Bytes")
+        for code, message in sorted(troubles)[:10]:
+            assert self._chain.function is not None
+            options = self.stream.value.configuration["CloudWatchLoggingOptions"]
+            self._reports.error(options, self._destination_name(), code, message, self._chain.function.arn)
+
+    def _partitions(self) -> int:
+        return sum(lane.key.startswith("p") for lane in [*self._open.values(), *self._ready])
+
+    def _report_partitions(self) -> None:
+        count = self._partitions() if self._partitioned else 0
+        if count:
+            self._reports.sample("PartitionCount", count)
