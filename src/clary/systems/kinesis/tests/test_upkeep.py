@@ -78,7 +78,7 @@ def test_retention_bounds_reading_and_is_swept(platform: Platform, clock: Virtua
     assert data_of(read(call)) == [], "what was past retention stays so"
     assert data_of(read(call, young)) == [b"young"]
     call("DecreaseStreamRetentionPeriod", StreamName="s", RetentionPeriodHours=24)
-    assert [shard["ShardId"] for shard in call("ListShards", StreamName="s")["Shards"]][0] != SHARD
+    assert call("ListShards", StreamName="s")["Shards"][0]["ShardId"] != SHARD
     sweep(platform, None)
     storage = platform.records(Stream).within(ACCOUNT, REGION).get("s")
     assert storage is not None
