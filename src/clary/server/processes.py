@@ -80,21 +80,18 @@ def run_controller(settings: Settings) -> None:
         executor = ProcessExecutor(settings.home, warm=settings.warm_interpreters)
         executor.prepare(((settings.account, _FIRST_WARM),) if settings.warm_interpreters else ())
         platform.executor = executor
+        platform.at_close(executor.close)
         _reconcile(platform, CONTROLLER)
-        executor.close()
-        platform.close()
 
 
 def run_carrier(settings: Settings) -> None:
     """Move users' data between systems until SIGTERM. Waits for its turn when another carrier is active."""
     with home.hold(settings.home, "carrier", _TURN_SECONDS):
-        platform = Platform(settings)
-        _reconcile(platform, CARRIER)
-        platform.close()
+        _reconcile(Platform(settings), CARRIER)
 
 
 def _reconcile(platform: Platform, process: str) -> None:
-    """Run the reconcilers of a process, beside an event loop for the handlers that they call."""
+    """Run the reconcilers of a process, beside an event loop for the handlers that they call; close the platform."""
     len(platform.registry.handlers)  # imported now, so that the first call of a reconciler does not pay for it
     alarm = Alarm(platform.settings.home, process)
     reconcilers = [
@@ -106,7 +103,8 @@ def _reconcile(platform: Platform, process: str) -> None:
     signal.signal(signal.SIGTERM, lambda *_: loop.stop())
     with _event_loop() as platform.loop:
         loop.run()
-    alarm.close()
+        alarm.close()
+        platform.close()
 
 
 @contextmanager
@@ -116,9 +114,18 @@ def _event_loop() -> Iterator[asyncio.AbstractEventLoop]:
     thread = threading.Thread(target=loop.run_forever, daemon=True, name="event-loop")
     thread.start()
     yield loop
+    asyncio.run_coroutine_threadsafe(_end_tasks(), loop).result()
     loop.call_soon_threadsafe(loop.stop)
     thread.join()
     loop.close()
+
+
+async def _end_tasks() -> None:
+    """Cancel what still runs on this loop, and let it end."""
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), _GRACEFUL_SECONDS)
 
 
 def _allow_files() -> None:
