@@ -41,13 +41,15 @@ def read_all(streams: Streams, stream: str, shard: str, **limits: int) -> list[R
 def test_reads_what_was_appended_in_its_order(streams: Streams) -> None:
     streams.create("s", ["a", "b"])
     first = placed(streams.append("s", [*entries("a", "1", "2"), *entries("b", "x"), *entries("a", "3")]))
-    second = placed(streams.append("s", [Entry("a", "", b""), Entry("a", "ключ", b"\0\xff" * 3)]))
+    second = placed(streams.append("s", [Entry("a", "", b""), Entry("a", " ключ\n%20", b"\0\xff" * 3)]))
     places = [first[0], first[1], first[3], *second]
     assert [place.offset for place in places] == sorted({place.offset for place in places})
     assert places[0].offset >= 1
-    expected = [("key of 1", b"1"), ("key of 2", b"2"), ("key of 3", b"3"), ("", b""), ("ключ", b"\0\xff" * 3)]
+    expected = [("key of 1", b"1"), ("key of 2", b"2"), ("key of 3", b"3"), ("", b""), (" ключ\n%20", b"\0\xff" * 3)]
     page = streams.read("s", "a", 1)
-    assert page.records == [Record(*place, *what) for place, what in zip(places, expected, strict=True)]
+    assert [(record.key, record.data) for record in page.records] == expected
+    assert [record.offset for record in page.records] == [place.offset for place in places]
+    assert all(0 <= place.at_ms - record.at_ms < 60_000 for place, record in zip(places, page.records, strict=True))
     assert (page.more, page.ended) == (False, False)
     assert page.next > places[-1].offset
     assert data(streams.read("s", "b", 1)) == ["x"]
@@ -161,12 +163,13 @@ def test_bounds_say_what_is_kept(streams: Streams) -> None:
     assert streams.bounds("s", "a") == Bounds(1, 1, False, 0, 0)
     places = placed(streams.append("s", [Entry("a", "", bytes(100)) for _ in range(20)]))
     bounds = streams.bounds("s", "a")
-    assert (bounds.first, bounds.closed, bounds.records, bounds.data_bytes) == (places[0].offset, False, 20, 2000)
+    assert (bounds.first, bounds.closed, bounds.records) == (places[0].offset, False, 20)
+    assert 2000 <= bounds.data_bytes <= 20 * 300, "a backend may count what goes with a record"
     assert bounds.end == streams.read("s", "a", 1).next
     streams.trim("s", "a", places[15].offset)
     bounds = streams.bounds("s", "a")
     assert (bounds.first, bounds.records) == (places[15].offset, 5)
-    assert 0 < bounds.data_bytes <= 2000
+    assert 500 <= bounds.data_bytes <= 5 * 300
 
 
 def test_trimmed_records_are_gone_and_the_others_stay(streams: Streams) -> None:
@@ -182,7 +185,8 @@ def test_trimmed_records_are_gone_and_the_others_stay(streams: Streams) -> None:
     page = streams.read("s", "a", 1)
     assert (data(page), page.more, page.ended) == ([], False, False)
     bounds = streams.bounds("s", "a")
-    assert (bounds.first, bounds.end, bounds.records, bounds.data_bytes) == (end, end, 0, 0)
+    assert (bounds.records, bounds.data_bytes) == (0, 0)
+    assert bounds.first == bounds.end >= end
     [place] = placed(streams.append("s", entries("a", "6")))
     assert place.offset >= end
     assert data(streams.read("s", "a", page.next)) == ["6"]
@@ -198,16 +202,16 @@ def wait_a_moment() -> None:
 
 def test_finds_records_by_time_and_forgets_old_ones(streams: Streams) -> None:
     streams.create("s", ["a", "b"])
-    groups = []
+    groups: list[list[Record]] = []
     for n in range(6):
-        groups.append(placed(streams.append("s", [*entries("a", f"{n}x", f"{n}y"), *entries("b", f"{n}z")])))
+        places = placed(streams.append("s", [*entries("a", f"{n}x", f"{n}y"), *entries("b", f"{n}z")]))
+        groups.append(streams.read("s", "a", places[0].offset).records)
         wait_a_moment()
-    for group in groups:
-        at_ms, first = group[0].at_ms, group[0].offset
-        assert streams.offset_at("s", "a", at_ms) == first
-        assert streams.offset_at("s", "a", at_ms - 1) == first
-        assert streams.offset_at("s", "a", at_ms + 1) > group[1].offset
-    assert streams.offset_at("s", "a", groups[-1][0].at_ms + 1) == streams.bounds("s", "a").end
+    for first, last in groups:
+        assert streams.offset_at("s", "a", first.at_ms) == first.offset
+        assert streams.offset_at("s", "a", first.at_ms - 1) == first.offset
+        assert streams.offset_at("s", "a", last.at_ms + 1) > last.offset
+    assert streams.offset_at("s", "a", groups[-1][-1].at_ms + 1) == streams.bounds("s", "a").end
     assert streams.offset_at("s", "a", 0) == groups[0][0].offset
     streams.expire("s", groups[3][0].at_ms)
     assert data(streams.read("s", "a", 1)) == ["3x", "3y", "4x", "4y", "5x", "5y"]
@@ -215,10 +219,10 @@ def test_finds_records_by_time_and_forgets_old_ones(streams: Streams) -> None:
     assert streams.offset_at("s", "a", 0) == streams.bounds("s", "a").first == groups[3][0].offset
     streams.expire("s", groups[1][0].at_ms)
     assert streams.bounds("s", "b").records == 3
-    streams.expire("s", groups[-1][0].at_ms + 10)
+    streams.expire("s", streams.read("s", "b", 1).records[-1].at_ms + 1)
     assert data(streams.read("s", "a", 1)) == data(streams.read("s", "b", 1)) == []
     [place] = placed(streams.append("s", entries("a", "after")))
-    assert place.offset > groups[-1][1].offset
+    assert place.offset > groups[-1][-1].offset
     assert data(streams.read("s", "a", 1)) == ["after"]
 
 

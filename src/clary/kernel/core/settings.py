@@ -35,6 +35,7 @@ SETTINGS = (
     Setting("warm_interpreters", True, "Keep an interpreter per framework image warm, so that jobs start at once."),
     Setting("serverless_idle_seconds", 300.0, "How long an idle instance of a serverless endpoint stays."),
     Setting("kinesis_throttle", False, "Refuse what exceeds AWS's limits on a shard of a stream in provisioned mode."),
+    Setting("streams_url", "", "Where streams are kept: empty for the home, nats://HOST:PORT for NATS JetStream."),
     Setting("slots_cpus", 0, "CPUs that jobs may use at once; 0 means all the machine has."),
 )
 
@@ -57,6 +58,7 @@ class Settings:
     warm_interpreters: bool
     serverless_idle_seconds: float
     kinesis_throttle: bool
+    streams_url: str
     slots_cpus: int
 
     @classmethod

@@ -62,7 +62,8 @@ class Platform:
 
     @cached_property
     def streams(self) -> Streams:
-        return open_streams(self.settings.home, self.clock, durable=not self.settings.ephemeral)
+        durable = not self.settings.ephemeral
+        return open_streams(self.settings.home, self.clock, durable=durable, url=self.settings.streams_url)
 
     @cached_property
     def logs(self) -> Logs:

@@ -1,6 +1,7 @@
 """Streams: records in the order they came, in shards, kept until their time is over or whoever reads them is done.
 
-`contract` states the promises; `embedded` keeps them in the folders of a home, for any number of processes.
+`contract` states the promises; `embedded` keeps them in the folders of a home, for any number of processes;
+`jetstream` keeps them in a NATS server, for homes on several machines.
 """
 
 from pathlib import Path
@@ -35,7 +36,16 @@ __all__ = [
 ]
 
 
-def open_streams(home: Path, clock: Clock, *, durable: bool = True) -> Streams:
-    """Open the streams of a home. Without `durable`, what was appended survives the end of any process but not a
-    power cut; for throw-away servers."""
-    return open_embedded(home / "streams", clock, durable=durable)
+def open_streams(home: Path, clock: Clock, *, durable: bool = True, url: str = "") -> Streams:
+    """Open the streams of a home, or those at `url`: nats://HOST:PORT is NATS JetStream.
+
+    Without `durable`, what was appended survives the end of any process but not a power cut; for throw-away servers.
+    Raises StreamError when the URL is not understood or its library is missing.
+    """
+    if not url:
+        return open_embedded(home / "streams", clock, durable=durable)
+    if not url.startswith(("nats://", "tls://")):
+        raise StreamError(f"{url!r} is no place for streams: leave it empty, or name a server as nats://HOST:PORT")
+    from clary.kernel.streams.jetstream import open_jetstream
+
+    return open_jetstream(url, clock)

@@ -18,7 +18,8 @@ from clary.kernel.streams.contract import Record
 _HEAD = struct.Struct("<QQI")
 
 LARGEST_BLOCK_BYTES = 1 << 20
-"""A block is not added to beyond this, so that reading from the middle of one costs little."""
+MOST_IN_BLOCK = 1000
+"""A block is not added to beyond these, so that reading from the middle of one costs little."""
 
 NO_ROOM = -1
 
@@ -58,40 +59,38 @@ def take(block: bytes, first: int, start: int, records: list[Record], most: int,
     """Add to `records` those at `start` and after, of a block that begins at the offset `first`, up to `most` in all
     and while there is `room` for their bytes; return the room left, NO_ROOM when one did not fit.
 
-    This is where reading spends its time, so whole blocks and lone records go ways of their own.
+    This is where reading spends its time, so a lone record goes a way of its own, and others go through no loop.
     """
     at_ms, _, count = _HEAD.unpack_from(block)
     begin = _HEAD.size + 8 * count
-    left: int = room - len(block) + begin
-    whole = start <= first and (left >= 0 or (count == 1 and not records)) and len(records) + count <= most
-    if whole and count == 1:
+    if count == 1:
+        left: int = room - len(block) + begin
+        if left < 0 and records:
+            return NO_ROOM
         data_at = begin + int.from_bytes(block[_HEAD.size : _HEAD.size + 4], "little")
         records.append(_record(Record, (first, at_ms, block[begin:data_at].decode(), block[data_at:])))
         return max(left, 0)
-    lengths = _lengths(count).unpack_from(block, _HEAD.size)
-    if whole:
-        places = list(accumulate(lengths, initial=begin))
-        pieces = list(map(block.__getitem__, map(slice, places, islice(places, 1, None))))
-        keys = map(bytes.decode, pieces[::2])
-        fields = zip(range(first, first + count), repeat(at_ms), keys, pieces[1::2], strict=False)
-        records += map(_record, repeat(Record), fields)
-        return left
-    return _take_some(block, first, start, records, most, room)
+    lengths: Sequence[int] = _lengths(count).unpack_from(block, _HEAD.size)
+    if start > first:
+        begin += sum(lengths[: 2 * (start - first)])
+        lengths = lengths[2 * (start - first) :]
+        first = start
+    lengths = lengths[: 2 * (most - len(records))]
+    left = room - sum(lengths)
+    if left < 0:
+        lengths = _fitting(lengths, room, not records)
+    places = list(accumulate(lengths, initial=begin))
+    pieces = list(map(block.__getitem__, map(slice, places, islice(places, 1, None))))
+    keys = map(bytes.decode, pieces[::2])
+    fields = zip(range(first, first + len(lengths) // 2), repeat(at_ms), keys, pieces[1::2], strict=False)
+    records += map(_record, repeat(Record), fields)
+    return NO_ROOM if left < 0 else left
 
 
-def _take_some(block: bytes, first: int, start: int, records: list[Record], most: int, room: int) -> int:
-    at_ms, _, count = _HEAD.unpack_from(block)
-    lengths = _lengths(count).unpack_from(block, _HEAD.size)
-    skip = max(start - first, 0)
-    position = _HEAD.size + 8 * count + sum(lengths[: 2 * skip])
-    index = 2 * skip
-    for offset in range(first + skip, first + min(count, skip + most - len(records))):
-        data_at = position + lengths[index]
-        end = data_at + lengths[index + 1]
-        room -= end - position
-        if room < 0 and records:
-            return NO_ROOM
-        records.append(Record(offset, at_ms, block[position:data_at].decode(), block[data_at:end]))
-        position = end
-        index += 2
-    return max(room, 0)
+def _fitting(lengths: Sequence[int], room: int, one_at_least: bool) -> Sequence[int]:
+    """The lengths of as many records as there is room for."""
+    for index in range(0, len(lengths), 2):
+        room -= lengths[index] + lengths[index + 1]
+        if room < 0 and not (one_at_least and index == 0):
+            return lengths[:index]
+    return lengths

@@ -26,9 +26,14 @@ class NoSuchStream(StreamError):
     """There is no stream of that name."""
 
 
+def is_name(name: str) -> bool:
+    """Whether a stream or shard could have this name."""
+    return _NAME.fullmatch(name) is not None
+
+
 def checked_name(name: str) -> str:
     """Return `name`, or raise ValueError when no stream and no shard could have it."""
-    if not _NAME.fullmatch(name):
+    if not is_name(name):
         raise ValueError(f"{name!r} cannot name a stream or shard: use up to 64 letters, digits, '_' and '-'")
     return name
 
@@ -42,7 +47,8 @@ class Entry(NamedTuple):
 
 
 class Placed(NamedTuple):
-    """Where an entry went, and when it arrived: never before the shard's record before it."""
+    """Where an entry went, and when it arrived: never before the shard's record before it, as a rule to the
+    millisecond what its record says; a server elsewhere may have stored it a moment earlier."""
 
     offset: int
     at_ms: int

@@ -183,7 +183,7 @@ class Writer:
             shard.end += 1
             shard.pieces += (key.encode(), data)
             shard.pieces_bytes += len(data)
-            if shard.pieces_bytes >= blocks.LARGEST_BLOCK_BYTES:
+            if shard.pieces_bytes >= blocks.LARGEST_BLOCK_BYTES or len(shard.pieces) >= 2 * blocks.MOST_IN_BLOCK:
                 shard.flush(segment)
         return placed
 

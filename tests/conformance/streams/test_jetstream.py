@@ -1,0 +1,73 @@
+"""What only the NATS backend has: a server that may be missing, stop, or be configured too small."""
+
+import socket
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from tests.conformance.streams.conftest import nats_server
+
+from clary.kernel.core.clock import SystemClock
+from clary.kernel.streams import Entry, StreamError, Streams, open_streams
+from clary.testing import eventually
+
+
+def opened(url: str) -> Streams:
+    return open_streams(Path("unused"), SystemClock(), url=url)
+
+
+def free_port() -> int:
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        return int(listening.getsockname()[1])
+
+
+def test_a_missing_server_or_library_and_a_wrong_address_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    port = free_port()
+    with (
+        closing(opened(f"nats://127.0.0.1:{port}")) as streams,
+        pytest.raises(StreamError, match=f"cannot connect to NATS at nats://127.0.0.1:{port}"),
+    ):
+        streams.create("s", ["a"])
+    with pytest.raises(StreamError, match="only 'replicas=NUMBER'"):
+        opened("nats://127.0.0.1?replica=3")
+    with pytest.raises(StreamError, match="is no place for streams"):
+        opened("kafka://127.0.0.1")
+    monkeypatch.setitem(sys.modules, "nats", None)
+    with pytest.raises(StreamError, match=r"pip install 'clary\[nats\]'"):
+        opened("nats://127.0.0.1")
+
+
+def test_a_server_that_is_killed_and_started_again_has_what_it_acknowledged(tmp_path: Path) -> None:
+    port = free_port()
+    with closing(opened(f"nats://127.0.0.1:{port}")) as streams:
+        with nats_server(tmp_path, port):
+            streams.create("s", ["a", "b"])
+            streams.append("s", [Entry("a", str(n), b"x" * n) for n in range(100)])
+            streams.reshard("s", ["b"], [])
+        with pytest.raises(StreamError):
+            streams.append("s", [Entry("a", "lost", b"")])
+        with nats_server(tmp_path, port):
+
+            def again() -> bool:
+                try:
+                    return len(streams.read("s", "a", 1).records) == 100
+                except StreamError:
+                    return False
+
+            eventually(again)
+            assert streams.append("s", [Entry("b", "late", b"")]) == [None]
+            [placed] = streams.append("s", [Entry("a", "100", b"")])
+            assert placed is not None
+            assert [int(record.key) for record in streams.read("s", "a", 1).records] == list(range(101))
+
+
+def test_a_record_that_the_server_would_not_take_is_refused_with_what_to_do(nats_url: str) -> None:
+    with closing(opened(nats_url)) as streams:
+        streams.create("large", ["a"])
+        with pytest.raises(StreamError, match="raise that in the server's configuration"):
+            streams.append("large", [Entry("a", "", bytes(1024 * 1024))])
+        [placed] = streams.append("large", [Entry("a", "", bytes(1024 * 1024 - 500))])
+        assert placed is not None
+        streams.delete("large")
