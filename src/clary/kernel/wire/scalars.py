@@ -136,7 +136,7 @@ def as_bytes(value: bytes | str) -> bytes:
 
 
 def base64_text(value: bytes | str) -> str:
-    return pybase64.b64encode_as_string(as_bytes(value))
+    return pybase64.b64encode_as_string(value if type(value) is bytes else as_bytes(value))
 
 
 def float_text(value: float) -> str:

@@ -6,14 +6,13 @@ What a call costs here is a few additions. What was counted in the last seconds 
 import logging
 import threading
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from clary.kernel.rooms import Platform
 from clary.kernel.telemetry.metrics import Datum
 from clary.kernel.telemetry.statistics import StatisticSet
 from clary.systems.kinesis.parts import OnePerPlatform
 from clary.systems.kinesis.records import Place
-from clary.systems.kinesis.views import View
 
 NAMESPACE = "AWS/Kinesis"
 SHARD_METRICS = (
@@ -48,115 +47,133 @@ class Tally:
         self.high = max(self.high, value)
 
 
-_Series = tuple[Place, str, str]  # of a stream, or of one of its shards or consumers: "", or `<dimension>=<value>`
+class StreamMeter:
+    """What is counted of one stream. For threads and event loops alike."""
 
+    __slots__ = ("_lock", "_put_bytes", "_put_seconds", "_tallies", "place")
 
-class Meters:
-    """The counts of one platform. For one event loop, or a thread that waits while its loop runs nothing else."""
-
-    def __init__(self, platform: Platform) -> None:
-        self._platform = platform
+    def __init__(self, place: Place) -> None:
+        self.place = place
         self._lock = threading.Lock()
-        self._tallies: defaultdict[_Series, Tally] = defaultdict(Tally)
-        self._ending = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="kinesis-metrics", daemon=True)
-        self._thread.start()
+        self._begin()
 
-    def put_record(self, view: View, shard: str, size: int, seconds: float) -> None:
-        place = view.place
+    def _begin(self) -> None:
+        self._put_bytes = Tally()
+        self._put_seconds = Tally()
+        # By metric, and "" for the stream or `<dimension>=<value>` for one of its shards or consumers.
+        self._tallies: defaultdict[tuple[str, str], Tally] = defaultdict(Tally)
+
+    def put_record(self, size: int, seconds: float) -> None:
         with self._lock:
-            tallies = self._tallies
-            tallies[place, "PutRecord", ""].add(size)
-            tallies[place, "PutRecord.Latency", ""].add(seconds)
-        if view.monitored:
-            self._of_shard(view, shard, {"IncomingBytes": size, "IncomingRecords": 1})
+            self._put_bytes.add(size)
+            self._put_seconds.add(seconds)
 
-    def put_records(self, view: View, shards: Iterable[tuple[str, int]], failed: int, seconds: float) -> None:
-        """A batch: shard and size of each record that was placed, and how many were not."""
-        place, placed, total = view.place, 0, 0
-        by_shard: dict[str, list[int]] = {}
-        for shard, size in shards:
-            placed += 1
-            total += size
-            if view.monitored:
-                by_shard.setdefault(shard, []).append(size)
-        with self._lock:
-            tallies = self._tallies
-            tallies[place, "PutRecords.Bytes", ""].add(total)
-            tallies[place, "PutRecords.SuccessfulRecords", ""].add(placed)
-            tallies[place, "PutRecords.FailedRecords", ""].add(failed)
-            tallies[place, "PutRecords.Latency", ""].add(seconds)
-        for shard, sizes in by_shard.items():
-            self._of_shard(view, shard, {"IncomingBytes": sum(sizes), "IncomingRecords": len(sizes)})
+    def put_records(self, size: int, placed: int, failed: int, seconds: float) -> None:
+        counts = {
+            "PutRecords.Bytes": size,
+            "PutRecords.SuccessfulRecords": placed,
+            "PutRecords.FailedRecords": failed,
+            "PutRecords.TotalRecords": placed + failed,
+            "PutRecords.Latency": seconds,
+        }
+        self._add("", counts)
 
-    def got_records(self, view: View, shard: str, records: int, size: int, behind_ms: int, seconds: float) -> None:
-        place = view.place
-        with self._lock:
-            tallies = self._tallies
-            tallies[place, "GetRecords.Bytes", ""].add(size)
-            tallies[place, "GetRecords.Records", ""].add(records)
-            tallies[place, "GetRecords.IteratorAgeMilliseconds", ""].add(behind_ms)
-            tallies[place, "GetRecords.Latency", ""].add(seconds)
-        if view.monitored:
-            counts = {"OutgoingBytes": size, "OutgoingRecords": records, "IteratorAgeMilliseconds": behind_ms}
-            self._of_shard(view, shard, counts)
+    def got_records(self, size: int, records: int, behind_ms: int, seconds: float) -> None:
+        counts = {
+            "GetRecords.Bytes": size,
+            "GetRecords.Records": records,
+            "GetRecords.IteratorAgeMilliseconds": behind_ms,
+            "GetRecords.Latency": seconds,
+        }
+        self._add("", counts)
 
-    def subscribed(self, view: View, consumer: str, *, accepted: bool) -> None:
-        self._add(view.place, f"ConsumerName={consumer}", {"SubscribeToShard.Success": float(accepted)})
+    def subscribed(self, consumer: str, *, accepted: bool) -> None:
+        self._add(f"ConsumerName={consumer}", {"SubscribeToShard.Success": float(accepted)})
 
-    def pushed(self, view: View, consumer: str, shard: str, records: int, size: int, behind_ms: int) -> None:
+    def pushed(self, consumer: str, size: int, records: int, behind_ms: int) -> None:
         counts = {
             "SubscribeToShardEvent.Bytes": size,
             "SubscribeToShardEvent.Records": records,
             "SubscribeToShardEvent.MillisBehindLatest": behind_ms,
             "SubscribeToShardEvent.Success": 1,
         }
-        self._add(view.place, f"ConsumerName={consumer}", counts)
-        if view.monitored and records:
-            self._of_shard(view, shard, {"OutgoingBytes": size, "OutgoingRecords": records})
+        self._add(f"ConsumerName={consumer}", counts)
 
-    def throttled(self, view: View, shard: str, operation: str, records: int = 1) -> None:
+    def throttled(self, operation: str, records: int = 1) -> None:
         """Records or calls that a limit refused."""
-        metric = (
-            "ReadProvisionedThroughputExceeded" if operation == "GetRecords" else "WriteProvisionedThroughputExceeded"
-        )
-        counts: dict[str, float] = {metric: records}
-        if operation != "PutRecords":
-            counts[f"{operation}.Success"] = 0
-        else:
+        counts: dict[str, float] = {exceeded(operation): records}
+        if operation == "PutRecords":
             counts["PutRecords.ThrottledRecords"] = records
-        self._add(view.place, "", counts)
-        if view.monitored:
-            self._of_shard(view, shard, {metric: records})
+        else:
+            counts[f"{operation}.Success"] = 0
+        self._add("", counts)
+
+    def of_shard(self, shard: str, monitored: frozenset[str], counts: Mapping[str, float]) -> None:
+        """Count those metrics of a shard that are asked for."""
+        self._add(f"ShardId={shard}", {metric: value for metric, value in counts.items() if metric in monitored})
+
+    def take(self) -> list[Datum]:
+        """What was counted since the last time."""
+        with self._lock:
+            puts, seconds, tallies = self._put_bytes, self._put_seconds, self._tallies
+            self._begin()
+        if puts.count:
+            tallies["PutRecord", ""], tallies["PutRecord.Latency", ""] = puts, seconds
+        data: list[Datum] = []
+        for (metric, of), tally in tallies.items():
+            dimensions = {"StreamName": self.place.name}
+            if of:
+                dimension, _, value = of.partition("=")
+                dimensions[dimension] = value
+            data += _data(metric, dimensions, tally)
+        return data
+
+    def _add(self, of: str, counts: Mapping[str, float]) -> None:
+        with self._lock:
+            for metric, value in counts.items():
+                self._tallies[metric, of].add(value)
+
+
+def exceeded(operation: str) -> str:
+    """The metric of what a limit refused."""
+    return f"{'Read' if operation == 'GetRecords' else 'Write'}ProvisionedThroughputExceeded"
+
+
+class Meters:
+    """The meters of one platform's streams, written every few seconds."""
+
+    def __init__(self, platform: Platform) -> None:
+        self._platform = platform
+        self._lock = threading.Lock()
+        self._streams: dict[Place, StreamMeter] = {}
+        self._ending = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="kinesis-metrics", daemon=True)
+        self._thread.start()
+
+    def of(self, place: Place) -> StreamMeter:
+        """The meter of a stream, the same one for every stream of that name."""
+        with self._lock:
+            if place not in self._streams:
+                self._streams[place] = StreamMeter(place)
+            return self._streams[place]
 
     def flush(self) -> None:
         """Write what was counted since the last time."""
         with self._lock:
-            tallies, self._tallies = self._tallies, defaultdict(Tally)
+            meters = list(self._streams.values())
         data: defaultdict[tuple[str, str], list[Datum]] = defaultdict(list)
-        for (place, metric, of), tally in tallies.items():
-            dimensions = {"StreamName": place.name}
-            if of:
-                dimension, _, value = of.partition("=")
-                dimensions[dimension] = value
-            data[place.account, place.region] += _data(metric, dimensions, tally)
-        for (account, region), found in data.items():
-            self._platform.metrics.put(account, region, NAMESPACE, found)
+        for meter in meters:
+            found = meter.take()
+            if found:
+                data[meter.place.account, meter.place.region] += found
+        for (account, region), of_account in data.items():
+            self._platform.metrics.put(account, region, NAMESPACE, of_account)
 
     def close(self) -> None:
         """Write the rest."""
         self._ending.set()
         self._thread.join()
         self.flush()
-
-    def _of_shard(self, view: View, shard: str, counts: Mapping[str, float]) -> None:
-        wanted = {metric: value for metric, value in counts.items() if metric in view.monitored}
-        self._add(view.place, f"ShardId={shard}", wanted)
-
-    def _add(self, place: Place, of: str, counts: Mapping[str, float]) -> None:
-        with self._lock:
-            for metric, value in counts.items():
-                self._tallies[place, metric, of].add(value)
 
     def _run(self) -> None:
         while not self._platform.clock.wait(self._ending, _EVERY_SECONDS):

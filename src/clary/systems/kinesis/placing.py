@@ -66,8 +66,13 @@ async def place_one(platform: Platform, view: View, record: Wanted) -> Found:
     """Place a record; it is durable when this returns. Raises ResourceNotFoundException when the stream is gone."""
     for _ in range(_MAX_TRIES):
         slot = slot_of(view, record)
-        placed = await _append(platform, view, (Entry(slot.id, record.key, record.data),))
-        if placed is not None and placed[0] is not None:
+        try:
+            placed = await platform.streams.append_async(view.storage, (Entry(slot.id, record.key, record.data),))
+        except NoSuchStream:
+            placed = [None]
+        except StreamError as error:
+            raise internal_failure() from error
+        if placed[0] is not None:
             offset, at_ms = placed[0]
             return Found(slot.id, sequence(slot.base, offset, at_ms))
         view = await views_of(platform).renew(view)

@@ -12,7 +12,7 @@ from clary.systems.kinesis.records import Shard
 
 LAST_OFFSET = 2**63 - 1
 
-_SHARD, _TIME, _OFFSET, _NIBBLE, _EPOCH, _LEAD = 4, 36, 80, 144, 148, 184
+_SHARD_BIT, _TIME_BIT, _OFFSET_BIT, _NIBBLE_BIT, _EPOCH_BIT, _LEAD_BIT = 4, 36, 80, 144, 148, 184
 _MOST_DIGITS = 57
 
 
@@ -28,16 +28,16 @@ class Position(NamedTuple):
 def base_of(shard: Shard) -> int:
     """What all sequence numbers of a shard have in common."""
     return (
-        (2 << _LEAD)
-        | (shard.epoch << _EPOCH)
-        | ((shard.number & 15) << _NIBBLE)
-        | ((shard.number & 0xFFFFFFFF) << _SHARD)
+        (2 << _LEAD_BIT)
+        | (shard.epoch << _EPOCH_BIT)
+        | ((shard.number & 15) << _NIBBLE_BIT)
+        | ((shard.number & 0xFFFFFFFF) << _SHARD_BIT)
         | 2
     )
 
 
 def sequence(base: int, offset: int, at_ms: int) -> str:
-    return str(base + (offset << _OFFSET) + (at_ms // 1000 << _TIME))
+    return str(base + (offset << _OFFSET_BIT) + (at_ms // 1000 << _TIME_BIT))
 
 
 def first_sequence(shard: Shard) -> str:
@@ -55,9 +55,9 @@ def read_sequence(text: str) -> Position | None:
     if len(text) > _MOST_DIGITS:
         return None
     number = int(text)
-    if number >> _LEAD != 2 or number & 15 != 2:
+    if number >> _LEAD_BIT != 2 or number & 15 != 2:
         return None
-    shard, offset = number >> _SHARD & 0xFFFFFFFF, number >> _OFFSET & (2**64 - 1)
-    if offset > LAST_OFFSET or number >> _NIBBLE & 15 != shard & 15:
+    shard, offset = number >> _SHARD_BIT & 0xFFFFFFFF, number >> _OFFSET_BIT & (2**64 - 1)
+    if offset > LAST_OFFSET or number >> _NIBBLE_BIT & 15 != shard & 15:
         return None
-    return Position(shard, number >> _EPOCH & (2**36 - 1), offset, number >> _TIME & (2**36 - 1))
+    return Position(shard, number >> _EPOCH_BIT & (2**36 - 1), offset, number >> _TIME_BIT & (2**36 - 1))

@@ -13,7 +13,6 @@ from clary.kernel.kv import KeyValue, Transaction, after_prefix
 from clary.kernel.rooms import Platform
 from clary.kernel.streams import NoSuchStream, StreamError
 from clary.systems.kinesis.lookup import in_use, no_stream, not_found
-from clary.systems.kinesis.meters import meters_of
 from clary.systems.kinesis.placing import internal_failure
 from clary.systems.kinesis.reading import Batch, read_shard, shown_children, shown_records
 from clary.systems.kinesis.records import Shard
@@ -111,9 +110,7 @@ async def events(
                 if batch.records or batch.children or clock.monotonic() - spoke_at >= _SILENCE_SECONDS:
                     yield {"SubscribeToShardEvent": _event(view, shard, batch, int(clock.now() * 1000))}
                     spoke_at = clock.monotonic()
-                    meters_of(platform).pushed(
-                        view, subscription.consumer, shard.id, len(batch.records), batch.size, batch.behind_ms
-                    )
+                    _count(view, shard, subscription, batch)
                 if batch.children:
                     return
                 if not batch.more:
@@ -122,6 +119,13 @@ async def events(
         raise no_stream(view.place) from None
     except StreamError as error:
         raise internal_failure() from error
+
+
+def _count(view: View, shard: Shard, subscription: Subscription, batch: Batch) -> None:
+    view.meter.pushed(subscription.consumer, batch.size, len(batch.records), batch.behind_ms)
+    if view.monitored and batch.records:
+        counts = {"OutgoingBytes": batch.size, "OutgoingRecords": len(batch.records)}
+        view.meter.of_shard(shard.id, view.monitored, counts)
 
 
 def _event(view: View, shard: Shard, batch: Batch, now_ms: int) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from clary.kernel.rooms import Platform
 from clary.kernel.store import Entry
 from clary.systems.kinesis.lifecycle import place_of_entry, settle, table_of
 from clary.systems.kinesis.lookup import no_stream
+from clary.systems.kinesis.meters import StreamMeter, meters_of
 from clary.systems.kinesis.parts import OnePerPlatform
 from clary.systems.kinesis.records import AUTO, Place, Shard, Stream
 from clary.systems.kinesis.sequences import base_of
@@ -37,6 +38,7 @@ class View:
         "by_id",
         "checked_at",
         "encrypted",
+        "meter",
         "monitored",
         "most_bytes",
         "place",
@@ -49,7 +51,7 @@ class View:
         "version",
     )
 
-    def __init__(self, entry: Entry[Stream], checked_at: float) -> None:
+    def __init__(self, entry: Entry[Stream], checked_at: float, meter: StreamMeter) -> None:
         stream = entry.value
         opened = sorted(stream.open_shards, key=lambda shard: shard.first)
         self.place = place_of_entry(entry)
@@ -63,6 +65,7 @@ class View:
         self.retention_ms = stream.retention_hours * 3_600_000
         self.encrypted = bool(stream.key_id)
         self.monitored = frozenset(stream.monitored)
+        self.meter = meter
         self.automatic = stream.distribution == AUTO
         self.throttled = stream.mode == "PROVISIONED"
         self.policy = stream.policy
@@ -84,16 +87,22 @@ class Views:
 
     def __init__(self, platform: Platform) -> None:
         self._platform = platform
+        self._clock = platform.clock
         self._known: dict[Place, View] = {}
+
+    def known(self, place: Place) -> View | None:
+        """The view of a stream, if there is one that need not be looked at again."""
+        view = self._known.get(place)
+        return view if view is not None and self._clock.monotonic() - view.checked_at < _FRESH_SECONDS else None
 
     async def find(self, place: Place) -> View:
         """The view of a stream. Raises ResourceNotFoundException."""
-        view = self._known.get(place)
-        now = self._platform.clock.monotonic()
-        if view is not None and now - view.checked_at < _FRESH_SECONDS:
-            return view
-        if view is not None:
-            view.checked_at = now  # others need not look as well
+        known = self.known(place)
+        if known is not None:
+            return known
+        old = self._known.get(place)
+        if old is not None:
+            old.checked_at = self._clock.monotonic()  # others need not look as well
         return await asyncio.to_thread(self._load, place)
 
     def find_now(self, place: Place) -> View:
@@ -113,7 +122,7 @@ class Views:
         self._known.pop(place, None)
 
     def _load(self, place: Place) -> View:
-        now = self._platform.clock.monotonic()
+        now = self._clock.monotonic()
         entry = table_of(self._platform, place).get(place.name)
         if entry is not None:
             entry = settle(self._platform, entry)
@@ -126,7 +135,7 @@ class Views:
             return known
         if len(self._known) >= _MOST_VIEWS:
             self._known.clear()
-        view = self._known[place] = View(entry, now)
+        view = self._known[place] = View(entry, now, meters_of(self._platform).of(place))
         return view
 
 

@@ -22,7 +22,6 @@ from clary.systems.kinesis.lookup import (
     over_limit,
     stream_resource,
 )
-from clary.systems.kinesis.meters import meters_of
 from clary.systems.kinesis.reading import shard_of, start_at
 from clary.systems.kinesis.records import ON_DEMAND, Consumer, consumer_arn, consumer_key
 from clary.systems.kinesis.views import views_of
@@ -131,9 +130,9 @@ async def subscribe_to_shard(
     try:
         subscription = await subscriptions.subscribe(platform, entry.value.name, ConsumerARN, ShardId)
     except AwsError:
-        meters_of(platform).subscribed(view, entry.value.name, accepted=False)
+        view.meter.subscribed(entry.value.name, accepted=False)
         raise
-    meters_of(platform).subscribed(view, entry.value.name, accepted=True)
+    view.meter.subscribed(entry.value.name, accepted=True)
     return {"EventStream": subscriptions.events(platform, view, shard, subscription, offset)}
 
 

@@ -17,7 +17,7 @@ from clary.systems.kinesis.lookup import (
     place_of,
     stream_resource,
 )
-from clary.systems.kinesis.meters import meters_of
+from clary.systems.kinesis.meters import exceeded
 from clary.systems.kinesis.placing import Found, Wanted, place_all, place_one, slot_of, wanted
 from clary.systems.kinesis.reading import (
     MOST_RECORDS,
@@ -61,10 +61,11 @@ async def put_record(
     if throttle is not None and view.throttled:
         shard = slot_of(view, record).id
         if not throttle.may_write(view.storage, shard, len(Data) + len(record.key)):
-            meters_of(platform).throttled(view, shard, "PutRecord")
-            raise AwsError("ProvisionedThroughputExceededException", _too_fast(view, shard))
+            raise _throttled(view, shard, "PutRecord")
     found = await place_one(platform, view, record)
-    meters_of(platform).put_record(view, found.shard, len(Data), _now() - began)
+    view.meter.put_record(len(Data), _now() - began)
+    if view.monitored:
+        view.meter.of_shard(found.shard, view.monitored, {"IncomingBytes": len(Data), "IncomingRecords": 1})
     output = {"ShardId": found.shard, "SequenceNumber": found.sequence}
     if view.encrypted:
         output["EncryptionType"] = "KMS"
@@ -94,14 +95,16 @@ async def put_records(
     slots = [slot_of(view, record) for record in records]
     if throttle is not None and view.throttled:
         refused = _refused(throttle, view, records, slots)
-        for shard in refused.values():
-            meters_of(platform).throttled(view, shard, "PutRecords")
     kept = [index for index in range(len(records)) if index not in refused] if refused else range(len(records))
     placed: list[Found] = []
     if kept:
         placed = await place_all(platform, view, [records[index] for index in kept], [slots[index] for index in kept])
-    sizes = [(found.shard, len(records[index].data)) for index, found in zip(kept, placed, strict=True)]
-    meters_of(platform).put_records(view, sizes, len(refused), _now() - began)
+    size = sum([len(records[index].data) for index in kept])
+    view.meter.put_records(size, len(placed), len(refused), _now() - began)
+    if view.monitored or refused:
+        _count_shards(
+            view, [(found.shard, len(records[n].data)) for n, found in zip(kept, placed, strict=True)], refused
+        )
     shown: list[dict[str, Any]] = [{"SequenceNumber": found.sequence, "ShardId": found.shard} for found in placed]
     for index, shard in sorted(refused.items()):
         shown.insert(index, _failure(_too_fast(view, shard)))
@@ -161,13 +164,15 @@ async def get_records(
         raise dry_run()
     throttle = throttle_of(platform)
     if throttle is not None and not throttle.may_read(view.storage, shard.id):
-        meters_of(platform).throttled(view, shard.id, "GetRecords")
-        raise AwsError("ProvisionedThroughputExceededException", _too_fast(view, shard.id))
+        raise _throttled(view, shard.id, "GetRecords")
     batch = await read_shard(platform, view, shard, iterator.offset, most=Limit or MOST_RECORDS)
     if throttle is not None:
         throttle.have_read(view.storage, shard.id, batch.size)
-    seconds = _now() - began
-    meters_of(platform).got_records(view, shard.id, len(batch.records), batch.size, batch.behind_ms, seconds)
+    records, size, behind_ms = len(batch.records), batch.size, batch.behind_ms
+    view.meter.got_records(size, records, behind_ms, _now() - began)
+    if view.monitored:
+        counts = {"OutgoingBytes": size, "OutgoingRecords": records, "IteratorAgeMilliseconds": behind_ms}
+        view.meter.of_shard(shard.id, view.monitored, counts)
     output: dict[str, Any] = {
         "Records": shown_records(view, shard, batch.records),
         "MillisBehindLatest": batch.behind_ms,
@@ -181,7 +186,8 @@ async def get_records(
 
 async def _view(ctx: Context, place: Place) -> View:
     """The view of a stream that the caller may use. Raises ResourceNotFoundException or AccessDeniedException."""
-    view = await views_of(ctx.platform).find(place)
+    views = views_of(ctx.platform)
+    view = views.known(place) or await views.find(place)
     if view.policy or place.account != ctx.account:
         admit(ctx, place, view.policy, place.arn)
     return view
@@ -194,6 +200,25 @@ def _refused(throttle: Throttle, view: View, records: Sequence[Wanted], slots: S
         for index, (record, slot) in enumerate(zip(records, slots, strict=True))
         if not throttle.may_write(view.storage, slot.id, len(record.data) + len(record.key))
     }
+
+
+def _count_shards(view: View, placed: Sequence[tuple[str, int]], refused: Mapping[int, str]) -> None:
+    """Count a batch by its shards, and what their limits refused."""
+    for shard in {shard for shard, _ in placed}:
+        sizes = [size for of, size in placed if of == shard]
+        view.meter.of_shard(shard, view.monitored, {"IncomingBytes": sum(sizes), "IncomingRecords": len(sizes)})
+    if refused:
+        view.meter.throttled("PutRecords", len(refused))
+    for shard in set(refused.values()):
+        count = sum(of == shard for of in refused.values())
+        view.meter.of_shard(shard, view.monitored, {exceeded("PutRecords"): count})
+
+
+def _throttled(view: View, shard: str, operation: str) -> AwsError:
+    """Count a call that a limit refuses, and what it is told."""
+    view.meter.throttled(operation)
+    view.meter.of_shard(shard, view.monitored, {exceeded(operation): 1})
+    return AwsError("ProvisionedThroughputExceededException", _too_fast(view, shard))
 
 
 def _failure(message: str) -> dict[str, Any]:
