@@ -1,4 +1,4 @@
-"""python -m clary.runtime train | serve | transform | warm."""
+"""python -m clary.runtime train | serve | transform | function | warm."""
 
 import os
 import sys

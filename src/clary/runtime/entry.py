@@ -2,7 +2,7 @@
 
 import sys
 
-USAGE = "usage: python -m clary.runtime train | serve | transform | warm [--preload MODULE,...] [FIFO]"
+USAGE = "usage: python -m clary.runtime train | serve | transform | function | warm [--preload MODULE,...] [FIFO]"
 
 
 def main(argv: list[str]) -> int:
@@ -24,6 +24,10 @@ def main(argv: list[str]) -> int:
         from clary.runtime.transform.driver import transform
 
         return transform()
+    if command == "function":
+        from clary.runtime.functions.server import serve_function
+
+        return serve_function()
     if command == "warm":
         from clary.runtime.warm import warm
 

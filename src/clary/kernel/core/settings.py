@@ -36,6 +36,12 @@ SETTINGS = (
     Setting("serverless_idle_seconds", 300.0, "How long an idle instance of a serverless endpoint stays."),
     Setting("kinesis_throttle", False, "Refuse what exceeds AWS's limits on a shard of a stream in provisioned mode."),
     Setting("streams_url", "", "Where streams are kept: empty for the home, nats://HOST:PORT for NATS JetStream."),
+    Setting("function_idle_seconds", 300.0, "How long an idle instance of a Lambda function stays."),
+    Setting(
+        "function_retry_seconds",
+        60.0,
+        "How long an asynchronous invocation that failed waits for its first retry; twice as long for the second.",
+    ),
     Setting("slots_cpus", 0, "CPUs that jobs may use at once; 0 means all the machine has."),
 )
 
@@ -59,6 +65,8 @@ class Settings:
     serverless_idle_seconds: float
     kinesis_throttle: bool
     streams_url: str
+    function_idle_seconds: float
+    function_retry_seconds: float
     slots_cpus: int
 
     @classmethod

@@ -114,6 +114,17 @@ class ModelSource:
 
 
 @dataclass(frozen=True)
+class Package:
+    """A zip of the platform's own, the object at `uri`, unpacked into `path` before the start, over what is there.
+
+    Whoever starts the host vouches that it may have it: neither account nor role is asked.
+    """
+
+    uri: str
+    path: str
+
+
+@dataclass(frozen=True)
 class OnDemand:
     """Models that a service is given while it runs, whenever somebody asks for one: the model `name` is the tar.gz
     object at `<uri><name>`, which exists or not when it is asked for.
@@ -219,6 +230,7 @@ class HostSpec:
     files: dict[str, str] = field(default_factory=dict)
     channels: tuple[Channel, ...] = ()
     models: tuple[ModelSource, ...] = ()
+    packages: tuple[Package, ...] = ()
     on_demand: OnDemand | None = None
     outputs: tuple[Output, ...] = ()
     log: LogTarget | None = None
@@ -257,6 +269,7 @@ class HostSpec:
             *self.files,
             *(channel.place for channel in self.channels),
             *(model.path for model in self.models),
+            *(package.path for package in self.packages),
             *(output.path for output in self.outputs),
             *(channel.listing for channel in self.channels if channel.listing),
             *([self.socket] if self.socket else []),
@@ -287,6 +300,7 @@ def _spec_members(body: dict[str, Any]) -> dict[str, Any]:
         "argv": tuple(body["argv"]),
         "channels": tuple(channel(item) for item in body["channels"]),
         "models": tuple(ModelSource(**item) for item in body["models"]),
+        "packages": tuple(Package(**item) for item in body.get("packages", ())),
         "on_demand": OnDemand(**body["on_demand"]) if body.get("on_demand") else None,
         "outputs": tuple(Output(**item) for item in body["outputs"]),
         "log": LogTarget(**body["log"]) if body["log"] else None,

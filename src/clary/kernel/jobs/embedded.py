@@ -13,7 +13,7 @@ from clary.kernel.core.arns import parse_arn
 from clary.kernel.core.clock import Clock
 from clary.kernel.core.errors import AwsError
 from clary.kernel.events import Waker
-from clary.kernel.jobs.services import ClientFault, Item
+from clary.kernel.jobs.services import ClientFault, Item, split_uri
 from clary.kernel.kv import open_kv
 from clary.kernel.objects import Objects, open_objects
 from clary.kernel.store.sql import open_sqlite
@@ -33,10 +33,20 @@ class HomeServices:
         self.telemetry = HomeTelemetry(self, account, region)
 
     @cached_property
+    def _all_objects(self) -> Objects:
+        return open_objects(self._home, open_kv(self._home, "objects"), self._clock)
+
+    @cached_property
     def objects(self) -> "HomeObjects":
-        objects = open_objects(self._home, open_kv(self._home, "objects"), self._clock)
         limits = RoleLimits(self._home, self._role, self._clock) if self._role else None
-        return HomeObjects(objects, self._account, limits)
+        return HomeObjects(self._all_objects, self._account, limits)
+
+    def package(self, uri: str) -> Path:
+        bucket, key = split_uri(uri)
+        try:
+            return self._all_objects.local_path(bucket, key)
+        except AwsError as error:
+            raise _fault(error, bucket, key) from error
 
     @cached_property
     def logs(self) -> Logs:
@@ -52,6 +62,8 @@ class HomeServices:
     def close(self) -> None:
         if "objects" in vars(self):
             self.objects.close()
+        if "_all_objects" in vars(self):
+            self._all_objects.close()
         self._waker.close()
 
 
@@ -117,7 +129,6 @@ class HomeObjects:
             raise _fault(error, bucket, key) from error
 
     def close(self) -> None:
-        self._objects.close()
         if self._limits is not None:
             self._limits.close()
 

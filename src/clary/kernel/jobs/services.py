@@ -59,6 +59,9 @@ class Services(Protocol):
     @property
     def telemetry(self) -> Telemetry: ...
 
+    def package(self, uri: str) -> Path:
+        """A file with the bytes of an object of the platform's own. Never write to it. Raises ClientFault."""
+
     def wake(self, topic: str, key: str) -> None:
         """Hint that there is something new to see; may be lost."""
 

@@ -12,6 +12,7 @@ from clary.kernel.jobs.contract import Channel, HostSpec, InputMode, ModelSource
 from clary.kernel.jobs.services import ClientFault, ObjectStore, Services, split_uri
 from clary.kernel.jobs.sources import Source, list_sources, safe_place, share
 from clary.kernel.jobs.unpacking import extract
+from clary.kernel.jobs.zips import unzip
 
 _FOLDERS = ("input/config", "input/data", "model", "output/data", "code")
 _CHUNK = 64 * 1024  # gzip may grow a thousandfold: this bounds what one step holds in memory
@@ -43,6 +44,9 @@ class Staging:
                 self._channel(channel)
         for model in spec.models:
             self._model(model)
+        for package in spec.packages:
+            self._check()
+            unzip(self._services.package(package.uri), self._ml / package.path, package.uri)
         for output in spec.outputs:
             if not output.archive or output.continuous:
                 (self._ml / output.path).mkdir(parents=True, exist_ok=True)
