@@ -18,6 +18,7 @@ NAMES = (
     "streaming",
     "training",
     "batch_transform",
+    "firehose",
     "soak",
 )
 

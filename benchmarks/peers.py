@@ -16,7 +16,16 @@ import psutil
 
 from benchmarks.compare import tree
 
-PACKAGES = ("aiohttp", "fastapi", "uvicorn[standard]", "moto[server,s3]", "ministack", "numpy", "xgboost-cpu", "orjson")
+PACKAGES = (
+    "aiohttp",
+    "fastapi",
+    "uvicorn[standard]",
+    "moto[server,s3,firehose]",
+    "ministack",
+    "numpy",
+    "xgboost-cpu",
+    "orjson",
+)
 APPS = Path(__file__).parent / "apps"
 
 _START_SECONDS = 60.0
