@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from clary.kernel.wire import Shape, service
 from clary.systems.firehose.compression import EXTENSIONS, check_compression
+from clary.systems.firehose.conversion.checks import check_conversion, file_extension
 from clary.systems.firehose.destinations.kinds import S3, Kind, module_of
 from clary.systems.firehose.prefixes import FUNCTION, QUERY, Names, zone_of
 from clary.systems.firehose.processors.parameters import check_processing, extracted_keys
@@ -80,6 +81,12 @@ def is_converted(configuration: Configuration) -> bool:
     return bool(conversion) and conversion.get("Enabled", True) is not False  # type: ignore[union-attr]
 
 
+def conversion_part(configuration: Configuration) -> Configuration:
+    """How records are converted, where they are."""
+    part: Configuration = configuration["DataFormatConversionConfiguration"]
+    return part
+
+
 def object_part(configuration: Configuration) -> Configuration:
     """The S3 configuration that errors are written by, and objects where S3 is the destination."""
     part: Configuration = configuration.get("S3Configuration", configuration)
@@ -109,7 +116,10 @@ def names_of(part: Configuration, *, zone: str = "", partitioned: bool = False) 
 
 
 def extension_of(part: Configuration) -> str:
-    return str(part.get("FileExtension") or EXTENSIONS[part["CompressionFormat"]])
+    """What the names of delivered objects end with."""
+    if part.get("FileExtension"):
+        return str(part["FileExtension"])
+    return file_extension(conversion_part(part)) if is_converted(part) else EXTENSIONS[part["CompressionFormat"]]
 
 
 def check(kind: Kind, configuration: Configuration) -> None:
@@ -139,7 +149,7 @@ def _check_s3(configuration: Configuration, processors: Mapping[str, Mapping[str
     if is_converted(configuration):
         if configuration["CompressionFormat"] != "UNCOMPRESSED":
             raise invalid("CompressionFormat must be UNCOMPRESSED when Data Format Conversion is enabled.")
-        _check_conversion(configuration)
+        check_conversion(conversion_part(configuration))
     if not partitioned:
         if "MetadataExtraction" in processors:
             raise invalid("The MetadataExtraction processor requires Dynamic Partitioning to be enabled.")
@@ -153,12 +163,6 @@ def _check_s3(configuration: Configuration, processors: Mapping[str, Mapping[str
         )
     if names.prefix.keys(FUNCTION) and "Lambda" not in processors:
         raise invalid(f"Prefix names keys of {FUNCTION}, but there is no Lambda processor.")
-
-
-def _check_conversion(configuration: Configuration) -> None:
-    raise invalid(
-        "DataFormatConversionConfiguration is not supported by Clary yet: leave it out, or set Enabled to false."
-    )
 
 
 def _check_object_part(part: Configuration, names: Names | None = None) -> None:

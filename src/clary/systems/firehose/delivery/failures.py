@@ -1,6 +1,7 @@
 """What the error output says of records that were not processed or not delivered, in AWS's words."""
 
 import base64
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
@@ -8,7 +9,7 @@ import orjson
 from clary.systems.firehose.destinations.contract import Failure, Record
 from clary.systems.firehose.processors.chain import Failed
 
-PROCESSING = "processing-failed"
+PROCESSING, CONVERSION = "processing-failed", "format-conversion-failed"
 
 
 def processing_line(failed: Failed, now: float) -> bytes:
@@ -23,6 +24,22 @@ def delivery_line(record: Record, failure: Failure, attempts: int, now: float) -
     """The line about a record that a destination refused, or that was given up."""
     document = _document(record, failure.code, failure.message, attempts, now)
     return orjson.dumps(document | {"subsequenceNumber": record.place[1], "dataId": record.id}) + b"\n"
+
+
+def conversion_line(record: Record, failure: Failure, table: Mapping[str, str], attempts: int, now: float) -> bytes:
+    """The line about a record that does not fit the schema of its table, which `table` names."""
+    document = {
+        "attemptsMade": attempts,
+        "arrivalTimestamp": record.at_ms,
+        "lastErrorCode": failure.code,
+        "lastErrorMessage": failure.message,
+        "attemptEndingTimestamp": int(now * 1000),
+        "rawData": base64.b64encode(record.data).decode(),
+        "sequenceNumber": str(record.place[0]),
+        "subSequenceNumber": record.place[1],
+        "dataCatalogTable": table,
+    }
+    return orjson.dumps(document) + b"\n"
 
 
 def _document(record: Record, code: str, message: str, attempts: int, now: float) -> dict[str, Any]:

@@ -5,7 +5,7 @@ one for the backup of source records. A lane takes whole source records: with th
 made from it, so that `through`, the offset behind its last, says what the lane has.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from clary.systems.firehose.configurations import Hints
@@ -44,7 +44,27 @@ class Lane:
         """Let go of what it holds."""
 
 
-class ObjectLane(Lane):
+class StoredLane(Lane):
+    """Records that become one object of `target`."""
+
+    target: Target
+    is_converted = False
+
+    def add(self, record: Record, data: bytes) -> None:
+        """Add a record, as `data` where records stand one behind the other."""
+        raise NotImplementedError
+
+    def store(self) -> Stored:
+        """Store the object. Raises Trouble; to be tried again then."""
+        raise NotImplementedError
+
+    @property
+    def failed(self) -> Sequence[tuple[Record, Failure]]:
+        """The records that are not in the object and never will be, known once it is stored."""
+        return ()
+
+
+class ObjectLane(StoredLane):
     """Records that become one object, one behind the other."""
 
     def __init__(
@@ -69,7 +89,6 @@ class ObjectLane(Lane):
         self.count(record, len(data))
 
     def store(self) -> Stored:
-        """Store the object. Raises Trouble; to be tried again then."""
         return self._draft.store()
 
     def discard(self) -> None:

@@ -17,7 +17,7 @@ from clary.kernel.rooms import Platform
 from clary.kernel.rooms.roles import role_principal
 from clary.kernel.store import Entry
 from clary.systems.firehose.compression import Compressor, compressor
-from clary.systems.firehose.configurations import extension_of
+from clary.systems.firehose.configurations import extension_of, is_converted
 from clary.systems.firehose.prefixes import Names, Naming
 from clary.systems.firehose.records import DeliveryStream, role_of
 
@@ -55,6 +55,8 @@ class Target:
         self._bucket = self.bucket_arn.rpartition(":")[2]
         self._compression: str = part["CompressionFormat"]
         self._extension = extension_of(part)
+        # What converted objects end with says nothing of the lines in the error output.
+        self._error_extension = "" if is_converted(part) else self._extension
         self._encryption = _encryption(part["EncryptionConfiguration"])
         self.logging: Mapping[str, Any] = part["CloudWatchLoggingOptions"]
 
@@ -64,7 +66,8 @@ class Target:
         return Naming(at_ms / 1000, str(seed), partition, error_type)
 
     def suffix(self, naming: Naming) -> str:
-        return self._names.suffix(self._stream.name, self._stream.value.revision, naming, self._extension)
+        extension = self._error_extension if naming.error_type else self._extension
+        return self._names.suffix(self._stream.name, self._stream.value.revision, naming, extension)
 
     def compressor(self, naming: Naming) -> Compressor:
         return compressor(self._compression, self.suffix(naming).removesuffix(self._extension))

@@ -17,7 +17,7 @@ from clary.kernel.store import Entry
 from clary.kernel.streams import Record as Buffered
 from clary.systems.firehose import configurations
 from clary.systems.firehose.delivery import failures
-from clary.systems.firehose.delivery.lanes import BACKUP, ERRORS, MAIN, BatchLane, Lane, ObjectLane
+from clary.systems.firehose.delivery.lanes import BACKUP, ERRORS, MAIN, BatchLane, Lane, ObjectLane, StoredLane
 from clary.systems.firehose.delivery.ledger import Ledger
 from clary.systems.firehose.delivery.objects import Target, Trouble
 from clary.systems.firehose.delivery.pauses import Pause
@@ -34,6 +34,8 @@ MOST_PARTITIONS = 500
 _PAGE_BYTES = 4 * 1024 * 1024
 _MOST_READY_BYTES = 32 * 1024 * 1024
 _FIRST_WAIT_SECONDS, _LONGEST_WAIT_SECONDS = 0.5, 30.0
+
+_MOST_REASONS = 10
 
 _log = logging.getLogger("clary.firehose")
 
@@ -211,7 +213,7 @@ class Outbound:
                 return Failed(record, trouble.code, trouble.message)
         if isinstance(lane, BatchLane):
             lane.add(record)
-        elif isinstance(lane, ObjectLane):
+        elif isinstance(lane, StoredLane):
             lane.add(record, record.data + self._chain.delimiter if self._chain.delimiter else record.data)
         return None
 
@@ -234,6 +236,20 @@ class Outbound:
             )
         naming = self._target.naming(record.place[0], record.at_ms, key, record.partition, "")
         self._target.check(naming)
+        if configurations.is_converted(self.stream.value.configuration):
+            from clary.systems.firehose.delivery.converting import ConvertedLane
+
+            return ConvertedLane(
+                key,
+                self._hints,
+                record,
+                due_at,
+                platform=self._platform,
+                stream=self.stream,
+                target=self._target,
+                folder=self._folder,
+                partition=record.partition,
+            )
         return ObjectLane(
             key, self._hints, record, due_at, target=self._target, folder=self._folder, partition=record.partition
         )
@@ -321,12 +337,12 @@ class Outbound:
         return any_done
 
     def _deliver(self, lane: Lane) -> bool:
-        if isinstance(lane, ObjectLane):
+        if isinstance(lane, StoredLane):
             return self._store(lane)
         assert isinstance(lane, BatchLane)
         return self._send(lane)
 
-    def _store(self, lane: ObjectLane) -> bool:
+    def _store(self, lane: StoredLane) -> bool:
         metric = "BackupToS3" if lane.key == BACKUP else "DeliveryToS3"
         try:
             stored = lane.store()
@@ -336,8 +352,10 @@ class Outbound:
             if lane.key != ERRORS:
                 self._reports.sample(f"{metric}.Success", 0)
             return False
-        if lane.key != ERRORS:
+        if lane.key != ERRORS and (stored.size or not lane.failed):
             self._report_delivery(metric, lane, stored.size)
+        if lane.is_converted:
+            self._report_conversion(lane)
         return True
 
     def _send(self, lane: BatchLane) -> bool:
@@ -434,11 +452,21 @@ class Outbound:
             self._reports.count(bytes_name, size, unit="Bytes", at_ms=minute * 60_000)
 
     def _report_delivery(self, metric: str, lane: Lane, size: int) -> None:
-        self._reports.count(f"{metric}.Records", lane.records)
+        failed = lane.failed if isinstance(lane, StoredLane) else ()
+        self._reports.count(f"{metric}.Records", lane.records - len(failed))
         self._reports.count(f"{metric}.Bytes", size, unit="Bytes")
         self._reports.sample(f"{metric}.Success", 1)
         age = self._platform.clock.now() - lane.oldest_ms / 1000
         self._reports.sample(f"{metric}.DataFreshness", max(age, 0.0), unit="Seconds")
+
+    def _report_conversion(self, lane: StoredLane) -> None:
+        sizes = [len(record.data) for record, _ in lane.failed]
+        self._reports.count("SucceedConversion.Records", lane.records - len(sizes))
+        self._reports.count("SucceedConversion.Bytes", lane.size - sum(sizes), unit="Bytes")
+        self._reports.count("FailedConversion.Records", len(sizes))
+        self._reports.count("FailedConversion.Bytes", sum(sizes), unit="Bytes")
+        for code, message in sorted({(failure.code, failure.message) for _, failure in lane.failed})[:_MOST_REASONS]:
+            self._reports.error(lane.target.logging, lane.target.bucket_arn, code, message)
 
     def _report_function(self, done: Sequence[Record], failed: Sequence[Failed], seconds: float) -> None:
         self._reports.sample("ExecuteProcessing.Duration", seconds * 1000, unit="Milliseconds")
@@ -446,7 +474,7 @@ class Outbound:
         self._reports.sample("ExecuteProcessing.Success", 0 if troubles else 1)
         self._reports.count("SucceedProcessing.Records", len(done))
         self._reports.count("SucceedProcessing.Bytes", sum(len(each.data) for each in done), unit="Bytes")
-        for code, message in sorted(troubles)[:10]:
+        for code, message in sorted(troubles)[:_MOST_REASONS]:
             assert self._chain.function is not None
             options = self.stream.value.configuration["CloudWatchLoggingOptions"]
             self._reports.error(options, self._destination_name(), code, message, self._chain.function.arn)
