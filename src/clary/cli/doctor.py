@@ -15,6 +15,8 @@ _MODULES = (
     ("XGBoost: built-in algorithm and script mode", ("xgboost", "numpy", "scipy"), "pip install 'clary[ml]'"),
     ("scikit-learn script mode", ("sklearn", "pandas", "joblib"), "pip install 'clary[ml]'"),
     ("Parquet input", ("pyarrow",), "pip install 'clary[data]'"),
+    ("Firehose into PostgreSQL-like warehouses", ("psycopg",), "pip install 'clary[data]'"),
+    ("Firehose into OpenSearch", ("opensearchpy",), "pip install 'clary[data]'"),
     ("PyTorch script mode", ("torch",), "pip install 'clary[torch]'"),
     ("CRC32C, CRC64NVME and SHA checksums at full speed", ("awscrt",), "pip install awscrt"),
 )

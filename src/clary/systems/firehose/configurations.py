@@ -15,6 +15,7 @@ from clary.systems.firehose.refusals import invalid
 Configuration = Mapping[str, Any]
 
 MIB = 1024 * 1024
+HIDDEN = "***"
 _LOG_OFF = {"Enabled": False}
 _OBJECT_DEFAULTS: Configuration = {
     "BufferingHints": {"SizeInMBs": 5, "IntervalInSeconds": 300},
@@ -207,7 +208,15 @@ def _shown(shape: Shape, value: Configuration) -> dict[str, Any]:
         if held is not None:
             is_structure = member.shape.type == "structure"
             found[name] = _shown(member.shape, held) if is_structure else held
+    if "ClusterEndpoint" in found:
+        found["ClusterEndpoint"] = without_password(str(found["ClusterEndpoint"]))
     return found
+
+
+def without_password(url: str) -> str:
+    """An URL without the user and the password that it may begin with."""
+    scheme, separator, rest = url.partition("://")
+    return f"{scheme}://{HIDDEN}@{rest.rpartition('@')[2]}" if separator and "@" in rest else url
 
 
 def roles(value: Any) -> Iterator[str]:

@@ -20,10 +20,13 @@ def processing_line(failed: Failed, now: float) -> bytes:
     return orjson.dumps(document) + b"\n"
 
 
-def delivery_line(record: Record, failure: Failure, attempts: int, now: float) -> bytes:
-    """The line about a record that a destination refused, or that was given up."""
+def delivery_line(
+    record: Record, failure: Failure, attempts: int, now: float, details: Mapping[str, str] | None = None
+) -> bytes:
+    """The line about a record that a destination refused, or that was given up, with what the destination adds."""
     document = _document(record, failure.code, failure.message, attempts, now)
-    return orjson.dumps(document | {"subsequenceNumber": record.place[1], "dataId": record.id}) + b"\n"
+    document |= {"subsequenceNumber": record.place[1], **(details or {"dataId": record.id})}
+    return orjson.dumps(document) + b"\n"
 
 
 def conversion_line(record: Record, failure: Failure, table: Mapping[str, str], attempts: int, now: float) -> bytes:

