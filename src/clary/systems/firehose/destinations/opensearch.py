@@ -5,6 +5,7 @@ server answered about a record is kept while the rest of its batch is tried agai
 """
 
 import importlib.util
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
@@ -29,6 +30,7 @@ ROTATIONS = {
 
 _ELASTICSEARCH = "ElasticsearchDestinationConfiguration"
 _REQUEST_BYTES = 10 * 1024 * 1024  # what the smallest of AWS's domains take in one request
+_LEAST_REQUEST_BYTES = 64 * 1024
 _REQUEST_SECONDS = 60
 _PATH = "/_bulk?filter_path=items.*.status,items.*.error,error"
 _NEVER_IN_INDEX = frozenset(' "*\\<|,>/?#:')
@@ -104,6 +106,7 @@ class OpenSearch:
         options = configuration.get("DocumentIdOptions") or {}
         self._has_ids = options.get("DefaultDocumentIdFormat") != "NO_DOCUMENT_ID"
         self._service = "ES" if stream.value.kind == _ELASTICSEARCH else "OS"
+        self._most_bytes = _REQUEST_BYTES
         self._client: Any = None
         self._answers: dict[str, _Answer] = {}
 
@@ -145,7 +148,7 @@ class OpenSearch:
                 self._answers[record.id] = _Answer("400", orjson.dumps(why).decode())
                 continue
             action = _Action(record, self._head(record) + b"\n" + document + b"\n")
-            if waiting and size + len(action.lines) > _REQUEST_BYTES:
+            if waiting and size + len(action.lines) > self._most_bytes:
                 yield waiting
                 waiting, size = [], 0
             waiting.append(action)
@@ -168,6 +171,9 @@ class OpenSearch:
         try:
             items = self._bulk(b"".join(action.lines for action in actions))
         except TransportError as error:
+            if error.status_code == "TIMEOUT":
+                # A slow server never comes to an end with a batch that is always sent to it whole.
+                self._most_bytes = max(self._most_bytes // 2, _LEAST_REQUEST_BYTES)
             if error.status_code != 413:
                 raise self._unavailable(error) from error
             if len(actions) == 1:
@@ -207,6 +213,8 @@ class OpenSearch:
         if self._client is None:
             from opensearchpy import OpenSearch as Client
 
+            # It would log each failure with a traceback; whoever drives this says in one line what went wrong.
+            logging.getLogger("opensearch").setLevel(logging.CRITICAL)
             self._client = Client(
                 [self._server], timeout=_REQUEST_SECONDS, max_retries=0, http_compress=True, verify_certs=True
             )
