@@ -9,7 +9,12 @@ from clary.systems.firehose.compression import EXTENSIONS, check_compression
 from clary.systems.firehose.conversion.checks import check_conversion, file_extension
 from clary.systems.firehose.destinations.kinds import S3, Kind, module_of
 from clary.systems.firehose.prefixes import FUNCTION, QUERY, Names, zone_of
-from clary.systems.firehose.processors.parameters import check_processing, extracted_keys
+from clary.systems.firehose.processors.parameters import (
+    DELIMITER,
+    EXTRACTION,
+    check_processing,
+    extracted_keys,
+)
 from clary.systems.firehose.refusals import invalid
 
 Configuration = Mapping[str, Any]
@@ -130,6 +135,7 @@ def check(kind: Kind, configuration: Configuration) -> None:
         _check_s3(configuration, processors)
     else:
         _check_object_part(configuration["S3Configuration"])
+        _check_meaning(kind, processors)
     backup = configuration.get("S3BackupConfiguration")
     if backup is not None:
         _check_object_part(backup)
@@ -138,6 +144,16 @@ def check(kind: Kind, configuration: Configuration) -> None:
     _check_logging(configuration)
     if kind.module:
         module_of(kind).check(configuration)
+
+
+def _check_meaning(kind: Kind, processors: Mapping[str, Mapping[str, str]]) -> None:
+    """Refuse processors that would change nothing of what a destination is given."""
+    if EXTRACTION in processors:
+        raise invalid(f"The {EXTRACTION} processor requires Dynamic Partitioning, which only S3 destinations have.")
+    if DELIMITER in processors and not kind.joins_records:
+        raise invalid(
+            f"The {DELIMITER} processor is for destinations in files, not for {kind.name}: each record is sent alone."
+        )
 
 
 def _check_s3(configuration: Configuration, processors: Mapping[str, Mapping[str, str]]) -> None:

@@ -20,7 +20,8 @@ class Kind(NamedTuple):
     """A kind of destination. `name` is what its members are called: `<name>DestinationConfiguration` and so on.
 
     `module` is below `destinations`; empty for S3, to which this room delivers by itself. `metric` begins the names of
-    its metrics, `failed` is its error-output-type, and `defaults` are AWS's.
+    its metrics, `failed` is its error-output-type, and `defaults` are AWS's. Where it `joins_records`, they are written
+    one behind another, so that a delimiter between them means something.
     """
 
     name: str
@@ -28,6 +29,7 @@ class Kind(NamedTuple):
     metric: str
     failed: str
     defaults: Mapping[str, Any]
+    joins_records: bool = False
 
     @property
     def configuration(self) -> str:
@@ -63,7 +65,7 @@ _SEARCH = {
     "DocumentIdOptions": {"DefaultDocumentIdFormat": "FIREHOSE_DEFAULT"},
 }
 
-S3 = Kind("ExtendedS3", "", "DeliveryToS3", "", {"S3BackupMode": "Disabled"})
+S3 = Kind("ExtendedS3", "", "DeliveryToS3", "", {"S3BackupMode": "Disabled"}, joins_records=True)
 KINDS = (
     S3,
     Kind(
@@ -84,6 +86,7 @@ KINDS = (
         "DeliveryToRedshift",
         "redshift-failed",
         {"RetryOptions": {"DurationInSeconds": 3600}, "S3BackupMode": "Disabled"},
+        joins_records=True,
     ),
     Kind("Amazonopensearchservice", "opensearch", "DeliveryToAmazonOpenSearchService", _SEARCH_FAILED, _SEARCH),
     Kind("Elasticsearch", "opensearch", "DeliveryToElasticsearch", _SEARCH_FAILED, _SEARCH),

@@ -13,6 +13,8 @@ from clary.systems.firehose.tests.conftest import ROLE, Client
 from clary.systems.firehose.tests.warehouses.conftest import Postgres, Search, quoted
 from clary.testing import eventually
 
+LINES = {"Enabled": True, "Processors": [{"Type": "AppendDelimiterToRecord"}]}
+
 
 @pytest.fixture
 def table(postgres: Postgres, unique: Callable[[str], str]) -> Iterator[str]:
@@ -98,14 +100,16 @@ def test_a_warehouse_that_was_down_has_everything_once_it_is_up(client: Client, 
     group = client.unique("logs")
     logs.create_log_group(logGroupName=group)
     logged = {"Enabled": True, "LogGroupName": group, "LogStreamName": "load"}
-    configuration = redshift(client, postgres, table, "csv", CloudWatchLoggingOptions=logged)
+    configuration = redshift(
+        client, postgres, table, "csv", CloudWatchLoggingOptions=logged, ProcessingConfiguration=LINES
+    )
     name = client.create(RedshiftDestinationConfiguration=configuration)
     postgres.stop()
     try:
-        client.put(name, [f"{number},x\n".encode() for number in range(1000)])
+        client.put(name, [f"{number},x".encode() for number in range(1000)])
         told = eventually(lambda: [event["message"] for event in logs.filter_log_events(logGroupName=group)["events"]])
         assert json.loads(told[0])["errorCode"] == "Redshift.ConnectionFailed"
-        client.put(name, [f"{number},x\n".encode() for number in range(1000, 1500)])
+        client.put(name, [f"{number},x".encode() for number in range(1000, 1500)])
     finally:
         postgres.start()
     found = eventually(lambda: len(found := postgres.run("SELECT id FROM {} ORDER BY id", table)) >= 1500 and found)
@@ -185,6 +189,7 @@ def test_documents_of_a_server_that_stays_away_go_to_the_error_output(client: Cl
             {"ClusterEndpoint": None, "DomainARN": "arn:aws:es:us-east-1:000000000000:domain/logs"},
             "as ClusterEndpoint",
         ),
+        ("Elasticsearch", {"ProcessingConfiguration": LINES}, "each record is sent alone"),
         ("Elasticsearch", {"IndexName": "UPPER"}, "is no name of an index"),
     ],
 )
