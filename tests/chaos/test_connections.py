@@ -52,7 +52,7 @@ def crowded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     wanted = CONNECTIONS + 500
     if hard != resource.RLIM_INFINITY and hard < wanted:
         pytest.skip(f"this machine allows a process {hard} open files, and {wanted} are needed")
-    with serving(tmp_path_factory.mktemp("crowd") / "home", "--ephemeral") as server:
+    with serving(tmp_path_factory.mktemp("crowd") / "home", "--ephemeral", warm_interpreters=False) as server:
         resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
         yield server
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

@@ -142,7 +142,7 @@ def _body(protocol: str, operation: Operation, params: Any) -> bytes:
 
 @pytest.fixture(scope="module")
 def besieged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with serving(tmp_path_factory.mktemp("siege") / "home", "--ephemeral") as server:
+    with serving(tmp_path_factory.mktemp("siege") / "home", "--ephemeral", warm_interpreters=False) as server:
         s3 = server.client("s3")
         s3.create_bucket(Bucket="x" * 10)
         yield server

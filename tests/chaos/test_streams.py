@@ -162,7 +162,7 @@ def delivered(server: Server, prefix: str) -> Counter[str]:
 def test_nothing_acknowledged_is_lost(tmp_path: Path, number: int) -> None:
     chance = random.Random(20261127 + number)
     folder = tmp_path / "home"
-    server = start_server(folder)
+    server = start_server(folder, warm_interpreters=False)
     listen = server.endpoint.removeprefix("http://")
     stop = threading.Event()
     killed: list[str] = []
@@ -178,7 +178,7 @@ def test_nothing_acknowledged_is_lost(tmp_path: Path, number: int) -> None:
                 killed += kill_one(folder, victim, chance)
                 if victim == "supervisor":
                     server.process.wait(30)
-                    server = start_server(folder, "--listen", listen)
+                    server = start_server(folder, "--listen", listen, warm_interpreters=False)
             stop.wait(pause)
             stop.set()
             for run in runs:

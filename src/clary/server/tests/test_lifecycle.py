@@ -73,7 +73,7 @@ def test_an_address_that_is_taken_is_said(tmp_path: Path, server: Server) -> Non
 
 @pytest.mark.parametrize("role", ["gateway", "controller", "carrier"])
 def test_a_killed_process_is_started_again(tmp_path: Path, role: str) -> None:
-    with serving(tmp_path) as server:
+    with serving(tmp_path, warm_interpreters=False) as server:
         child = _child(server, role)
         os.kill(child.pid, signal.SIGKILL)
         child.wait(10)
@@ -82,21 +82,21 @@ def test_a_killed_process_is_started_again(tmp_path: Path, role: str) -> None:
 
 
 def test_the_processes_end_with_a_killed_supervisor_and_the_next_start_finds_everything(tmp_path: Path) -> None:
-    with serving(tmp_path) as server:
+    with serving(tmp_path, warm_interpreters=False) as server:
         server.client("s3").create_bucket(Bucket="kept")
         children = psutil.Process(server.process.pid).children()
         server.process.kill()
         server.process.wait(10)
         psutil.wait_procs(children, timeout=20)
         assert not any(child.is_running() for child in children)
-    with serving(tmp_path) as server:
+    with serving(tmp_path, warm_interpreters=False) as server:
         assert [bucket["Name"] for bucket in server.client("s3").list_buckets()["Buckets"]] == ["kept"]
 
 
 def test_reset_forgets_everything_but_only_on_ephemeral_servers(tmp_path: Path) -> None:
-    with serving(tmp_path / "keeps") as server:
+    with serving(tmp_path / "keeps", warm_interpreters=False) as server:
         assert _reset(server) == 403
-    with serving(tmp_path / "forgets", "--ephemeral") as server:
+    with serving(tmp_path / "forgets", "--ephemeral", warm_interpreters=False) as server:
         s3 = server.client("s3")
         s3.create_bucket(Bucket="gone")
         s3.put_object(Bucket="gone", Key="k", Body=b"x")

@@ -176,7 +176,7 @@ def test_errors_have_the_names_that_programs_catch(sns, topic):
 @pytest.mark.slow
 def test_what_was_published_is_delivered_after_kill_9(tmp_path, web):
     """Kill the gateway and the controller while messages are on their way: each arrives at least once."""
-    server = start_server(tmp_path / "home")
+    server = start_server(tmp_path / "home", warm_interpreters=False)
     try:
         sns = server.client("sns")
         topic = sns.create_topic(Name="news")["TopicArn"]

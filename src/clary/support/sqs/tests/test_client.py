@@ -148,7 +148,7 @@ def test_every_query_name_is_one_that_the_model_has():
 @pytest.mark.slow
 def test_what_was_acknowledged_survives_kill_9(tmp_path):
     """Kill the gateway in the midst of sends and deletes; nothing acknowledged may be undone."""
-    server = start_server(tmp_path / "home")
+    server = start_server(tmp_path / "home", warm_interpreters=False)
     sent: set[str] = set()
     deleted: set[str] = set()
     try:
@@ -189,7 +189,7 @@ def test_what_was_acknowledged_survives_kill_9(tmp_path):
             for worker in workers:
                 worker.result()
         stop_server(server)
-        server = start_server(tmp_path / "home")
+        server = start_server(tmp_path / "home", warm_interpreters=False)
         left = drain(server.client("sqs"))
         assert len(sent) > 20
         assert sent - deleted <= left

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture
 def own(tmp_path: Path, unique: Callable[[str], str]) -> Iterator[Client]:
     """A client of a server of this test alone."""
-    client = Client(start_server(tmp_path / "home"), unique)
+    client = Client(start_server(tmp_path / "home", warm_interpreters=False), unique)
     yield client
     stop_server(client.server)
 
@@ -53,7 +53,7 @@ def test_killed_processes_lose_no_request(own: Client, gate: Gate) -> None:
     for process in [supervisor, *supervisor.children()]:
         process.kill()
     own.server.process.wait()
-    again = Client(start_server(own.server.home), own.unique)
+    again = Client(start_server(own.server.home, warm_interpreters=False), own.unique)
     own.server = again.server
     gate.open.set()
     assert [again.answer(one)["asked"]["number"] for one in invoked] == [0, 1, 2]

@@ -20,14 +20,14 @@ pytestmark = pytest.mark.slow
 @pytest.fixture
 def own(tmp_path: Path, unique: Callable[[str], str]) -> Iterator[Serving]:
     """Endpoints on a server of this test alone."""
-    serving = Serving(start_server(tmp_path / "home"), unique)
+    serving = Serving(start_server(tmp_path / "home", warm_interpreters=False), unique)
     yield serving
     stop_server(serving.server)
 
 
 def again(serving: Serving) -> Serving:
     """The same home, served anew."""
-    return Serving(start_server(serving.server.home), serving.unique)
+    return Serving(start_server(serving.server.home, warm_interpreters=False), serving.unique)
 
 
 def answers(serving: Serving, name: str) -> Any:

@@ -21,7 +21,7 @@ BATCH = 250
 @pytest.fixture
 def own(tmp_path: Path, unique: Callable[[str], str]) -> Iterator[Client]:
     """A client of a server of this test alone."""
-    client = Client(start_server(tmp_path / "home"), unique)
+    client = Client(start_server(tmp_path / "home", warm_interpreters=False), unique)
     yield client
     stop_server(client.server)
 
