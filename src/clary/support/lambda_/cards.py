@@ -25,13 +25,15 @@ _PREFIX = b"card/"
 class Card:
     """`versions` holds for each version what its instances are called (`build`), its timeout in seconds and memory in
     MB; `aliases` for each alias the versions it leads to, with their weights. `guarded` says that there are policies to
-    be read before somebody is let in."""
+    be read before somebody is let in; `events` holds the FunctionEventInvokeConfigs by qualifier, and `dead_letters` of
+    a version is the ARN where its events go that come to nothing."""
 
     stamp: tuple[float, int]
     versions: dict[str, dict[str, Any]]
     aliases: dict[str, list[tuple[str, float]]] = field(default_factory=dict)
     reserved: int | None = None
     guarded: bool = False
+    events: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def version_for(self, named: Named) -> str:
         """The version that a call by this name is for; by chance where an alias has several. Raises
@@ -97,7 +99,14 @@ def _card(entry: Entry[Function], versions: list[Entry[Version]]) -> Card:
         number = version.name.rpartition(":")[2]
         found[number] = _version(number, version.value)
     aliases = {name: _routes(alias) for name, alias in function.aliases.items()}
-    return Card((entry.created_at, entry.version), found, aliases, function.reserved, bool(function.policies))
+    return Card(
+        (entry.created_at, entry.version),
+        found,
+        aliases,
+        function.reserved,
+        bool(function.policies),
+        function.event_configs,
+    )
 
 
 def _version(number: str, value: Function | Version) -> dict[str, Any]:
@@ -106,6 +115,7 @@ def _version(number: str, value: Function | Version) -> dict[str, Any]:
         "build": build_of(number, value.revision),
         "seconds": configuration["Timeout"],
         "memory_mb": configuration["MemorySize"],
+        "dead_letters": (configuration.get("DeadLetterConfig") or {}).get("TargetArn", ""),
     }
 
 

@@ -33,6 +33,7 @@ from clary.support.lambda_.instances import (
     failures_prefix,
     instance_key,
     instances_of,
+    kept_key,
     new_instance,
     plan,
     servers_key,
@@ -89,6 +90,8 @@ class Fleet:
                 break
         if entry is None and not planned.keep:
             forget_demands(self._kv, self._account, self._region, self._name)
+        if not any(least.values()) and self._kv.get(kept_key(self._key)) is not None:
+            self._kv.write(lambda transaction: transaction.delete(kept_key(self._key)))
         return _LOOK_AGAIN_SECONDS if short or faults else None
 
     def _versions(self, entry: Entry[Function]) -> dict[str, Function | Version]:

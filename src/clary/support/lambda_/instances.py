@@ -6,6 +6,7 @@ is written before its host is started, and removed before what is kept of the ho
     instance/<account>/<region>/<function>/<id>     an Instance
     servers/<account>/<region>/<function>/<kind>    a Servers: where invocations may be sent to now
     failure/<account>/<region>/<function>/<kind>    a Failure: that instances of the kind do not come up
+    kept/<account>/<region>/<function>              that the function may have instances to be kept warm
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,6 +26,7 @@ BELLS = "functions"
 _INSTANCES = b"instance/"
 _SERVERS = b"servers/"
 _FAILURES = b"failure/"
+_KEPT = b"kept/"
 _STARTING_SECONDS = 60.0
 _SILENT_SECONDS = 10.0
 _LONGEST_SECONDS = 6 * 3600.0  # well within the time that its credentials last
@@ -86,6 +88,10 @@ def instance_key(function: str, identity: str) -> bytes:
 
 def instances_prefix(function: str) -> bytes:
     return _INSTANCES + f"{function}/".encode()
+
+
+def kept_key(function: str) -> bytes:
+    return _KEPT + function.encode()
 
 
 def servers_key(function: str, kind: str) -> bytes:

@@ -84,6 +84,19 @@ def version(ctx: Context, named: Named, number: str) -> Entry[Version] | None:
     return ctx.platform.records(Version).within(named.account, named.region).get(version_name(named.function, number))
 
 
+def versions(ctx: Context, named: Named) -> list[tuple[str, Version]]:
+    """The published versions of a function, in order."""
+    found = ctx.platform.records(Version).within(named.account, named.region).all(parent=named.function)
+    numbered = [(one.name.rpartition(":")[2], one.value) for one in found]
+    return sorted(numbered, key=lambda each: int(each[0]))
+
+
+def latest_published(ctx: Context, named: Named, entry: Entry[Function]) -> Entry[Version] | None:
+    """The version that was published last; None when there is none, or when it was deleted."""
+    number = entry.value.last_version
+    return version(ctx, named, str(number)) if number else None
+
+
 def change(ctx: Context, named: Named, decide: Callable[[Entry[Function]], Function | Changed]) -> Entry[Function]:
     """Change a function by a function that may run more than once, perhaps with other records in the same write.
 

@@ -35,6 +35,12 @@ class Named(NamedTuple):
         return function_arn(self.account, self.region, self.function, self.qualifier)
 
 
+def named_by(key: str, qualifier: str = "") -> Named:
+    """The function with this key, `account/region/name`."""
+    account, region, function = key.split("/")
+    return Named(account, region, function, qualifier)
+
+
 def function_arn(account: str, region: str, function: str, qualifier: str = "") -> str:
     tail = f":{qualifier}" if qualifier else ""
     return f"arn:{partition_of(region)}:lambda:{region}:{account}:function:{function}{tail}"

@@ -17,6 +17,7 @@ from clary.kernel.core.clock import Clock
 from clary.kernel.kv import KeyValue, Transaction, after_prefix
 
 DOMAIN = "lambda-events"
+TOPIC = "lambda-events"
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from clary.support.lambda_ import code as zips
 from clary.support.lambda_.configuration import configured, refuse_unsupported, role_of
 from clary.support.lambda_.documents import configuration
 from clary.support.lambda_.layers import used_layers
-from clary.support.lambda_.lookup import change, check_revision, find, new_revision, tell, version, version_of
+from clary.support.lambda_.lookup import change, check_revision, find, new_revision, tell, version, version_of, versions
 from clary.support.lambda_.names import (
     Named,
     conflict,
@@ -22,7 +22,7 @@ from clary.support.lambda_.names import (
     missing,
     read_name,
 )
-from clary.support.lambda_.publishing import published
+from clary.support.lambda_.publishing import published as with_version
 from clary.support.lambda_.records import LATEST, Function, Version, version_name
 from clary.support.lambda_.tags import checked_tags
 
@@ -95,7 +95,7 @@ def create_function(
     function = Function(made, taken, role, new_revision(), now, tags=tags)
     also = []
     if Publish:
-        function, insertion = published(ctx, named, function, now)
+        function, insertion = with_version(ctx, named, function, now)
         also = [insertion]
     try:
         entry = ctx.records(Function).create(named.function, function, also=also)
@@ -150,7 +150,7 @@ def update_function_code(
         after = replace(entry.value, code=taken, configuration=made, revision=new_revision(), modified_at=now)
         if not Publish:
             return after
-        after, insertion = published(ctx, named, after, now)
+        after, insertion = with_version(ctx, named, after, now)
         return after, [insertion]
 
     return _shown(ctx, named, change(ctx, named, decide), published_now=bool(Publish))
@@ -263,15 +263,9 @@ def list_functions(
     for entry in page:
         shown.append(configuration(entry, entry.value, LATEST))
         if FunctionVersion == "ALL":
-            shown += [configuration(entry, one, number, qualifier=number) for number, one in versions_of(ctx, entry)]
+            of = Named(entry.account, entry.region, entry.name)
+            shown += [configuration(entry, one, number, qualifier=number) for number, one in versions(ctx, of)]
     return page_output(ctx.operation, shown, page.next_token)
-
-
-def versions_of(ctx: Context, entry: Entry[Function]) -> list[tuple[str, Version]]:
-    """The published versions of a function, in order."""
-    found = ctx.platform.records(Version).within(entry.account, entry.region).all(parent=entry.name)
-    numbered = [(one.name.rpartition(":")[2], one.value) for one in found]
-    return sorted(numbered, key=lambda each: int(each[0]))
 
 
 @operation("lambda", "DeleteFunction", resource=function_resource)
@@ -284,9 +278,9 @@ def delete_function(ctx: Context, FunctionName: str, Qualifier: str | None = Non
     if named.qualifier == LATEST:
         raise invalid("$LATEST version cannot be deleted without deleting the function.")
     table = ctx.platform.records(Function).within(named.account, named.region)
-    versions = ctx.platform.records(Version).within(named.account, named.region)
+    published = ctx.platform.records(Version).within(named.account, named.region)
     while (found := table.get(named.function)) is not None:
-        also = [versions.deletion(one.name) for one in versions.all(parent=named.function)]
+        also = [published.deletion(one.name) for one in published.all(parent=named.function)]
         with contextlib.suppress(Conflict):  # it has just been changed: look again
             table.delete(named.function, version=found.version, also=also)
     tell(ctx, named)

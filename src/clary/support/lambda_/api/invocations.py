@@ -13,9 +13,7 @@ from clary.kernel.rooms import Context, Reply, operation
 from clary.support.lambda_.invoker import Call, invoker_of
 from clary.support.lambda_.lookup import get
 from clary.support.lambda_.names import Named, function_resource, invalid, missing, read_name
-from clary.support.lambda_.outbox import DOMAIN, Event, Outbox
-
-EVENTS = "lambda-events"
+from clary.support.lambda_.outbox import DOMAIN, TOPIC, Event, Outbox
 
 _LARGEST_REQUEST = 6_291_456
 _LARGEST_EVENT = 1_048_576
@@ -53,7 +51,7 @@ async def invoke(
         outbox = Outbox(ctx.platform.kv(DOMAIN), ctx.platform.clock)
         event = Event(new_uuid(), named.qualifier, ctx.platform.clock.now(), ClientContext or "")
         await outbox.post(named.key, event, Payload)
-        ctx.platform.wake(EVENTS, named.key)
+        ctx.platform.wake(TOPIC, named.key)
         return Reply({"StatusCode": 202, "Payload": b""})
     outcome = await invoker.invoke(named, Call(ctx.request_id, Payload, ClientContext or "", LogType == "Tail"))
     output: dict[str, Any] = {"StatusCode": 200, "Payload": outcome.payload, "ExecutedVersion": outcome.version}
