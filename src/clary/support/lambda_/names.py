@@ -77,8 +77,11 @@ def read_name(ctx: Context, name: str, qualifier: str | None = None) -> Named:
 
 def function_resource(ctx: Context, params: Mapping[str, Any]) -> str:
     """What authorisation asks about: the ARN of the function that a request names, in whatever way."""
-    named = read_name(ctx, params["FunctionName"], params.get("Qualifier"))
-    return named.arn
+    name, qualifier = params["FunctionName"], params.get("Qualifier")
+    try:
+        return read_name(ctx, name, qualifier).arn
+    except AwsError:  # the handler will say so to whoever may ask at all
+        return function_arn(ctx.account, ctx.region, name, qualifier or "")
 
 
 def is_version(qualifier: str) -> bool:

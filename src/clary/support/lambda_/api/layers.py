@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from clary.kernel.core.errors import AwsError
 from clary.kernel.rooms import Context, operation
 from clary.kernel.store import AlreadyExists, Entry
 from clary.kernel.wire import paginate
@@ -16,13 +17,12 @@ _LONGEST_NAME = 140
 
 
 def _layer_resource(ctx: Context, params: Mapping[str, Any]) -> str:
-    _, layer, number = read_layer(ctx, params["LayerName"], params.get("VersionNumber"))
-    return layer_arn(ctx, layer, number)
-
-
-def _by_arn(ctx: Context, params: Mapping[str, Any]) -> str:
-    _, layer, number = read_layer(ctx, params["Arn"])
-    return layer_arn(ctx, layer, number)
+    name, number = params["LayerName"], params.get("VersionNumber")
+    try:
+        _, layer, inside = read_layer(ctx, name, number)
+    except AwsError:  # the handler will say so to whoever may ask at all
+        return layer_arn(ctx, name)
+    return layer_arn(ctx, layer, inside)
 
 
 @operation("lambda", "PublishLayerVersion", resource=_layer_resource)
@@ -59,7 +59,7 @@ def get_layer_version(ctx: Context, LayerName: str, VersionNumber: int) -> dict[
     return _document(ctx, layer_version(ctx, *read_layer(ctx, LayerName, VersionNumber)))
 
 
-@operation("lambda", "GetLayerVersionByArn", resource=_by_arn)
+@operation("lambda", "GetLayerVersionByArn", resource="{Arn}")
 def get_layer_version_by_arn(ctx: Context, Arn: str) -> dict[str, Any]:
     """`GetLayerVersion` for those who have the version's ARN."""
     return _document(ctx, layer_version(ctx, *read_layer(ctx, Arn)))

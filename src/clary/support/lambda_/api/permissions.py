@@ -97,7 +97,7 @@ def get_policy(ctx: Context, FunctionName: str, Qualifier: str | None = None) ->
 
 
 def _tagged(ctx: Context, params: Mapping[str, Any]) -> str:
-    return _function(ctx, params["Resource"]).arn
+    return str(params["Resource"])
 
 
 @operation("lambda", "ListTags", resource=_tagged)
