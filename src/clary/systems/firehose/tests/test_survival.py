@@ -3,13 +3,13 @@
 import contextlib
 import threading
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 from botocore.exceptions import BotoCoreError, ClientError
 
+from clary.kernel.core.ids import short_id
 from clary.systems.firehose.tests.conftest import Client
 from clary.systems.firehose.tests.test_kinesis_source import reading
 from clary.testing import eventually, start_server, stop_server
@@ -17,10 +17,11 @@ from clary.testing import eventually, start_server, stop_server
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture
-def own(tmp_path: Path, unique: Callable[[str], str]) -> Iterator[Client]:
-    """A client of a server of this test alone."""
-    client = Client(start_server(tmp_path / "home"), unique)
+@pytest.fixture(scope="module")
+def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    """A client of a server of these tests alone."""
+    folder = tmp_path_factory.mktemp("killed") / "home"
+    client = Client(start_server(folder), lambda prefix: f"{prefix}-{short_id(8)}")
     yield client
     stop_server(client.server)
 
@@ -127,7 +128,7 @@ def test_killed_processes_lose_nothing_that_was_read_from_kinesis(own: Client) -
     kinesis = own.server.client("kinesis")
     kinesis.create_stream(StreamName="source", ShardCount=2)
     arn = kinesis.describe_stream_summary(StreamName="source")["StreamDescriptionSummary"]["StreamARN"]
-    reading(own, arn)
+    reading(own, arn, own.part(Prefix="read/"))
 
     def put(records: list[bytes]) -> list[bytes]:
         entries = [{"Data": data, "PartitionKey": data.decode()} for data in records]
@@ -139,5 +140,5 @@ def test_killed_processes_lose_nothing_that_was_read_from_kinesis(own: Client) -
             eventually(lambda before=before: len(load.acknowledged) > before + 1000)
             kill(own, process)
         acknowledged = load.stop()
-    lines = eventually(lambda: (found := own.lines()) and acknowledged <= set(found) and found)
+    lines = eventually(lambda: (found := own.lines("read/")) and acknowledged <= set(found) and found)
     assert len(lines) == len(set(lines))
