@@ -23,7 +23,7 @@ from clary.systems.firehose.delivery.objects import Target, Trouble
 from clary.systems.firehose.delivery.pauses import Pause
 from clary.systems.firehose.delivery.reader import kinesis_metadata
 from clary.systems.firehose.delivery.reports import Reports
-from clary.systems.firehose.destinations.contract import Detailed, Failure, Record, Restorable, Unavailable
+from clary.systems.firehose.destinations.contract import Detailed, Failure, GivesUp, Record, Unavailable
 from clary.systems.firehose.destinations.kinds import kind_of, module_of
 from clary.systems.firehose.prefixes import FUNCTION, QUERY
 from clary.systems.firehose.processors.chain import Chain, Failed
@@ -364,7 +364,7 @@ class Outbound:
             lane.refused = self._ask(lane)
             if lane.refused is None:
                 return False
-            if len(lane.refused) < lane.records:
+            if len(lane.refused) < lane.records and not lane.is_given_up:
                 self._report_delivery(self._kind.metric, lane, lane.size)
         return not lane.refused or self._write_refused(lane)
 
@@ -387,16 +387,25 @@ class Outbound:
             lane.failing_since = now
         given_up_at = lane.failing_since + self._retry_seconds
         if now >= given_up_at:
-            lane.is_given_up = True
-            return [Failure(index, code, message) for index in range(lane.records)]
+            return self._give_up(lane, code, message)
         wait = min(_FIRST_WAIT_SECONDS * 2 ** (lane.attempts - 1), _LONGEST_WAIT_SECONDS)
         lane.next_try_at = min(now + wait, given_up_at)
         return None
 
+    def _give_up(self, lane: BatchLane, code: str, message: str) -> list[Failure] | None:
+        """What is to be written of a lane that was tried for long enough; None when that cannot be known yet."""
+        refused = [Failure(index, code, message) for index in range(lane.records)]
+        if isinstance(self._destination, GivesUp):
+            try:
+                refused = self._destination.give_up(lane.batch, code, message)
+            except Unavailable as trouble:
+                self._not_written(lane, trouble)
+                return None
+        lane.is_given_up = True
+        return refused
+
     def _write_refused(self, lane: BatchLane) -> bool:
         assert lane.refused is not None
-        if lane.is_given_up and isinstance(self._destination, Restorable):
-            return self._write_given_up(lane, self._destination)
         now = self._platform.clock.now()
         first = lane.batch[0]
         naming = self._target.naming(first.place[0], first.at_ms, lane.key, {}, self._kind.failed)
@@ -409,13 +418,6 @@ class Outbound:
         try:
             self._target.put(naming, b"".join([*lines, compressor.finish()]))
         except Trouble as trouble:
-            return self._not_written(lane, trouble)
-        return True
-
-    def _write_given_up(self, lane: BatchLane, destination: Restorable) -> bool:
-        try:
-            destination.give_up(lane.batch)
-        except Unavailable as trouble:
             return self._not_written(lane, trouble)
         return True
 

@@ -78,9 +78,12 @@ class Detailed(Protocol):
 
 
 @runtime_checkable
-class Restorable(Protocol):
-    """A destination that has an error output of its own for batches that are given up as a whole."""
+class GivesUp(Protocol):
+    """A destination that knows, when a batch is given up, what of it is not delivered."""
 
-    def give_up(self, batch: Sequence[Record]) -> None:
-        """Write durably what was not delivered and how to do it by hand. May come again. Raises Unavailable."""
+    def give_up(self, batch: Sequence[Record], code: str, message: str) -> list[Failure]:
+        """Return the records for the error output; none of those that it wrote an error output of its own about.
+
+        `code` and `message` are why the batch is given up. May come again for the same batch. Raises Unavailable.
+        """
         ...

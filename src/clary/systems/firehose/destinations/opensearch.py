@@ -7,7 +7,7 @@ server answered about a record is kept while the rest of its batch is tried agai
 import importlib.util
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
@@ -20,13 +20,7 @@ from clary.systems.firehose.destinations.contract import Failure, Record, Unavai
 from clary.systems.firehose.records import DeliveryStream
 from clary.systems.firehose.refusals import invalid
 
-ROTATIONS = {
-    "NoRotation": "",
-    "OneHour": "-%Y-%m-%d-%H",
-    "OneDay": "-%Y-%m-%d",
-    "OneWeek": "-%G-w%V",
-    "OneMonth": "-%Y-%m",
-}
+_ROTATIONS = {"NoRotation": "", "OneHour": "-%Y-%m-%d-%H", "OneDay": "-%Y-%m-%d", "OneMonth": "-%Y-%m"}
 
 _ELASTICSEARCH = "ElasticsearchDestinationConfiguration"
 _REQUEST_BYTES = 10 * 1024 * 1024  # what the smallest of AWS's domains take in one request
@@ -101,7 +95,7 @@ class OpenSearch:
     def __init__(self, stream: Entry[DeliveryStream], configuration: Mapping[str, Any]) -> None:
         self._server = _endpoint(str(configuration["ClusterEndpoint"]))
         self._index = str(configuration["IndexName"])
-        self._suffix = ROTATIONS[str(configuration.get("IndexRotationPeriod") or "OneDay")]
+        self._rotation = str(configuration["IndexRotationPeriod"])
         self._type = str(configuration.get("TypeName") or "")
         options = configuration.get("DocumentIdOptions") or {}
         self._has_ids = options.get("DefaultDocumentIdFormat") != "NO_DOCUMENT_ID"
@@ -116,8 +110,16 @@ class OpenSearch:
         self._answers = {record.id: self._answers[record.id] for record in batch if record.id in self._answers}
         for actions in self._requests(batch):
             self._send(actions)
+        return self._failures(batch, _INDEXED)
+
+    def give_up(self, batch: Sequence[Record], code: str, message: str) -> list[Failure]:
+        """Return the records that are not indexed: those that were refused, and those that nothing was said of."""
+        return self._failures(batch, _Answer(code, message))
+
+    def _failures(self, batch: Sequence[Record], otherwise: _Answer) -> list[Failure]:
         answers, self._answers = self._answers, {}
-        return [Failure(number, *answers[record.id]) for number, record in enumerate(batch) if answers[record.id].code]
+        found = [answers.get(record.id, otherwise) for record in batch]
+        return [Failure(number, *answer) for number, answer in enumerate(found) if answer.code]
 
     def details(self, record: Record) -> dict[str, str]:
         """What the error output says of a record beside why it is there."""
@@ -133,7 +135,12 @@ class OpenSearch:
             self._client = None
 
     def _index_of(self, record: Record) -> str:
-        return self._index + datetime.fromtimestamp(record.at_ms / 1000, UTC).strftime(self._suffix)
+        day = datetime.fromtimestamp(record.at_ms / 1000, UTC)
+        if self._rotation == "OneWeek":
+            # As AWS documents it: weeks begin on Sundays, and the first of a year is the first with a Saturday in it.
+            saturday = day + timedelta(days=(5 - day.weekday()) % 7)
+            return f"{self._index}-{saturday.year}-w{(saturday.timetuple().tm_yday - 1) // 7 + 1:02d}"
+        return self._index + day.strftime(_ROTATIONS[self._rotation])
 
     def _requests(self, batch: Sequence[Record]) -> Iterator[list[_Action]]:
         """The actions for what is not answered yet, a request's worth at a time."""

@@ -106,9 +106,10 @@ class Redshift:
         user, password = str(self._configuration["Username"]), str(self._configuration["Password"])
         return _failures(staged, run_load(target.address, user, password, load))
 
-    def give_up(self, batch: Sequence[Record]) -> None:
+    def give_up(self, batch: Sequence[Record], code: str, message: str) -> list[Failure]:
         """Say in the error output which object was not loaded: a manifest to load it by hand. Raises Unavailable."""
         self._stage.put_given_up(batch)
+        return []
 
     def close(self) -> None:
         """There is nothing to let go of: a load has a connection of its own."""

@@ -56,7 +56,7 @@ def test_every_document_once_and_those_refused_named(platform: Platform, search:
         ("NoRotation", ""),
         ("OneHour", "-2027-01-01-23"),
         ("OneDay", "-2027-01-01"),
-        ("OneWeek", "-2026-w53"),
+        ("OneWeek", "-2027-w01"),
         ("OneMonth", "-2027-01"),
     ],
 )
@@ -86,6 +86,13 @@ def test_a_busy_server_gets_again_only_what_it_did_not_take(platform: Platform, 
     assert [failure.index for failure in destination.deliver(batch)] == [2]
     assert [json.loads(line) for line in b"".join(proxy.requests).splitlines()[1::2]] == [{"n": 3}]
     assert sorted(found["n"] for found in search.documents(index).values()) == [0, 1, 3]
+
+    proxy.busy = {"record-3"}
+    with pytest.raises(Unavailable):
+        destination.deliver(batch)
+    given_up = destination.give_up(batch, "OS.ServiceException", "busy")
+    assert [(failure.index, failure.code) for failure in given_up] == [(2, "400"), (3, "OS.ServiceException")]
+    proxy.busy = set()
 
     more = opened(platform, proxy.url, index, DocumentIdOptions={"DefaultDocumentIdFormat": "NO_DOCUMENT_ID"})
     assert more.deliver(batch)[0].index == 2

@@ -157,7 +157,7 @@ def test_a_server_that_is_down_or_refuses_says_so_and_gets_the_batch_when_it_can
     assert orders.destination.deliver(batch) == []
     assert orders.rows() == [(1,)]
 
-    orders.destination.give_up(batch)
+    assert orders.destination.give_up(batch, "Redshift.ConnectionFailed", "away") == []
     ((key, manifest),) = orders.staged("errors/manifests/2026/01/02/12/").items()
     assert key.startswith("errors/manifests/2026/01/02/12/orders-1-")
     assert json.loads(manifest)["entries"][0]["url"].removeprefix("s3://staging/") in orders.staged()
