@@ -2,6 +2,9 @@
 
 While one commit waits for the disk, further items queue up; the next commit takes them all. So a lone writer pays one
 sync, and a hundred writers pay one sync together.
+
+Writers that come back as soon as they are answered would fall into two halves that take turns. With `gather` the
+next commit waits a moment for those who were just answered, so that all of them pay one sync together.
 """
 
 import asyncio
@@ -18,6 +21,10 @@ from clary.kernel.kv.contract import KeyValueError
 Item = TypeVar("Item")
 
 LARGEST_BATCH = 1000
+
+# What to wait for each of the writers that may come back, about what a request takes; and at most.
+_GATHER_SECONDS_EACH = 0.0001
+_MOST_GATHER_SECONDS = 0.01
 
 _all: weakref.WeakSet["GroupCommit[Any]"] = weakref.WeakSet()
 
@@ -63,9 +70,10 @@ def _answer_futures(waiters: list[_Waiter[Any]]) -> None:
 class GroupCommit(Generic[Item]):
     """Queue items for `commit`, which takes a batch of them in order and says what became of each."""
 
-    def __init__(self, name: str, commit: Callable[[Sequence[Item]], list[Outcome]]) -> None:
+    def __init__(self, name: str, commit: Callable[[Sequence[Item]], list[Outcome]], *, gather: bool = False) -> None:
         self._name = name
         self._commit = commit
+        self._gathers = gather
         self._closed = False
         self._start_afresh()
         _all.add(self)
@@ -75,6 +83,9 @@ class GroupCommit(Generic[Item]):
         self._queue: SimpleQueue[_Waiter[Item] | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
+        # How many items the thread waits for, and what tells it that they are there.
+        self._expected = 0
+        self._enough = threading.Event()
 
     def run(self, item: Item) -> Any:
         """Return the result for `item` once it is committed, or raise its error."""
@@ -102,6 +113,7 @@ class GroupCommit(Generic[Item]):
             self._closed = True
             thread = self._thread
             self._queue.put(None)
+            self._enough.set()
         if thread is not None:
             thread.join()
 
@@ -109,6 +121,8 @@ class GroupCommit(Generic[Item]):
         if self._thread is None or self._closed:
             self._start()
         self._queue.put(waiter)
+        if self._expected and self._queue.qsize() >= self._expected:
+            self._enough.set()
 
     def _start(self) -> None:
         with self._starting:
@@ -134,7 +148,20 @@ class GroupCommit(Generic[Item]):
             self._settle(batch)
             if last:
                 break
+            if self._gathers:
+                self._gather(len(batch))
         self._refuse_stragglers()
+
+    def _gather(self, answered: int) -> None:
+        """Wait a moment until as many items are queued as there seem to be writers."""
+        expected = answered + self._queue.qsize()
+        if expected < 2:
+            return
+        self._enough.clear()
+        self._expected = expected
+        if self._queue.qsize() < expected and not self._closed:
+            self._enough.wait(min(expected * _GATHER_SECONDS_EACH, _MOST_GATHER_SECONDS))
+        self._expected = 0
 
     def _settle(self, batch: list[_Waiter[Item]]) -> None:
         try:

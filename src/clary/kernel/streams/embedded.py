@@ -70,7 +70,7 @@ class EmbeddedStreams:
         _sweep(folder, clock.now())
         self._environments = Environments(durable=durable)
         self._ears = Ears(folder / ".board")
-        self._lanes = [GroupCommit(f"streams-{lane}", self._commit) for lane in range(_LANES)]
+        self._lanes = [GroupCommit(f"streams-{lane}", self._commit, gather=True) for lane in range(_LANES)]
         self._streams: dict[str, tuple[Stream, Writer]] = {}
 
     def create(self, stream: str, shards: Sequence[str]) -> None:
