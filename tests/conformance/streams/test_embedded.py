@@ -220,6 +220,32 @@ def test_a_forked_child_reads_and_appends_on_its_own(streams: EmbeddedStreams) -
     assert [key for key in found if key >= 2000] == [*range(2000, 2200)]
 
 
+def test_a_full_disk_refuses_appends_and_takes_them_again_when_there_is_room(tmp_path: Path) -> None:
+    """The system lets files of the child grow no further, as a full disk would."""
+    program = """
+        import resource
+        from clary.kernel.streams import StreamError
+        writing.SEGMENT_BYTES = 1 << 30
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, resource.RLIM_INFINITY))
+        kept = 0
+        for refused in range(2):
+            try:
+                while True:
+                    streams.append("s", [Entry("a", str(kept), bytes(9000))])
+                    kept += 1
+            except StreamError as error:
+                assert "cannot write" in str(error), error
+        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        streams.append("s", [Entry("a", str(kept), bytes(9000))])
+        print(kept + 1)
+    """
+    with closing(open_embedded(tmp_path, VirtualClock())) as streams:
+        streams.create("s", ["a"])
+        kept = int(child(program, tmp_path, "p").communicate()[0])
+        assert kept > 50
+        assert keys(streams.read("s", "a", 1).records) == [*range(kept)]
+
+
 PROLOGUE = """
     import sys
     from pathlib import Path

@@ -136,6 +136,16 @@ def test_names_that_nobody_could_have_are_refused(streams: Streams, name: str) -
     streams.create("t", ["a"])
     with pytest.raises(ValueError, match="cannot name"):
         streams.reshard("t", [], [name])
+    assert streams.append("t", entries(name, "1")) == [None]
+    assert streams.read("t", name, 1).ended
+    assert streams.bounds("t", name).closed
+    assert streams.offset_at("t", name, 0) == 1
+    streams.trim("t", name, 5)
+    with pytest.raises(NoSuchStream):
+        streams.append(name, entries("a", "1"))
+    with pytest.raises(NoSuchStream):
+        streams.read(name, "a", 1)
+    streams.delete(name)
 
 
 def test_resharding_closes_for_good_and_may_be_repeated(streams: Streams) -> None:

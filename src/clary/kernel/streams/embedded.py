@@ -35,6 +35,7 @@ from clary.kernel.streams.contract import (
     Placed,
     StreamError,
     checked_name,
+    is_name,
 )
 from clary.kernel.streams.ears import Ears
 from clary.kernel.streams.environments import Environments, sync_folder
@@ -146,7 +147,9 @@ class EmbeddedStreams:
 
     def delete(self, stream: str) -> None:
         self._check_open()
-        folder = self._folder / checked_name(stream)
+        if not is_name(stream):
+            return
+        folder = self._folder / stream
         with contextlib.suppress(NoSuchStream):
             self._do(stream, Writer.mark_deleted)
         gone = self._folder / f"{_DELETED}{secrets.token_hex(8)}"
@@ -209,7 +212,9 @@ class EmbeddedStreams:
         """Raises NoSuchStream."""
         pair = self._streams.get(name)
         if pair is None:
-            stream = Stream(name, self._folder / checked_name(name), self._environments)
+            if not is_name(name):
+                raise NoSuchStream(f"there is no stream {name}")
+            stream = Stream(name, self._folder / name, self._environments)
             stream.refresh()
             pair = self._streams.setdefault(name, (stream, Writer(stream, self._clock)))
         return pair

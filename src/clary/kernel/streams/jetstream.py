@@ -117,7 +117,8 @@ class JetStreams:
         self._nats.run(self._trim(stream, shard, before))
 
     def delete(self, stream: str) -> None:
-        self._nats.run(self._delete(checked_name(stream)))
+        if is_name(stream):
+            self._nats.run(self._delete(stream))
 
     def clear(self) -> None:
         self._nats.run(self._clear())
@@ -142,7 +143,8 @@ class JetStreams:
         try:
             yield ear
         finally:
-            await self._nats.run_async(subscription.__aexit__(None, None, None))
+            with contextlib.suppress(StreamError):  # closed meanwhile
+                await self._nats.run_async(subscription.__aexit__(None, None, None))
 
     # What follows runs on the connection's loop.
 
@@ -229,10 +231,23 @@ class JetStreams:
                 continue
             headers = {_KEY: quote(key, safe=_SAFE), **expected} if key else expected
             answers.append(await self._nats.send(_subject(stream, shard), data, headers))
+        try:
+            placed = await self._acknowledged(stream, entries, answers)
+        finally:
+            for answer in answers:
+                if answer is not None:
+                    answer.cancel()
+        await self._nats.tell(_bell(stream))
+        return placed
+
+    async def _acknowledged(
+        self, stream: str, entries: Sequence[Entry], answers: Sequence["asyncio.Future[Any] | None"]
+    ) -> list[Placed | None]:
+        """What became of entries that were sent; None among the answers stands for one that nobody would take."""
         placed: list[Placed | None] = []
-        open_shards: list[str] | None = (
-            None if all(answers) and answers else _shards((await self._info(stream))["config"])[0]
-        )
+        open_shards: list[str] | None = None
+        if not answers or None in answers:
+            await self._info(stream)  # nothing that the server answers would say whether there is one
         for entry, answer in zip(entries, answers, strict=True):
             try:
                 if answer is None:
@@ -246,7 +261,6 @@ class JetStreams:
                 if entry.shard in open_shards:
                     raise
                 placed.append(None)
-        await self._nats.tell(_bell(stream))
         return placed
 
     async def _read(self, stream: str, shard: str, start: int, most: int, most_bytes: int) -> Page:

@@ -8,7 +8,7 @@ import struct
 from typing import Any, NamedTuple
 
 from clary.kernel.streams import blocks
-from clary.kernel.streams.contract import Record
+from clary.kernel.streams.contract import Record, is_name
 
 STATE = b"h"
 OPEN, SEALED, DELETED = 0, 1, 2
@@ -65,6 +65,8 @@ class Segment:
         self._txn.put(STATE, _STATE.pack(state, made_ms))
 
     def shard(self, name: str) -> Shard | None:
+        if not is_name(name):
+            return None  # nor could LMDB look for any
         found = self._txn.get(b"s" + name.encode())
         return None if found is None else Shard(*_SHARD.unpack(found))
 

@@ -140,6 +140,8 @@ class Writer:
             except BaseException as error:
                 self._forget()
                 if isinstance(error, lmdb.Error | OSError) and not isinstance(error, lmdb.MapFullError):
+                    # After some failures LMDB wants to be opened anew.
+                    self._stream.environments.drop(self._stream.path(number))
                     raise StreamError(f"cannot write to the stream {self._stream.name}: {error}") from error
                 raise
 
