@@ -21,7 +21,9 @@ from clary.systems.firehose.configurations import extension_of, is_converted
 from clary.systems.firehose.prefixes import Names, Naming
 from clary.systems.firehose.records import DeliveryStream, role_of
 
-_IN_MEMORY_BYTES = 1024 * 1024
+# Of an object in the making. A delivery stream with partitions has hundreds of them.
+_IN_MEMORY_BYTES = 8 * 1024 * 1024
+_IN_MEMORY_OF_MANY_BYTES = 512 * 1024
 _CONTENT_TYPE = "application/octet-stream"
 
 
@@ -134,6 +136,7 @@ class Draft:
         self._target = target
         self._naming = naming
         self._folder = folder
+        self._most_held = _IN_MEMORY_OF_MANY_BYTES if naming.partition else _IN_MEMORY_BYTES
         self._compressor = target.compressor(naming)
         self._held = bytearray()
         self._path: Path | None = None
@@ -143,7 +146,7 @@ class Draft:
     def add(self, data: bytes) -> None:
         """Write more. Raises OSError when the disk is full."""
         self._held += self._compressor.add(data)
-        if len(self._held) > _IN_MEMORY_BYTES:
+        if len(self._held) > self._most_held:
             self._spill()
 
     def store(self) -> Stored:

@@ -1,5 +1,6 @@
 """Delivery streams as clients see them: described as they were made, changed by version, refused with reasons."""
 
+import gzip
 from typing import Any
 
 import pytest
@@ -150,6 +151,7 @@ def test_an_update_keeps_what_it_does_not_say(client: Client) -> None:
     code, message = refusal(client.firehose.update_destination, **{**update, "CurrentDeliveryStreamVersionId": "7"})
     assert code == "ConcurrentModificationException"
     assert "current version id: 1" in message
+    client.put(name, [b"%d\n" % number for number in range(500)])
     client.firehose.update_destination(**update)
     described = client.describe(name)
     assert described["VersionId"] == "2"
@@ -157,9 +159,16 @@ def test_an_update_keeps_what_it_does_not_say(client: Client) -> None:
     destination = described["Destinations"][0]["ExtendedS3DestinationDescription"]
     assert destination["CompressionFormat"] == "GZIP"
     assert destination["BufferingHints"] == {"SizeInMBs": 1, "IntervalInSeconds": 1}
-    client.put(name, [b"after"])
-    (key,) = eventually(lambda: list(client.objects("two/")))
-    assert f"/{name}-2-" in key
+    client.put(name, [b"%d\n" % number for number in range(500, 1000)])
+    by_either = eventually(
+        lambda: (
+            (found := [*client.lines("one/", gzip.decompress), *client.lines("two/", gzip.decompress)])
+            and len(found) >= 1000
+            and found
+        )
+    )
+    assert sorted(map(int, by_either)) == list(range(1000)), "each by the one or the other configuration"
+    assert all(f"/{name}-2-" in key for key in client.objects("two/"))
     bad = {"ExtendedS3DestinationUpdate": {"Prefix": "!{nothing:x}/"}, "CurrentDeliveryStreamVersionId": "2"}
     assert refusal(client.firehose.update_destination, **{**update, **bad})[0] == "InvalidArgumentException"
 
