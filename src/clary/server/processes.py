@@ -86,6 +86,7 @@ def run_controller(settings: Settings) -> None:
 
 def run_carrier(settings: Settings) -> None:
     """Move users' data between systems until SIGTERM. Waits for its turn when another carrier is active."""
+    _allow_files()
     with home.hold(settings.home, "carrier", _TURN_SECONDS):
         _reconcile(Platform(settings), CARRIER)
 

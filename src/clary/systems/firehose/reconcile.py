@@ -3,6 +3,7 @@
 import shutil
 from dataclasses import replace
 
+from clary.kernel.kv import after_prefix
 from clary.kernel.rooms import CARRIER, Platform, reconciler
 from clary.kernel.rooms.tags import tags_without
 from clary.kernel.store import Conflict, Entry
@@ -34,9 +35,13 @@ def reconcile(platform: Platform, key: str | None) -> float | None:
         account, region, name = key.split("/", 2)
         found = table.within(account, region).get(name)
         return _drive(platform, found) if found is not None else None
+    kept = _kept(platform)
     entries = table.all()
     again = [_drive(platform, entry) for entry in entries]
-    fleet_of(platform).retain({entry.value.buffer for entry in entries})
+    buffers = {entry.value.buffer for entry in entries}
+    fleet_of(platform).retain(buffers)
+    for buffer in kept - buffers:
+        _forget(platform, buffer)  # what a worker wrote while its delivery stream was being deleted
     return min((each for each in again if each is not None), default=None)
 
 
@@ -72,8 +77,21 @@ def _delete(platform: Platform, entry: Entry[DeliveryStream]) -> None:
     buffer = entry.value.buffer
     fleet_of(platform).end(buffer)
     platform.streams.delete(buffer)
+    _forget(platform, buffer)
+    table = platform.records(DeliveryStream).within(entry.account, entry.region)
+    table.delete(entry.name, version=entry.version, also=tags_without(platform, stream_arn(entry)))
+
+
+def _kept(platform: Platform) -> set[str]:
+    """The buffers of which something is kept beside their records."""
+    kv = platform.kv(KV_DOMAIN)
+    prefixes = (ledger.PREFIX, reader.PREFIX)
+    keys = {key[len(prefix) :].decode() for prefix in prefixes for key, _ in kv.scan(prefix, after_prefix(prefix))}
+    folder = spool_folder(platform, "")
+    return keys | ({path.name for path in folder.iterdir()} if folder.is_dir() else set())
+
+
+def _forget(platform: Platform, buffer: str) -> None:
     ledger.forget(platform.kv(KV_DOMAIN), buffer)
     reader.forget(platform.kv(KV_DOMAIN), buffer)
     shutil.rmtree(spool_folder(platform, buffer), ignore_errors=True)
-    table = platform.records(DeliveryStream).within(entry.account, entry.region)
-    table.delete(entry.name, version=entry.version, also=tags_without(platform, stream_arn(entry)))

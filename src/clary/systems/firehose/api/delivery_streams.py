@@ -85,7 +85,7 @@ def create_delivery_stream(
     ctx.platform.streams.create(stream.buffer, [SHARD])
     try:
         entry = DELIVERY_STREAMS.create(ctx, DeliveryStreamName, stream, tags=_tags(Tags), status=CREATING)
-    except AwsError:
+    except BaseException:
         ctx.platform.streams.delete(stream.buffer)
         raise
     ctx.platform.wake(TOPIC, key_of(entry))

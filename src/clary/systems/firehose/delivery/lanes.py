@@ -35,6 +35,11 @@ class Lane:
     def is_full(self) -> bool:
         return self.size >= self._most_bytes
 
+    @property
+    def room(self) -> int:
+        """How many bytes make it full."""
+        return self._most_bytes - self.size
+
     def count(self, record: Record, size: int) -> None:
         self.through = record.place[0] + 1
         self.records += 1
@@ -87,6 +92,14 @@ class ObjectLane(StoredLane):
     def add(self, record: Record, data: bytes) -> None:
         self._draft.add(data)
         self.count(record, len(data))
+
+    def add_run(self, datas: Sequence[bytes], through: int, delimiter: bytes) -> None:
+        """Add source records as they came, up to the offset `through`."""
+        data = b"".join(datas) if not delimiter else delimiter.join([*datas, b""])
+        self._draft.add(data)
+        self.through = through
+        self.records += len(datas)
+        self.size += len(data)
 
     def store(self) -> Stored:
         return self._draft.store()

@@ -10,7 +10,7 @@ import orjson
 
 from clary.kernel.kv import KeyValue
 
-_PREFIX = b"l"
+PREFIX = b"l"
 
 
 class Ledger:
@@ -18,7 +18,7 @@ class Ledger:
 
     def __init__(self, kv: KeyValue, buffer: str) -> None:
         self._kv = kv
-        self._key = _PREFIX + buffer.encode()
+        self._key = PREFIX + buffer.encode()
         stored = kv.get(self._key)
         found = orjson.loads(stored) if stored else {}
         self.position: int = found.get("position", 0)
@@ -32,7 +32,7 @@ class Ledger:
     def note(self, position: int, through: Mapping[str, int], counted: int) -> None:
         """Write down what was delivered by now; `counted` is the offset before which metrics count records."""
         merged = {lane: offset for lane, offset in {**self._through, **through}.items() if offset > position}
-        if (position, merged, counted) == (self.position, self._through, self.counted):
+        if (position, merged) == (self.position, self._through):
             return
         data = orjson.dumps({"position": position, "through": merged, "counted": counted})
         self._kv.write(lambda tx: tx.put(self._key, data))
@@ -40,4 +40,4 @@ class Ledger:
 
 
 def forget(kv: KeyValue, buffer: str) -> None:
-    kv.write(lambda tx: tx.delete(_PREFIX + buffer.encode()))
+    kv.write(lambda tx: tx.delete(PREFIX + buffer.encode()))

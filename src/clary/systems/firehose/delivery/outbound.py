@@ -7,6 +7,7 @@ all that was read with it is.
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from clary.systems.firehose.delivery import failures
 from clary.systems.firehose.delivery.lanes import BACKUP, ERRORS, MAIN, BatchLane, Lane, ObjectLane, StoredLane
 from clary.systems.firehose.delivery.ledger import Ledger
 from clary.systems.firehose.delivery.objects import Target, Trouble
-from clary.systems.firehose.delivery.pauses import Pause
+from clary.systems.firehose.delivery.pauses import Pause, Stopped
 from clary.systems.firehose.delivery.reader import kinesis_metadata
 from clary.systems.firehose.delivery.reports import Reports
 from clary.systems.firehose.destinations.contract import Detailed, Failure, GivesUp, Record, Unavailable
@@ -36,6 +37,7 @@ _MOST_READY_BYTES = 32 * 1024 * 1024
 _FIRST_WAIT_SECONDS, _LONGEST_WAIT_SECONDS = 0.5, 30.0
 
 _MOST_REASONS = 10
+_PARTITIONS_EVERY_SECONDS = 1.0
 
 _log = logging.getLogger("clary.firehose")
 
@@ -59,6 +61,7 @@ class Outbound:
         self._reports = reports
         self._folder = folder
         self._kind = kind_of(stream.value)
+        self._pause = pause
         self._keys: dict[int, str] = {}
         self._chain = Chain(platform, stream, configuration, pause=pause, metadata=self._metadata)
         self._hints = configurations.hints(configuration)
@@ -79,6 +82,8 @@ class Outbound:
         if self._kind.module:
             self._destination = module_of(self._kind).open(platform, stream, configuration)
         self._retry_seconds = configurations.retry_seconds(configuration)
+        changed = self._partitioned or configurations.is_converted(configuration) or self._destination is not None
+        self._is_plain = self._chain.changes_nothing and not changed
         self._open: dict[str, Lane] = {}
         self._ready: list[Lane] = []
         self._waiting: list[Buffered] = []
@@ -86,6 +91,8 @@ class Outbound:
         self._waiting_since = 0.0
         self._read_to = ledger.position
         self._through: dict[str, int] = {}
+        self._full: set[str] = set()
+        self._partitions_told_at = 0.0
 
     # What the worker asks for
 
@@ -104,8 +111,11 @@ class Outbound:
 
     def wait_seconds(self) -> float:
         """How long nothing is due."""
-        times = [lane.due_at for lane in self._open.values()]
-        times += [lane.next_try_at for lane in self._ready]
+        tries: dict[str, float] = {}
+        for lane in self._ready:
+            tries.setdefault(lane.key, lane.next_try_at)  # those behind it wait for the first
+        held_up = self._held_up()
+        times = [*tries.values(), *(lane.due_at for key, lane in self._open.items() if key not in held_up)]
         if self._waiting and self._chain.function is not None:
             times.append(self._waiting_since + self._chain.function.interval_seconds)
         return max(0.0, min(times, default=float("inf")) - self._platform.clock.now())
@@ -146,6 +156,9 @@ class Outbound:
             for each in records:
                 self._add_backup(each)
         self._read_to = records[-1].offset + 1
+        if self._is_plain and not self._ledger.has(MAIN, records[0].offset):
+            self._process_plain(records)
+            return
         if self._chain.function is None:
             self._process(records)
             return
@@ -179,20 +192,35 @@ class Outbound:
         outcome = self._chain.process(records)
         if function is not None:
             self._report_function(outcome.records, outcome.failed, clock.monotonic() - begun)
-        by_offset = iter([*outcome.records, None])
-        record = next(by_offset)
         failed = list(outcome.failed)
-        while record is not None:
-            offset = record.place[0]
-            while record is not None and record.place[0] == offset:
-                refused = self._add(record)
-                if refused is not None:
-                    failed.append(refused)
-                record = next(by_offset)
+        for _, parts in groupby(outcome.records, key=lambda record: record.place[0]):
+            failed += [refused for record in parts if (refused := self._add(record)) is not None]
             self._close_full()
         for each in sorted(failed, key=lambda one: one.record.place):
             self._add_error(each)
         self._close_full()
+
+    def _process_plain(self, records: Sequence[Buffered]) -> None:
+        """What `_process` does where records go to S3 as they came: many at a time."""
+        delimiter, start = self._chain.delimiter, 0
+        while start < len(records):
+            lane = self._open.get(MAIN)
+            if lane is None:
+                try:
+                    lane = self._open[MAIN] = self._new_lane(MAIN, self._chain.source_record(records[start]))
+                except Trouble:
+                    self._process(records[start:])  # which knows where records go that cannot be delivered
+                    return
+            assert isinstance(lane, ObjectLane)
+            room, end = lane.room, start
+            while room > 0 and end < len(records):
+                room -= len(records[end].data) + len(delimiter)
+                end += 1
+            run = records[start:end]
+            lane.add_run([each.data for each in run], run[-1].offset + 1, delimiter)
+            if lane.is_full:
+                self._close(MAIN)
+            start = end
 
     def _add(self, record: Record) -> Failed | None:
         """Put a record into its lane; answer why it has none."""
@@ -215,6 +243,8 @@ class Outbound:
             lane.add(record)
         elif isinstance(lane, StoredLane):
             lane.add(record, record.data + self._chain.delimiter if self._chain.delimiter else record.data)
+        if lane.is_full:
+            self._full.add(key)
         return None
 
     def _lane_key(self, record: Record) -> str | None:
@@ -275,6 +305,8 @@ class Outbound:
             )
         assert isinstance(lane, ObjectLane)
         lane.add(failed.record, failures.processing_line(failed, self._platform.clock.now()))
+        if lane.is_full:
+            self._full.add(ERRORS)
 
     def _add_backup(self, each: Buffered) -> None:
         assert self._backup is not None
@@ -304,14 +336,24 @@ class Outbound:
         self._ready.append(self._open.pop(key))
 
     def _close_full(self) -> None:
-        self._close_some([key for key, lane in self._open.items() if lane.is_full])
+        if self._full:
+            self._close_some(self._full)
+            self._full.clear()
 
     def _close_due(self) -> None:
         now, function = self._platform.clock.now(), self._chain.function
         if function is not None and self._waiting and now >= self._waiting_since + function.interval_seconds:
             self._process_waiting()
             now = self._platform.clock.now()
-        self._close_some([key for key, lane in self._open.items() if lane.due_at <= now])
+        held_up = self._held_up()
+        self._close_some([key for key, lane in self._open.items() if lane.due_at <= now and key not in held_up])
+
+    def _held_up(self) -> set[str]:
+        """The lanes that must wait for one before them, and so may as well take more."""
+        ready = {lane.key for lane in self._ready}
+        if self._chain.function is not None and ready - {BACKUP}:
+            ready |= self._open.keys() - {BACKUP}
+        return ready
 
     def _close_some(self, keys: Iterable[str]) -> None:
         """Close lanes, and with one that holds what a function made all that do."""
@@ -379,6 +421,8 @@ class Outbound:
         except Exception as error:  # noqa: BLE001 - a fault in a destination is one more way to be unavailable
             _log.exception("a destination of %s failed", self.stream.name)
             code, message = f"{self._kind.name}.InternalError", repr(error)
+        if self._pause(0.0):
+            raise Stopped
         now = self._platform.clock.now()
         options = self.stream.value.configuration["CloudWatchLoggingOptions"]
         self._reports.error(options, self._destination_name(), code, message)
@@ -438,7 +482,7 @@ class Outbound:
         pending = [lane.first for lane in lanes] + [each.offset for each in self._waiting[:1]]
         position = min(pending, default=self._read_to)
         former = self._ledger.position
-        self._ledger.note(position, self._through, self._read_to)
+        self._ledger.note(position, self._through, max(self._ledger.counted, self._read_to))
         self._through.clear()
         if position > former:
             self._platform.streams.trim(self.stream.value.buffer, SHARD, position)
@@ -454,18 +498,15 @@ class Outbound:
 
     def _meter(self, records: Sequence[Buffered]) -> None:
         new = [each for each in records if each.offset >= self._ledger.counted]
+        self._ledger.counted = records[-1].offset + 1
         name = "DataReadFromKinesisStream" if self.stream.value.source else "Incoming"
         records_name, bytes_name = (
             (f"{name}.Records", f"{name}.Bytes") if self.stream.value.source else ("IncomingRecords", "IncomingBytes")
         )
-        by_minute: dict[int, list[int]] = {}
-        for each in new:
-            counts = by_minute.setdefault(each.at_ms // 60_000, [0, 0])
-            counts[0] += 1
-            counts[1] += len(each.data)
-        for minute, (count, size) in by_minute.items():
-            self._reports.count(records_name, count, at_ms=minute * 60_000)
-            self._reports.count(bytes_name, size, unit="Bytes", at_ms=minute * 60_000)
+        for minute, group in groupby(new, key=lambda each: each.at_ms // 60_000):
+            sizes = [len(each.data) for each in group]
+            self._reports.count(records_name, len(sizes), at_ms=minute * 60_000)
+            self._reports.count(bytes_name, sum(sizes), unit="Bytes", at_ms=minute * 60_000)
 
     def _report_delivery(self, metric: str, lane: Lane, size: int) -> None:
         failed = lane.failed if isinstance(lane, StoredLane) else ()
@@ -499,6 +540,9 @@ class Outbound:
         return sum(lane.key.startswith("p") for lane in [*self._open.values(), *self._ready])
 
     def _report_partitions(self) -> None:
-        count = self._partitions() if self._partitioned else 0
-        if count:
-            self._reports.sample("PartitionCount", count)
+        now = self._platform.clock.monotonic()
+        if self._partitioned and now - self._partitions_told_at > _PARTITIONS_EVERY_SECONDS:
+            self._partitions_told_at = now
+            count = self._partitions()
+            if count:
+                self._reports.sample("PartitionCount", count)

@@ -20,7 +20,7 @@ from clary.systems.firehose.delivery.reports import Reports
 from clary.systems.firehose.records import KV_DOMAIN, SHARD, DeliveryStream
 from clary.systems.firehose.sources import call_as
 
-_PREFIX = b"k"
+PREFIX = b"k"
 _POLL_SECONDS = 0.5
 _LIST_SECONDS = 10.0
 _TROUBLE_SECONDS = 5.0
@@ -53,7 +53,7 @@ class Reader:
         self._stream = stream
         self._reports = reports
         self._kv = platform.kv(KV_DOMAIN)
-        self._state_key = _PREFIX + stream.value.buffer.encode()
+        self._state_key = PREFIX + stream.value.buffer.encode()
         self._arn = parse_arn(stream.value.source["KinesisStreamARN"])
         self._role = stream.value.roles[stream.value.source["RoleARN"]]
         stored = self._kv.get(self._state_key)
@@ -190,4 +190,4 @@ class Reader:
 
 
 def forget(kv: KeyValue, buffer: str) -> None:
-    kv.write(lambda tx: tx.delete(_PREFIX + buffer.encode()))
+    kv.write(lambda tx: tx.delete(PREFIX + buffer.encode()))

@@ -13,6 +13,7 @@ from clary.kernel.streams import NoSuchStream, StreamError
 from clary.systems.firehose.configurations import hints
 from clary.systems.firehose.delivery.ledger import Ledger
 from clary.systems.firehose.delivery.outbound import Outbound
+from clary.systems.firehose.delivery.pauses import Stopped
 from clary.systems.firehose.delivery.reader import Reader
 from clary.systems.firehose.delivery.reports import Reports
 from clary.systems.firehose.records import KV_DOMAIN, DeliveryStream
@@ -71,7 +72,7 @@ class Worker:
             while not self._stopping.is_set():
                 try:
                     self._deliver()
-                except NoSuchStream:
+                except (NoSuchStream, Stopped):
                     return
                 except Exception:  # noqa: BLE001 - what is buffered is to be delivered some time, whatever this is
                     _log.exception("delivering %s failed; trying again", self._stream.name)

@@ -6,6 +6,7 @@ https://docs.aws.amazon.com/firehose/latest/dev/httpdeliveryrequestresponse.html
 import base64
 import gzip
 import http.client
+import json
 import socket
 import ssl
 import uuid
@@ -71,8 +72,7 @@ class HttpEndpoint:
             self._headers["Content-Encoding"] = "gzip"
         attributes = {each["AttributeName"]: each["AttributeValue"] for each in request.get("CommonAttributes", ())}
         if attributes:
-            document = orjson.dumps({"commonAttributes": attributes}).decode()
-            self._headers["X-Amz-Firehose-Common-Attributes"] = document.encode("ascii", "backslashreplace").decode()
+            self._headers["X-Amz-Firehose-Common-Attributes"] = json.dumps({"commonAttributes": attributes})
 
     def deliver(self, batch: Sequence[Record]) -> list[Failure]:
         """Post a batch. The request's id is made from its records, so that it is the same when it is tried again."""

@@ -16,6 +16,7 @@ from clary.kernel.core.errors import AwsError
 from clary.kernel.core.ids import new_uuid
 from clary.kernel.rooms import Platform
 from clary.kernel.store import Entry
+from clary.systems.firehose.delivery.pauses import Pause, Stopped
 from clary.systems.firehose.destinations.contract import Record
 from clary.systems.firehose.processors.keys import key_text
 from clary.systems.firehose.records import DeliveryStream, stream_arn
@@ -88,7 +89,7 @@ class Function:
         parameters: Mapping[str, str],
         *,
         role: str,
-        pause: Callable[[float], bool],
+        pause: Pause,
         metadata: Callable[[Record], Mapping[str, Any] | None],
     ) -> None:
         """`pause` waits so many seconds and says whether to give up; `metadata` is what the source says of a record."""
@@ -119,14 +120,19 @@ class Function:
             yield batch
 
     def process(self, batch: Sequence[Record]) -> list[Answer]:
-        """Have a batch processed, trying again as often as was asked for; what then fails, fails as a whole."""
+        """Have a batch processed, trying again as often as was asked for; what then fails, fails as a whole.
+
+        Raises Stopped when it is to end meanwhile.
+        """
         wait, attempts = _FIRST_WAIT_SECONDS, 0
         while True:
             attempts += 1
             try:
                 return [answer._replace(attempts=attempts) for answer in self._invoke(batch)]
             except Trouble as trouble:
-                if attempts > self._retries or self._pause(wait):
+                if self._pause(0.0 if attempts > self._retries else wait):
+                    raise Stopped from trouble
+                if attempts > self._retries:
                     return [Answer(record, None, trouble.code, str(trouble), attempts) for record in batch]
                 wait = min(2 * wait, _LONGEST_WAIT_SECONDS)
 
