@@ -11,8 +11,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from clary.kernel.objects.uri import parse_s3_uri
-
 MOST_ERRORS = 100_000
 DELIMITED, CSV, JSON = "delimited", "csv", "json"
 TIMES = frozenset({"auto", "epochsecs", "epochmillisecs", "YYYY-MM-DD HH:MI:SS", "YYYY-MM-DD HH24:MI:SS"})
@@ -196,10 +194,9 @@ def _json_of(options: CopyOptions, how: str | None) -> CopyOptions:
         return replace(options, format=JSON)
     if how.lower() == "auto ignorecase":
         return replace(options, format=JSON, ignore_case=True)
-    if how.startswith("s3://"):
-        bucket, key = parse_s3_uri(how)
-        if key:
-            return replace(options, format=JSON, jsonpaths=f"s3://{bucket}/{key}")
+    bucket, _, key = how.removeprefix("s3://").partition("/")
+    if how.startswith("s3://") and bucket and key:
+        return replace(options, format=JSON, jsonpaths=how)
     raise Wrong(f"JSON must be followed by 'auto', 'auto ignorecase' or 's3://bucket/jsonpaths', not {how!r}")
 
 

@@ -58,7 +58,7 @@ _SAID = {
 }
 _COLUMNS = """
 SELECT a.attname, t.typname, t.typcategory = 'S', CASE WHEN t.typname IN ('varchar', 'bpchar') THEN a.atttypmod END,
-       a.attidentity <> '' OR a.attgenerated <> '' OR coalesce(pg_get_expr(d.adbin, d.adrelid) LIKE 'nextval(%%', false)
+       a.attgenerated <> '', a.attidentity <> '' OR coalesce(pg_get_expr(d.adbin, d.adrelid) LIKE 'nextval(%%', false)
   FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
   LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
  WHERE a.attrelid = %s::regclass AND a.attnum > 0 AND NOT a.attisdropped
@@ -166,16 +166,19 @@ def _patient(connection: "psycopg.Connection[tuple[object, ...]]") -> Iterator[N
 def _columns_of(connection: "psycopg.Connection[tuple[object, ...]]", load: Load) -> list[Column]:
     """The columns that rows have values for, in order."""
     table = _identifier(load.table).as_string(connection)
-    found: dict[str, tuple[Column, bool]] = {}
-    for name, type_, is_text, modifier, is_filled in connection.execute(_COLUMNS, [table]):
+    found: dict[str, Column] = {}
+    plain: list[Column] = []
+    for name, type_, is_text, modifier, is_generated, is_counted in connection.execute(_COLUMNS, [table]):
         length = int(str(modifier)) - 4 if modifier is not None and int(str(modifier)) >= 4 else None
-        found[str(name)] = (Column(str(name), str(type_), bool(is_text), length), bool(is_filled))
-    if not load.columns:
-        return [column for column, is_filled in found.values() if load.options.explicit_ids or not is_filled]
+        column = found[str(name)] = Column(str(name), str(type_), bool(is_text), length)
+        if not is_generated and (load.options.explicit_ids or not is_counted):
+            plain.append(column)
     missing = [name for name in load.columns if name not in found]
-    if missing:
-        raise Unavailable("Redshift.ColumnNotFound", f"the table {table} has no column {', '.join(missing)}")
-    return [found[name][0] for name in load.columns]
+    if missing or not plain:
+        raise Unavailable(
+            "Redshift.ColumnNotFound", f"the table {table} has no column {', '.join(missing) or 'to fill'}"
+        )
+    return [found[name] for name in load.columns] or plain
 
 
 def _identifier(table: TableName) -> "sql.Identifier":

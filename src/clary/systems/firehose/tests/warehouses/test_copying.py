@@ -13,7 +13,7 @@ from clary.systems.firehose.destinations.copy_options import KNOWN, CopyOptions,
 from clary.systems.firehose.destinations.copy_rows import Column, Text, parse_jsonpaths, rows_of
 
 WORDS = st.sampled_from(
-    [*KNOWN, "AS", "as", "'auto'", "'|'", "''", "10", "true", "'s3://b/k'", "; drop table t", "'", "--"]
+    [*KNOWN, "AS", "as", "'auto'", "'|'", "''", "10", "true", "'s3://b/k'", "'s3:///'", "; drop table t", "'", "--"]
 )
 TEXTS = st.text(st.characters(exclude_categories=()), max_size=60)
 FIELDS = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0\r"), max_size=8)

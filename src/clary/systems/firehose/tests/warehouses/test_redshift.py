@@ -79,6 +79,16 @@ def test_json_lands_by_the_names_of_its_members(table: Make) -> None:
     ]
 
 
+@pytest.mark.parametrize(("options", "number"), [("json", 1), ("json explicit_ids", 70)])
+def test_columns_that_fill_themselves(table: Make, options: str, number: int) -> None:
+    orders = table(
+        "id int, own serial, counted int GENERATED ALWAYS AS IDENTITY, twice int GENERATED ALWAYS AS (id * 2) STORED",
+        options,
+    )
+    assert orders.destination.deliver(records('{"id": 7, "own": 70, "counted": 70, "twice": 70}')) == []
+    assert orders.rows() == [(7, number, number, 14)]
+
+
 def test_a_jsonpaths_file_says_which_column_is_where(table: Make, platform: Platform) -> None:
     orders = table('id int, "who" text, size int', "format as json 's3://staging/paths.json'", names="size, who")
     batch = records('{"person": {"name": "Ada"}, "sizes": [7, 8]}', '{"sizes": []}')
