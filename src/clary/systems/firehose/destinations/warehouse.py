@@ -31,6 +31,7 @@ LOAD_FAILED = "Redshift.DataLoadFailed"
 CONNECTION_FAILED = "Redshift.ConnectionFailed"
 
 _CHUNK_ROWS = 5000
+_LEAST_ROWS = 64
 _REDSHIFT = "8.0.2"  # the version of PostgreSQL that Redshift says it is
 _UNIQUE_VIOLATION = "23505"
 # Classes of SQLSTATE that are about a row: its data, the table's constraints, a view's, a trigger's.
@@ -243,7 +244,10 @@ class _Loader:
         if not 0 <= number < len(chunk):
             half = len(chunk) // 2
             return [chunk[:half], chunk[half:]]
-        return [part for part in (chunk[:number], chunk[number : number + 1], chunk[number + 1 :]) if part]
+        # Where the next one at fault may be near, not everything behind it is sent only to be sent again.
+        near = number + 1 + max(_LEAST_ROWS, 4 * number)
+        parts = (chunk[:number], chunk[number : number + 1], chunk[number + 1 : near], chunk[near:])
+        return [part for part in parts if part]
 
     def _try(self, rows: list[Row]) -> None:
         import psycopg
