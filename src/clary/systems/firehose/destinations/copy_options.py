@@ -86,7 +86,7 @@ _NOT_WITH = {
 
 def parse_options(text: str) -> CopyOptions:
     """What COPY's options say. Raises Wrong for what is unknown, repeated, or not possible together."""
-    reader = _Reader(text)
+    reader = _Reader(text.rstrip().removesuffix(";"))  # which AWS's own examples end with
     options, seen = CopyOptions(), set[str]()
     while (word := reader.option()) is not None:
         name = "FORMAT" if word in ("CSV", "JSON") else word

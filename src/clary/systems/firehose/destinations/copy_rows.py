@@ -4,15 +4,13 @@ A row is what the warehouse is given as texts, in the order of the columns; or w
 against MAXERROR like a row that the warehouse refuses.
 """
 
-import csv
-import io
 import json
 import re
-from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
+from clary.systems.firehose.destinations.copy_fields import Text, behind, fields_of
 from clary.systems.firehose.destinations.copy_options import CSV, JSON, CopyOptions, Wrong
 
 _JSON_TYPES = frozenset({"json", "jsonb"})
@@ -38,13 +36,6 @@ class Row(NamedTuple):
     error: str = ""
 
 
-class Text(NamedTuple):
-    """A staged object's text, and where in it the records begin, when that is known."""
-
-    text: str
-    starts: Sequence[int] = ()
-
-
 def rows_of(
     staged: Text, options: CopyOptions, columns: Sequence[Column], paths: "Sequence[Path] | None" = None
 ) -> Iterator[Row]:
@@ -53,8 +44,7 @@ def rows_of(
     if options.format == JSON:
         yield from _json_rows(staged, options, columns, paths, finish)
         return
-    reading = _csv_fields if options.format == CSV else _delimited_fields
-    for at, fields, error in reading(staged, options):
+    for at, fields, error in fields_of(staged, options):
         if error:
             yield Row(at, None, error)
         elif options.ignore_blank_lines and not any(fields):
@@ -145,19 +135,6 @@ def _time(value: str, column: Column, per_second: int) -> str:
         raise ValueError(f"column {column.name}: {value[:40]!r} is not a time since the epoch") from None
 
 
-def _behind(staged: Text, at: int) -> int:
-    """Where to go on after what cannot be read: at the next record, or the next line where records are not known."""
-    if not staged.starts:
-        return _line_end(staged.text, at)
-    following = bisect_right(staged.starts, at)
-    return staged.starts[following] if following < len(staged.starts) else len(staged.text)
-
-
-# Delimited text and CSV
-
-_Read = tuple[int, list[str | None], str]
-
-
 def _fitted(fields: list[str | None], options: CopyOptions, count: int) -> Values:
     """The fields, without the empty one behind a delimiter that ends a row, and filled up when that is asked for."""
     if len(fields) == count + 1 and fields[-1] == "" and options.format != CSV:
@@ -165,99 +142,6 @@ def _fitted(fields: list[str | None], options: CopyOptions, count: int) -> Value
     if options.fill_record and len(fields) < count:
         return fields + [None] * (count - len(fields))
     return fields
-
-
-def _csv_fields(staged: Text, options: CopyOptions) -> Iterator[_Read]:
-    source = io.StringIO(staged.text, newline="")
-    for _ in range(options.ignore_header):
-        source.readline()
-    while True:
-        reader = csv.reader(
-            iter(source.readline, ""), delimiter=options.delimiter, quotechar=options.quote, strict=True
-        )
-        try:
-            while True:
-                at = source.tell()
-                fields = next(reader, None)
-                if fields is None:
-                    return
-                yield at, [None if field == options.null_as else field for field in fields or [""]], ""
-        except csv.Error as error:
-            yield at, [], f"malformed CSV: {error}"
-            if source.tell() > _line_end(staged.text, at):
-                # A quotation mark that is never closed must not take the records behind it along.
-                source.seek(_behind(staged, at))
-
-
-def _delimited_fields(staged: Text, options: CopyOptions) -> Iterator[_Read]:
-    text, position = staged.text, 0
-    for _ in range(options.ignore_header):
-        position = _line_end(text, position)
-    read = _careful_row if options.escape or options.remove_quotes else _plain_row
-    special = re.compile("[" + re.escape(options.delimiter) + r"\n\\]")
-    while position < len(text):
-        at = position
-        fields, position, error = read(text, at, options, special)
-        yield at, fields, error
-
-
-def _line_end(text: str, position: int) -> int:
-    """Where the line behind this one begins."""
-    end = text.find("\n", position)
-    return len(text) if end < 0 else end + 1
-
-
-def _plain_row(text: str, at: int, options: CopyOptions, special: re.Pattern[str]) -> tuple[list[str | None], int, str]:
-    end = _line_end(text, at)
-    line = text[at:end].removesuffix("\n").removesuffix("\r")
-    return [None if field == options.null_as else field for field in line.split(options.delimiter)], end, ""
-
-
-def _careful_row(
-    text: str, at: int, options: CopyOptions, special: re.Pattern[str]
-) -> tuple[list[str | None], int, str]:
-    """One row where a backslash may take a character's meaning, or quotes may stand around a field."""
-    fields: list[str | None] = []
-    position = at
-    while True:
-        quote = text[position : position + 1]
-        if options.remove_quotes and quote in ('"', "'") and quote:
-            field, position = _until(text, position + 1, re.compile("[" + quote + r"\n\\]"), options)
-            if text[position : position + 1] != quote:
-                return [], _line_end(text, position), "a quotation mark that begins a field is not closed"
-            position += 1
-            position += text.startswith("\r\n", position)
-            if position < len(text) and text[position] not in (options.delimiter, "\n"):
-                return [], _line_end(text, position), "text follows the quotation mark that ends a field"
-            fields.append(field)
-        else:
-            start = position
-            field, position = _until(text, position, special, options)
-            if text[position : position + 1] in ("\n", "") and field.endswith("\r"):
-                field = field[:-1]
-            raw = text[start:position].removesuffix("\r")
-            fields.append(None if raw == options.null_as else field)
-        ended = text[position : position + 1] in ("\n", "")
-        position += 1
-        if ended:
-            return fields, min(position, len(text)), ""
-
-
-def _until(text: str, position: int, special: re.Pattern[str], options: CopyOptions) -> tuple[str, int]:
-    """The text up to a special character, and where that is; what is escaped is not special."""
-    pieces = []
-    while True:
-        found = special.search(text, position)
-        end = len(text) if found is None else found.start()
-        pieces.append(text[position:end])
-        if found is None or found[0] != "\\":
-            return "".join(pieces), end
-        if not options.escape:
-            pieces.append("\\")
-            position = end + 1
-        else:
-            pieces.append(text[end + 1 : end + 2])
-            position = min(end + 2, len(text))
 
 
 # JSON
@@ -318,7 +202,7 @@ def _json_rows(
             value, position = _DECODER.raw_decode(text, at)
         except (ValueError, RecursionError) as error:
             yield Row(at, None, f"malformed JSON: {error}"[:300])
-            position = _behind(staged, at)
+            position = behind(staged, at)
         else:
             yield finish(at, take(value)) if paths is not None or isinstance(value, dict) else _not_object(at)
         position = _not_space(text, position)

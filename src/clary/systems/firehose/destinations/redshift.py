@@ -17,8 +17,9 @@ from clary.kernel.rooms import Platform
 from clary.kernel.store import Entry
 from clary.systems.firehose.destinations.addresses import parse_columns, parse_jdbc_url, parse_table
 from clary.systems.firehose.destinations.contract import Failure, Record, Unavailable
+from clary.systems.firehose.destinations.copy_fields import Text
 from clary.systems.firehose.destinations.copy_options import CopyOptions, Wrong, parse_options
-from clary.systems.firehose.destinations.copy_rows import Column, Path, Row, Text, parse_jsonpaths, rows_of
+from clary.systems.firehose.destinations.copy_rows import Column, Path, Row, parse_jsonpaths, rows_of
 from clary.systems.firehose.destinations.staging import Stage, read_object
 from clary.systems.firehose.destinations.warehouse import LOAD_FAILED, Load, Refused, run_load
 from clary.systems.firehose.records import DeliveryStream, role_of

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clary.systems.firehose.destinations.addresses import parse_columns, parse_jdbc_url, parse_table
+from clary.systems.firehose.destinations.copy_fields import Text
 from clary.systems.firehose.destinations.copy_options import KNOWN, CopyOptions, Wrong, parse_options
-from clary.systems.firehose.destinations.copy_rows import Column, Text, parse_jsonpaths, rows_of
+from clary.systems.firehose.destinations.copy_rows import Column, parse_jsonpaths, rows_of
 
 WORDS = st.sampled_from(
     [*KNOWN, "AS", "as", "'auto'", "'|'", "''", "10", "true", "'s3://b/k'", "'s3:///'", "; drop table t", "'", "--"]
@@ -33,7 +34,7 @@ def values(text: str, options: str, count: int, **known: list[int]) -> list[list
     ("text", "options"),
     [
         ("", CopyOptions(delimiter="|")),
-        ("csv delimiter as ';' quote ''''", CopyOptions("csv", delimiter=";", quote="'")),
+        ("csv delimiter as ';' quote '''' ;", CopyOptions("csv", delimiter=";", quote="'")),
         ("FORMAT AS CSV NULL AS '' ACCEPTINVCHARS", CopyOptions("csv", delimiter=",", null_as="", replacement="?")),
         ("delimiter '\\t' escape removequotes", CopyOptions(delimiter="\t", escape=True, remove_quotes=True)),
         ("delimiter '\\174' null '\\0'", CopyOptions(delimiter="|", null_as="\0")),
@@ -91,7 +92,12 @@ def test_a_quoted_name_is_that_name(names: list[str]) -> None:
         assert parse_table(".".join(quoted)) == tuple(names)
 
 
-@given(TEXTS, st.sampled_from(["csv", "", "escape", "removequotes escape", "json 'auto'", "csv quote as 'a'"]))
+@given(
+    TEXTS,
+    st.sampled_from(
+        ["csv", "csv delimiter ' '", "", "escape", "removequotes escape", "json 'auto'", "csv quote as 'a'"]
+    ),
+)
 def test_any_text_is_rows_or_errors(text: str, options: str) -> None:
     found = list(rows_of(Text(text), parse_options(options), columns(2)))
     positions = [row.at for row in found]
@@ -104,6 +110,10 @@ def test_what_is_written_is_read(rows: list[list[str]]) -> None:
     written = io.StringIO()
     csv.writer(written, lineterminator="\n").writerows(rows)
     assert values(written.getvalue(), "csv null as '<none>'", 2) == rows
+
+    # Blanks around quotation marks mean nothing.
+    spaced = "".join(" , ".join(' "' + field.replace('"', '""') + '" ' for field in row) + "\n" for row in rows)
+    assert values(spaced, "csv null as '<none>'", 2) == rows
 
     def escaped(field: str) -> str:
         return "".join("\\" + each if each in "|\\\n\"'" else each for each in field)
@@ -135,6 +145,12 @@ def test_one_record_that_cannot_be_read_does_not_take_the_next_along() -> None:
     starts = [sum(map(len, pieces[:number])) for number in range(len(pieces))]
     first, second, third, fourth = values("".join(pieces), "csv", 2, starts=starts)
     assert (second, fourth) == (["a", "2"], ["c", "4"])
+    assert values('1, "a" \r\n "b""" ,\' x\n"c" d,2\n"open', "csv", 2) == [
+        ["1", "a"],
+        ['b"', "' x"],
+        "malformed CSV: ',' expected after '\"'",
+        "malformed CSV: unexpected end of data",
+    ]
     assert str(first).startswith("malformed CSV") and str(third).startswith("malformed CSV")  # noqa: PT018
 
     pieces = ['{"c0": 1}{"c0": ', '{"c0": 2}', "[1]", '{"c0": 1e400, "c1": 12345678901234567890123}']

@@ -116,6 +116,33 @@ def test_a_warehouse_that_was_down_has_everything_once_it_is_up(client: Client, 
     assert found == [(number,) for number in range(1500)]
 
 
+def test_a_stream_of_kinesis_becomes_rows_and_documents(
+    client: Client, postgres: Postgres, search: Search, table: str
+) -> None:
+    kinesis = client.server.client("kinesis")
+    stream, index = client.unique("stream"), client.unique("orders").lower()
+    kinesis.create_stream(StreamName=stream, ShardCount=2)
+    kinesis.get_waiter("stream_exists").wait(StreamName=stream, WaiterConfig={"Delay": 1})
+    arn = kinesis.describe_stream_summary(StreamName=stream)["StreamDescriptionSummary"]["StreamARN"]
+    source = {
+        "DeliveryStreamType": "KinesisStreamAsSource",
+        "KinesisStreamSourceConfiguration": {"KinesisStreamARN": arn, "RoleARN": ROLE},
+    }
+    client.create(RedshiftDestinationConfiguration=redshift(client, postgres, table, "json 'auto'"), **source)
+    client.create(AmazonopensearchserviceDestinationConfiguration=search_of(client, search.server.url, index), **source)
+    for start in range(0, 1000, 250):
+        records = [
+            {"Data": json.dumps({"id": number}).encode(), "PartitionKey": str(number)}
+            for number in range(start, start + 250)
+        ]
+        assert kinesis.put_records(StreamName=stream, Records=records)["FailedRecordCount"] == 0
+    found = eventually(lambda: len(found := postgres.run("SELECT id FROM {} ORDER BY id", table)) >= 1000 and found)
+    assert found == [(number,) for number in range(1000)]
+    documents = eventually(lambda: len(found := search.documents(index)) >= 1000 and found)
+    assert sorted(document["id"] for document in documents.values()) == list(range(1000))
+    kinesis.delete_stream(StreamName=stream)
+
+
 def test_another_table_after_an_update(client: Client, postgres: Postgres, table: str) -> None:
     name = client.create(RedshiftDestinationConfiguration=redshift(client, postgres, "no_such_table", "csv"))
     client.put(name, [b"1,waits\n"])
