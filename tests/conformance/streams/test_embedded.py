@@ -173,6 +173,10 @@ def test_leftovers_of_killed_processes_are_removed(tmp_path: Path, clock: Virtua
         (tmp_path / "s" / "0000000000.gone").mkdir()
         streams.trim("s", "a", 200)
         assert not any(name.endswith(".gone") for name in segments(tmp_path))
+        streams.create("half-deleted", ["a"])
+        streams._do("half-deleted", writing.Writer.mark_deleted)
+        streams.delete("half-deleted")
+        assert not (tmp_path / "half-deleted").exists()
     for left in (".gone-1", ".new-1"):
         (tmp_path / left / "0000000001").mkdir(parents=True)
     os.utime(tmp_path / ".new-1", (clock.now() - 7200, clock.now() - 7200))

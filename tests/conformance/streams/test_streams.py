@@ -330,6 +330,21 @@ def test_appends_issued_one_after_another_without_waiting_keep_their_order(strea
     asyncio.run(run())
 
 
+def test_what_nobody_could_store_fails_alone(streams: Streams) -> None:
+    streams.create("s", ["a"])
+
+    async def run() -> list[object]:
+        good = [streams.append_async("s", entries("a", str(n))) for n in range(5)]
+        bad = streams.append_async("s", [*entries("a", "before"), Entry("a", "\ud800", b"")])
+        return await asyncio.gather(*good[:3], bad, *good[3:], return_exceptions=True)
+
+    results = asyncio.run(run())
+    assert isinstance(results.pop(3), UnicodeEncodeError)
+    assert all(isinstance(result, list) and None not in result for result in results)
+    found = [record.data.decode() for record in read_all(streams, "s", "a")]
+    assert [text for text in found if text != "before"] == list("01234")
+
+
 def test_resharding_while_others_append_loses_nothing(streams: Streams) -> None:
     """What was placed before a shard closed is there for whoever reads after; the rest was refused."""
     streams.create("s", ["g0"])

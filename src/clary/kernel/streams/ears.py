@@ -111,7 +111,7 @@ class _Post:
 
     def look_soon(self, slots: set[int]) -> None:
         """Look at the board, from another thread, if one of these is listened to."""
-        if not slots.isdisjoint(self.ears.keys()):
+        if any(slot in self.ears for slot in slots):
             with contextlib.suppress(RuntimeError):  # the loop was closed, and nobody is left to hear
                 self._loop.call_soon_threadsafe(self._look)
 

@@ -22,6 +22,8 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import lmdb
+
 from clary.kernel.core.clock import Clock
 from clary.kernel.kv import KeyValueError
 from clary.kernel.kv.group_commit import GroupCommit, Outcome
@@ -46,6 +48,7 @@ from clary.kernel.streams.writing import Writer
 # Threads that write: streams are spread over them, so that a commit of one rarely waits for another's.
 _LANES = 4
 _DEFAULT_BYTES = 10 * 1024**2
+_MOST_REMEMBERED = 10_000
 _MAKING = ".new-"
 _LONGEST_MAKING_SECONDS = 3600
 _DELETED = ".gone-"
@@ -80,19 +83,23 @@ class EmbeddedStreams:
         if folder.exists():
             sync_folder(self._folder)  # whoever made it may not have come to that
             return
+        shards = [checked_name(shard) for shard in dict.fromkeys(shards)]
         unfinished = self._folder / f"{_MAKING}{secrets.token_hex(8)}"
-        with self._environments.making(Stream(stream, unfinished, self._environments).path(1)) as segment:
-            segment.set_state(OPEN, int(self._clock.now() * 1000))
-            for ordinal, name in enumerate(dict.fromkeys(map(checked_name, shards))):
-                segment.put_shard(name, NEW_SHARD._replace(ordinal=ordinal))
-        sync_folder(unfinished)
         try:
+            self._make(stream, shards, unfinished)
             os.rename(unfinished, folder)
-        except OSError:
+        except (OSError, lmdb.Error) as error:
             shutil.rmtree(unfinished, ignore_errors=True)
-            if not folder.exists():
-                raise
+            if not folder.exists():  # another was not faster
+                raise StreamError(f"cannot make the stream {stream}: {error}") from error
         sync_folder(self._folder)
+
+    def _make(self, stream: str, shards: Sequence[str], folder: Path) -> None:
+        with self._environments.making(Stream(stream, folder, self._environments).path(1)) as segment:
+            segment.set_state(OPEN, int(self._clock.now() * 1000))
+            for ordinal, name in enumerate(shards):
+                segment.put_shard(name, NEW_SHARD._replace(ordinal=ordinal))
+        sync_folder(folder)
 
     def reshard(self, stream: str, close: Sequence[str], opening: Sequence[str]) -> None:
         opening = list(dict.fromkeys(map(checked_name, opening)))
@@ -212,6 +219,8 @@ class EmbeddedStreams:
         """Raises NoSuchStream."""
         pair = self._streams.get(name)
         if pair is None:
+            if len(self._streams) >= _MOST_REMEMBERED:
+                self._streams.clear()  # other processes may have deleted most of them
             if not is_name(name):
                 raise NoSuchStream(f"there is no stream {name}")
             stream = Stream(name, self._folder / name, self._environments)
@@ -244,6 +253,11 @@ class EmbeddedStreams:
             return
         batch: Any = [items[index].work for index in indexes]
         all_of_them = self._outcome(stream, lambda writer: writer.append(batch))
+        if isinstance(all_of_them.error, TypeError | ValueError) and len(indexes) > 1:
+            # One of them is not what it should be, and the others must not suffer for it.
+            for index in indexes:
+                self._append(stream, items, [index], outcomes)
+            return
         for index, result in zip(indexes, all_of_them.result or [None] * len(indexes), strict=True):
             outcomes[index] = Outcome(result, all_of_them.error)
 
