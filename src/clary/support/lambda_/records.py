@@ -72,3 +72,23 @@ class LayerVersion:
     code: dict[str, Any]
     unzipped: int
     created_at: float
+
+
+@record("lambda_mapping", version=1)
+@dataclass(frozen=True, slots=True)
+class EventSourceMapping:
+    """A source that a function is fed from, named by its UUID; its parent is the source's ARN.
+
+    Its status is AWS's: Creating, Enabling, Enabled, Disabling, Disabled, Updating or Deleting. `members` are those of
+    CreateEventSourceMapping as on the wire, with AWS's defaults; `function` is the ARN that names the function.
+    `revision` names this state of the members. Times are epoch seconds. What is read of a stream begins at `start_at`,
+    0 for the oldest record there is.
+    """
+
+    members: dict[str, Any]
+    function: str
+    enabled: bool
+    modified_at: float
+    revision: str
+    start_at: float = 0.0
+    reason: str = "User action"
