@@ -6,7 +6,7 @@ not is read value by value. Nested types are taken apart into columns of their o
 
 import json
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from decimal import Context, Decimal, InvalidOperation
 from itertools import accumulate, chain, repeat
@@ -94,6 +94,9 @@ def column_of(values: list[Any], type_: Any, reading: Reading) -> tuple[Any, Bad
         return _lists(values, type_, reading)
     if pa.types.is_map(type_):
         return _maps(values, type_, reading)
+    if type_ == pa.uuid():
+        stored, bad = _slow(values, type_.storage_type, _uuid)
+        return pa.ExtensionArray.from_storage(type_, stored), bad
     kinds = set(map(type, values)) - {_NONE}
     quick = _quick(values, kinds, type_, reading)
     if quick is not None:
@@ -171,6 +174,8 @@ def _structs(values: list[Any], type_: Any, reading: Reading) -> tuple[Any, Bad]
 def _lists(values: list[Any], type_: Any, reading: Reading) -> tuple[Any, Bad]:
     values, bad = _of_kind(values, list, type_)
     child, unfit = column_of(list(chain.from_iterable(filter(None, values))), type_.value_type, reading)
+    if not type_.value_field.nullable and child.null_count:
+        unfit = _without_null(chain.from_iterable(filter(None, values)), unfit)
     made = pa.LargeListArray if pa.types.is_large_list(type_) else pa.ListArray
     array = made.from_arrays(_offsets(values, large=made is pa.LargeListArray), child)
     return array.cast(type_), _by_owner(values, unfit) | bad
@@ -187,6 +192,8 @@ def _maps(values: list[Any], type_: Any, reading: Reading) -> tuple[Any, Bad]:
         kept = [None if row in bad else value for row, value in enumerate(values)]
         array, again = _maps(kept, type_, reading)
         return array, again | bad
+    if not type_.item_field.nullable and items.null_count:
+        more = _without_null(chain.from_iterable(value.values() for value in values if value), more)
     array = pa.MapArray.from_arrays(_offsets(values), keys, items)
     return array.cast(type_), _by_owner(values, more) | bad
 
@@ -207,6 +214,11 @@ def _offsets(values: list[Any], *, large: bool = False) -> Any:
     starts = list(accumulate((len(value) if value else 0 for value in values), initial=0))
     marked = [None if value is None else start for value, start in zip(values, starts[:-1], strict=True)]
     return pa.array([*marked, starts[-1]], pa.int64() if large else pa.int32())
+
+
+def _without_null(members: Iterable[Any], bad: Bad) -> Bad:
+    """Reasons by member where none may be NULL."""
+    return {member: "a member has no value" for member, value in enumerate(members) if value is None} | bad
 
 
 def _by_owner(values: list[Any], bad: Bad) -> Bad:
@@ -237,8 +249,6 @@ def _reader(type_: Any, reading: Reading) -> Callable[[Any], Any]:
         return days
     if pa.types.is_time(type_):
         return lambda value: time_of_day(value) * _PER_SECOND[type_.unit] // _PER_SECOND["ns"]
-    if type_ == pa.uuid():
-        return lambda value: uuid.UUID(_text(value)).bytes
     if pa.types.is_string(type_) or pa.types.is_large_string(type_):
         return _text
     if pa.types.is_binary(type_) or pa.types.is_large_binary(type_) or pa.types.is_fixed_size_binary(type_):
@@ -281,6 +291,10 @@ def _decimal(value: Any, precision: int, scale: int) -> Decimal:
     if kept != found:
         raise ValueError(f"{_shown(value)} has more than {scale} digits behind the point")
     return kept
+
+
+def _uuid(value: Any) -> bytes:
+    return uuid.UUID(_text(value)).bytes
 
 
 def _boolean(value: Any) -> bool:

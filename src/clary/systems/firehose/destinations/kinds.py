@@ -90,6 +90,13 @@ KINDS = (
     ),
     Kind("Amazonopensearchservice", "opensearch", "DeliveryToAmazonOpenSearchService", _SEARCH_FAILED, _SEARCH),
     Kind("Elasticsearch", "opensearch", "DeliveryToElasticsearch", _SEARCH_FAILED, _SEARCH),
+    Kind(
+        "Iceberg",
+        "iceberg",
+        "DeliveryToIceberg",
+        "iceberg-failed",
+        {"BufferingHints": _HINTS, "RetryOptions": _FIVE_MINUTES, "S3BackupMode": "FailedDataOnly"},
+    ),
 )
 
 _BY_CONFIGURATION = {kind.configuration: kind for kind in KINDS}
