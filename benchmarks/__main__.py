@@ -12,6 +12,7 @@ NAMES = (
     "gateway",
     "gateway_alone",
     "s3",
+    "kinesis",
     "streams",
     "router",
     "serving",

@@ -61,6 +61,24 @@ def environment(name: str = "peers", packages: tuple[str, ...] = PACKAGES, *, wi
     return folder / "bin"
 
 
+def node_environment(name: str, packages: tuple[str, ...]) -> Path:
+    """The `bin` folder of an environment of Node with these packages, made when it is not there or has others."""
+    folder = cache() / name
+    stamp = folder / "packages.txt"
+    wanted = "\n".join(packages)
+    if not stamp.exists() or stamp.read_text() != wanted:
+        npm = shutil.which("npm")
+        if npm is None:
+            raise RuntimeError(f"npm, which is part of Node.js, is needed to install {', '.join(packages)}")
+        print(f"installing {', '.join(packages)} for comparison (once) ...", file=sys.stderr)
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        install = [npm, "install", "--silent", "--no-audit", "--no-fund", "--prefix", str(folder), *packages]
+        subprocess.run(install, check=True)
+        stamp.write_text(wanted)
+    return folder / "node_modules" / ".bin"
+
+
 def versions(folder: Path, names: Sequence[str]) -> str:
     """The installed versions of some packages of an environment, for people to read."""
     look = "import sys; from importlib.metadata import version; print(*(f'{n} {version(n)}' for n in sys.argv[1:]))"
@@ -132,6 +150,27 @@ def ministack() -> Iterator[tuple[int, int]]:
     port = free_port()
     with started([str(environment() / "ministack")], port, GATEWAY_PORT=str(port)) as pid:
         yield port, pid
+
+
+@contextmanager
+def kinesalite() -> Iterator[tuple[int, int]]:
+    """kinesalite; yields its port and process id."""
+    port = free_port()
+    command = [str(node_environment("kinesalite", ("kinesalite",)) / "kinesalite"), "--port", str(port)]
+    with started([*command, "--createStreamMs", "10"], port) as pid:
+        yield port, pid
+
+
+@contextmanager
+def kinesis_mock() -> Iterator[tuple[int, int]]:
+    """kinesis-mock, which npm calls kinesis-local; yields its port and process id."""
+    port = free_port()
+    variables = {"KINESIS_MOCK_PLAIN_PORT": str(port), "KINESIS_MOCK_TLS_PORT": str(free_port()), "LOG_LEVEL": "ERROR"}
+    folder = node_environment("kinesis-mock", ("kinesis-local",))
+    package = folder.parent / "kinesis-local"  # it looks for its certificate where it is started
+    with running([str(folder / "kinesis-local")], folder=package, **variables) as process:
+        _wait_for(port, process)
+        yield port, process.pid
 
 
 def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:

@@ -1,4 +1,5 @@
-"""Virtual environments in which clients live without Clary: made once, kept under `.clients/`, reached through a shell.
+"""Environments of Python and Node in which clients live without Clary: made once, kept under `.clients/`, reached
+through a shell.
 
 A program is run as a user would run it: `eval "$(clary env)"` in a shell, then the program, and nothing else. The
 last line a program prints is JSON: what the test looks at.
@@ -26,7 +27,9 @@ REQUIREMENTS = {
     "s3-tools": ["boto3", "pyarrow", "duckdb"],
     "s3fs": ["s3fs>=2024"],  # its own: aiobotocore holds botocore back
     "awswrangler": ["awswrangler"],
+    "boto3": ["boto3"],
 }
+NODE_REQUIREMENTS = {"aws-sdk-js": ["@aws-sdk/client-kinesis@3"]}
 
 
 class CannotMake(Exception):
@@ -42,9 +45,8 @@ class Environment:
 
     def run(self, program: str, *arguments: str, timeout: float = 300) -> dict[str, Any]:
         """Run one of `programs/`; return what its last line says, and under "printed" all that came before it."""
-        output = self.command(
-            [str(self.folder / "bin" / "python"), str(HERE / "programs" / program), *arguments], timeout
-        )
+        interpreter = "node" if program.endswith(".cjs") else str(self.folder / "bin" / "python")
+        output = self.command([interpreter, str(HERE / "programs" / program), *arguments], timeout)
         *before, last = output.splitlines()
         # The SDK's progress marks may stand before the result on its line.
         return {**json.loads(last[last.index("{") :]), "printed": "\n".join(before)}
@@ -58,6 +60,8 @@ class Environment:
                 "PATH": f"{self.folder / 'bin'}{os.pathsep}{os.environ['PATH']}",
                 "HOME": str(self.clary_home / "client-home"),
                 "SAGEMAKER_SUPPRESS_V2_WARNING": "1",
+                "NODE_PATH": str(self.folder / "node_modules"),
+                "NODE_NO_WARNINGS": "1",
             },
             cwd=directory,
             capture_output=True,
@@ -73,13 +77,31 @@ class Environment:
 
 
 def make(name: str) -> Path:
-    """The folder of a virtual environment, made when it is missing. Raises CannotMake."""
-    requirements = REQUIREMENTS[name]
+    """The folder of an environment, made when it is missing. Raises CannotMake."""
+    of_node = name in NODE_REQUIREMENTS
+    requirements = NODE_REQUIREMENTS[name] if of_node else REQUIREMENTS[name]
     folder = ROOT / f"{name}-{hashlib.sha256(repr((requirements, sys.version_info[:2])).encode()).hexdigest()[:8]}"
     finished = folder / "finished"
     if finished.exists():
         return folder
     shutil.rmtree(folder, ignore_errors=True)
+    if of_node:
+        _install_node_packages(folder, requirements)
+    else:
+        _install_python_packages(folder, requirements)
+    finished.touch()
+    return folder
+
+
+def _install_node_packages(folder: Path, requirements: Sequence[str]) -> None:
+    npm = shutil.which("npm")
+    if npm is None or shutil.which("node") is None:
+        raise CannotMake("there is no Node.js with npm on this machine")
+    folder.mkdir(parents=True)
+    _run([npm, "install", "--silent", "--no-audit", "--no-fund", "--prefix", str(folder), *requirements])
+
+
+def _install_python_packages(folder: Path, requirements: Sequence[str]) -> None:
     uv = shutil.which("uv")
     python = folder / "bin" / "python"
     if uv:
@@ -88,8 +110,6 @@ def make(name: str) -> Path:
     else:
         _run([sys.executable, "-m", "venv", str(folder)])
         _run([str(python), "-m", "pip", "install", "--quiet", *requirements])
-    finished.touch()
-    return folder
 
 
 def _run(command: list[str]) -> None:

@@ -1,10 +1,12 @@
 """The AWS CLI, unmodified."""
 
+import base64
 import json
 import urllib.error
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.clients.environments import Environment
@@ -78,6 +80,50 @@ def test_training_job_and_its_log(aws: Callable[..., str], unique: Unique, fligh
         "logs", "filter-log-events", "--log-group-name", group, "--log-stream-name-prefix", f"{name}/", "--interleaved"
     )
     assert "train-rmse" in log
+
+
+def test_streams(aws: Callable[..., str], unique: Unique) -> None:
+    name = unique("cli")
+    stream = ("--stream-name", name)
+
+    def kinesis(operation: str, *arguments: str) -> dict[str, Any]:
+        printed = aws("kinesis", operation, *arguments)
+        return json.loads(printed) if printed.strip() else {}
+
+    def read(shard: str, *position: str) -> tuple[list[str], list[str]]:
+        """The data of a shard from a position on, and the shards that it became."""
+        asked = kinesis("get-shard-iterator", *stream, "--shard-id", shard, "--shard-iterator-type", *position)
+        iterator, data = asked["ShardIterator"], []
+        while True:
+            answer = kinesis("get-records", "--shard-iterator", iterator)
+            data += [base64.b64decode(record["Data"]).decode() for record in answer["Records"]]
+            iterator = answer.get("NextShardIterator")
+            if iterator is None or not answer["MillisBehindLatest"]:
+                return data, [child["ShardId"] for child in answer.get("ChildShards", [])]
+
+    kinesis("create-stream", *stream, "--shard-count", "1")
+    kinesis("wait", "stream-exists", *stream)
+    first = "shardId-000000000000"
+    batch = [{"PartitionKey": "k", "Data": str(number)} for number in range(20)]
+    put = kinesis("put-records", *stream, "--records", json.dumps(batch))
+    assert put["FailedRecordCount"] == 0
+    kinesis("split-shard", *stream, "--shard-to-split", first, "--new-starting-hash-key", str(2**127))
+    kinesis("wait", "stream-exists", *stream)
+    kinesis("put-record", *stream, "--partition-key", "k", "--data", "20")
+    data, children = read(first, "TRIM_HORIZON")
+    assert data == [str(number) for number in range(20)]
+    assert sorted(read(child, "TRIM_HORIZON")[0] for child in children) == [[], ["20"]]
+    numbers = [record["SequenceNumber"] for record in put["Records"]]
+    since = read(first, "AFTER_SEQUENCE_NUMBER", "--starting-sequence-number", numbers[14])
+    assert since == (["15", "16", "17", "18", "19"], children)
+    assert read(first, "AT_TIMESTAMP", "--timestamp", "2020-01-01T00:00:00Z")[0] == data
+    listed = kinesis("list-shards", *stream, "--shard-filter", "Type=AT_LATEST")["Shards"]
+    assert [shard["ShardId"] for shard in listed] == sorted(children)
+    kinesis("update-shard-count", *stream, "--target-shard-count", "1", "--scaling-type", "UNIFORM_SCALING")
+    summary = kinesis("describe-stream-summary", *stream)["StreamDescriptionSummary"]
+    assert summary["OpenShardCount"] == 1
+    kinesis("delete-stream", *stream)
+    kinesis("wait", "stream-not-exists", *stream)
 
 
 def test_identity(aws: Callable[..., str]) -> None:

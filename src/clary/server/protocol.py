@@ -36,6 +36,7 @@ _NOT_UNDERSTOOD = (
     b"content-length: %d\r\n\r\n%b"
 )
 _TOO_MANY = b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\ncontent-length: 0\r\nretry-after: 1\r\n\r\n"
+_HTTP2 = b"PRI * HTTP/2.0\r\n"
 _names: dict[bytes, bytes] = {}
 
 
@@ -76,6 +77,7 @@ class Connection(asyncio.Protocol):
         self._headers: Headers = []
         self._head_bytes = 0
         self._in_head = True
+        self._is_new = True
         self._reads = True
         self._ended = False  # the client sends no more
         self._written = 0
@@ -116,6 +118,11 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._parser is None:
             return
+        if self._is_new:
+            self._is_new = False
+            if data.startswith(_HTTP2):
+                self._speak_http2(data)
+                return
         if self._in_head:
             if not self._head_bytes and self._current is None:
                 self.deadline = self.patience.now + _HEAD_SECONDS
@@ -261,6 +268,24 @@ class Connection(asyncio.Protocol):
             self.transport.close()
         else:
             self._current.keep_alive = False
+
+    def _speak_http2(self, data: bytes) -> None:
+        """Hand the connection over to who speaks the newer version that it begins with."""
+        from clary.server.http2 import Http2Connection  # few clients need it, and it takes its time to load
+
+        self.state.connections.discard(self)
+        self._parser = None
+        successor = Http2Connection(
+            self._app,
+            self.state,
+            self.patience,
+            self.transport,
+            self._base,
+            self._app_state,
+            self._keep_alive_seconds,
+        )
+        self.transport.set_protocol(successor)
+        successor.begin(data)
 
     def _start(self, turn: Turn) -> None:
         self._current = turn
