@@ -103,18 +103,22 @@ async def events(
     ends_at, spoke_at = clock.monotonic() + LASTS_SECONDS, float("-inf")
     try:
         async with platform.streams.listen(view.storage) as ear:
+            heard = True
             while clock.monotonic() < ends_at:
                 _check_held(kv, subscription)
-                batch = await read_shard(platform, view, shard, offset, most_bytes=_EVENT_BYTES)
-                offset = batch.next
-                if batch.records or batch.children or clock.monotonic() - spoke_at >= _SILENCE_SECONDS:
-                    yield {"SubscribeToShardEvent": _event(view, shard, batch, int(clock.now() * 1000))}
-                    spoke_at = clock.monotonic()
-                    _count(view, shard, subscription, batch)
-                if batch.children:
-                    return
-                if not batch.more:
-                    await ear.wait(min(_LOOK_SECONDS, max(ends_at - clock.monotonic(), 0.0)))
+                is_silent = clock.monotonic() - spoke_at >= _SILENCE_SECONDS
+                if heard or is_silent:
+                    batch = await read_shard(platform, view, shard, offset, most_bytes=_EVENT_BYTES)
+                    offset = batch.next
+                    if batch.records or batch.children or is_silent:
+                        yield {"SubscribeToShardEvent": _event(view, shard, batch, int(clock.now() * 1000))}
+                        spoke_at = clock.monotonic()
+                        _count(view, shard, subscription, batch)
+                    if batch.children:
+                        return
+                    if batch.more:
+                        continue
+                heard = await ear.wait(min(_LOOK_SECONDS, max(ends_at - clock.monotonic(), 0.0)))
     except NoSuchStream:
         raise no_stream(view.place) from None
     except StreamError as error:
