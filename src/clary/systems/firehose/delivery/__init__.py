@@ -4,7 +4,9 @@ worker          a thread for each delivery stream: reads its source, waits for w
 ├── outbound    one configuration at work: records through processors into lanes, lanes to where they go
 │   ├── lanes       what waits to be delivered together
 │   ├── objects     objects of S3 being made
-│   └── failures    what the error output says
+│   └── dispatch    lanes that are ready, to S3, to the destination, to the error output
+│       ├── failures    what the error output says
+│       └── measures    what is told of it
 ├── ledger      what was delivered, durably
 ├── reader      a stream of Kinesis as a source
 └── reports     metrics and error logs

@@ -1,11 +1,10 @@
 """One configuration of a delivery stream at work: what is read goes through processors into lanes, lanes where they go.
 
 Nothing here is kept: after a restart the buffer is read again from where the ledger says, and the same records make
-the same objects. A function need not answer twice alike; so what went through one is forgotten as delivered only when
+the same objects. A function need not answer twice alike; so what went through one counts as delivered only when
 all that was read with it is.
 """
 
-import logging
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
@@ -18,13 +17,15 @@ from clary.kernel.store import Entry
 from clary.kernel.streams import Record as Buffered
 from clary.systems.firehose import configurations
 from clary.systems.firehose.delivery import failures
+from clary.systems.firehose.delivery.dispatch import Dispatch
 from clary.systems.firehose.delivery.lanes import BACKUP, ERRORS, MAIN, BatchLane, Lane, ObjectLane, StoredLane
 from clary.systems.firehose.delivery.ledger import Ledger
+from clary.systems.firehose.delivery.measures import Measures
 from clary.systems.firehose.delivery.objects import Target, Trouble
-from clary.systems.firehose.delivery.pauses import Pause, Stopped
+from clary.systems.firehose.delivery.pauses import Pause
 from clary.systems.firehose.delivery.reader import kinesis_metadata
 from clary.systems.firehose.delivery.reports import Reports
-from clary.systems.firehose.destinations.contract import Detailed, Failure, GivesUp, Record, Unavailable
+from clary.systems.firehose.destinations.contract import Record
 from clary.systems.firehose.destinations.kinds import kind_of, module_of
 from clary.systems.firehose.prefixes import FUNCTION, QUERY
 from clary.systems.firehose.processors.chain import Chain, Failed
@@ -34,12 +35,6 @@ MOST_PARTITIONS = 500
 
 _PAGE_BYTES = 4 * 1024 * 1024
 _MOST_READY_BYTES = 32 * 1024 * 1024
-_FIRST_WAIT_SECONDS, _LONGEST_WAIT_SECONDS = 0.5, 30.0
-
-_MOST_REASONS = 10
-_PARTITIONS_EVERY_SECONDS = 1.0
-
-_log = logging.getLogger("clary.firehose")
 
 
 class Outbound:
@@ -58,10 +53,7 @@ class Outbound:
         self.stream = stream
         self._platform = platform
         self._ledger = ledger
-        self._reports = reports
         self._folder = folder
-        self._kind = kind_of(stream.value)
-        self._pause = pause
         self._keys: dict[int, str] = {}
         self._chain = Chain(platform, stream, configuration, pause=pause, metadata=self._metadata)
         self._hints = configurations.hints(configuration)
@@ -78,21 +70,19 @@ class Outbound:
         if backup is not None:
             self._backup = Target(platform, stream, backup, configurations.names_of(backup))
             self._backup_hints = configurations.hints(backup)
-        self._destination = None
-        if self._kind.module:
-            self._destination = module_of(self._kind).open(platform, stream, configuration)
-        self._retry_seconds = configurations.retry_seconds(configuration)
+        kind = kind_of(stream.value)
+        self._destination = module_of(kind).open(platform, stream, configuration) if kind.module else None
+        self._measures = Measures(stream, reports, platform.clock)
+        self._dispatch = Dispatch(stream, self._destination, self._target, self._measures, platform.clock, pause)
         changed = self._partitioned or configurations.is_converted(configuration) or self._destination is not None
         self._is_plain = self._chain.changes_nothing and not changed
         self._open: dict[str, Lane] = {}
-        self._ready: list[Lane] = []
         self._waiting: list[Buffered] = []
         self._waiting_bytes = 0
         self._waiting_since = 0.0
         self._read_to = ledger.position
         self._through: dict[str, int] = {}
         self._full: set[str] = set()
-        self._partitions_told_at = 0.0
 
     # What the worker asks for
 
@@ -106,16 +96,14 @@ class Outbound:
         self._close_due()
         if self._deliver_ready():
             self._note()
-        self._report_partitions()
+        if self._partitioned:
+            self._measures.partitions(self._partitions())
         return more and self._may_read
 
     def wait_seconds(self) -> float:
         """How long nothing is due."""
-        tries: dict[str, float] = {}
-        for lane in self._ready:
-            tries.setdefault(lane.key, lane.next_try_at)  # those behind it wait for the first
         held_up = self._held_up()
-        times = [*tries.values(), *(lane.due_at for key, lane in self._open.items() if key not in held_up)]
+        times = [*self._dispatch.next_tries(), *(lane.due_at for key, lane in self._open.items() if key not in held_up)]
         if self._waiting and self._chain.function is not None:
             times.append(self._waiting_since + self._chain.function.interval_seconds)
         return max(0.0, min(times, default=float("inf")) - self._platform.clock.now())
@@ -130,7 +118,8 @@ class Outbound:
         self.close()
 
     def close(self) -> None:
-        for lane in [*self._open.values(), *self._ready]:
+        self._dispatch.discard()
+        for lane in self._open.values():
             lane.discard()
         if self._destination is not None:
             self._destination.close()
@@ -138,20 +127,20 @@ class Outbound:
     @property
     def is_idle(self) -> bool:
         """Whether it holds nothing that is still to be delivered."""
-        return not (self._open or self._ready or self._waiting)
+        return not (self._open or self._dispatch.ready or self._waiting)
 
     # Records into lanes
 
     @property
     def _may_read(self) -> bool:
-        return sum(lane.size for lane in self._ready) < _MOST_READY_BYTES
+        return sum(lane.size for lane in self._dispatch.ready) < _MOST_READY_BYTES
 
     def _take(self, records: Sequence[Buffered]) -> None:
         if not records:
             return
         if self.stream.value.source:
             records = [self._as_in_kinesis(each) for each in records]
-        self._meter(records)
+        self._measures.incoming(records, self._ledger)
         if self._backup is not None:
             for each in records:
                 self._add_backup(each)
@@ -191,7 +180,8 @@ class Outbound:
         begun = clock.monotonic()
         outcome = self._chain.process(records)
         if function is not None:
-            self._report_function(outcome.records, outcome.failed, clock.monotonic() - begun)
+            seconds = clock.monotonic() - begun
+            self._measures.transformed(function.arn, outcome.records, outcome.failed, seconds)
         failed = list(outcome.failed)
         for _, parts in groupby(outcome.records, key=lambda record: record.place[0]):
             failed += [refused for record in parts if (refused := self._add(record)) is not None]
@@ -259,7 +249,7 @@ class Outbound:
         if self._destination is not None:
             return BatchLane(key, self._hints, record, due_at)
         if self._partitioned and self._partitions() >= MOST_PARTITIONS:
-            self._reports.sample("PartitionCountExceeded", 1)
+            self._measures.too_many_partitions()
             raise Trouble(
                 "DynamicPartitioning.ActivePartitionsLimitExceeded",
                 f"There are {MOST_PARTITIONS} active partitions, which is as many as there can be.",
@@ -333,7 +323,7 @@ class Outbound:
     # Lanes to where they go
 
     def _close(self, key: str) -> None:
-        self._ready.append(self._open.pop(key))
+        self._dispatch.ready.append(self._open.pop(key))
 
     def _close_full(self) -> None:
         if self._full:
@@ -350,7 +340,7 @@ class Outbound:
 
     def _held_up(self) -> set[str]:
         """The lanes that must wait for one before them, and so may as well take more."""
-        ready = {lane.key for lane in self._ready}
+        ready = {lane.key for lane in self._dispatch.ready}
         if self._chain.function is not None and ready - {BACKUP}:
             ready |= self._open.keys() - {BACKUP}
         return ready
@@ -364,121 +354,16 @@ class Outbound:
             self._close(key)
 
     def _deliver_ready(self) -> bool:
-        """Try to deliver each lane that waits; say whether one was."""
-        now, blocked, left, any_done = self._platform.clock.now(), set(), [], False
-        for lane in sorted(self._ready, key=lambda one: isinstance(one, BatchLane)):
-            if lane.key in blocked or lane.next_try_at > now or not self._deliver(lane):
-                blocked.add(lane.key)
-                left.append(lane)
-                continue
-            any_done = True
-            lane.discard()
+        """Deliver what can be; say whether anything was."""
+        done = self._dispatch.deliver()
+        for lane in done:
             if lane.key == BACKUP or (self._chain.function is None and lane.key != ERRORS):
                 self._through[lane.key] = lane.through
-        self._ready = left
-        return any_done
-
-    def _deliver(self, lane: Lane) -> bool:
-        if isinstance(lane, StoredLane):
-            return self._store(lane)
-        assert isinstance(lane, BatchLane)
-        return self._send(lane)
-
-    def _store(self, lane: StoredLane) -> bool:
-        metric = "BackupToS3" if lane.key == BACKUP else "DeliveryToS3"
-        try:
-            stored = lane.store()
-        except Trouble as trouble:
-            self._put_off(lane)
-            self._reports.error(lane.target.logging, lane.target.bucket_arn, trouble.code, trouble.message)
-            if lane.key != ERRORS:
-                self._reports.sample(f"{metric}.Success", 0)
-            return False
-        if lane.key != ERRORS and (stored.size or not lane.failed):
-            self._report_delivery(metric, lane, stored.size)
-        if lane.is_converted:
-            self._report_conversion(lane)
-        return True
-
-    def _send(self, lane: BatchLane) -> bool:
-        """Have the destination take a lane, or write to the error output what it will not have."""
-        if lane.refused is None:
-            lane.refused = self._ask(lane)
-            if lane.refused is None:
-                return False
-            if len(lane.refused) < lane.records and not lane.is_given_up:
-                self._report_delivery(self._kind.metric, lane, lane.size)
-        return not lane.refused or self._write_refused(lane)
-
-    def _ask(self, lane: BatchLane) -> list[Failure] | None:
-        """What the destination refuses of a lane; None when it is to be asked again."""
-        assert self._destination is not None
-        lane.attempts += 1
-        try:
-            return self._destination.deliver(lane.batch)
-        except Unavailable as trouble:
-            code, message = trouble.code, trouble.message
-        except Exception as error:  # noqa: BLE001 - a fault in a destination is one more way to be unavailable
-            _log.exception("a destination of %s failed", self.stream.name)
-            code, message = f"{self._kind.name}.InternalError", repr(error)
-        if self._pause(0.0):
-            raise Stopped
-        now = self._platform.clock.now()
-        options = self.stream.value.configuration["CloudWatchLoggingOptions"]
-        self._reports.error(options, self._destination_name(), code, message)
-        self._reports.sample(f"{self._kind.metric}.Success", 0)
-        if lane.failing_since is None:
-            lane.failing_since = now
-        given_up_at = lane.failing_since + self._retry_seconds
-        if now >= given_up_at:
-            return self._give_up(lane, code, message)
-        wait = min(_FIRST_WAIT_SECONDS * 2 ** (lane.attempts - 1), _LONGEST_WAIT_SECONDS)
-        lane.next_try_at = min(now + wait, given_up_at)
-        return None
-
-    def _give_up(self, lane: BatchLane, code: str, message: str) -> list[Failure] | None:
-        """What is to be written of a lane that was tried for long enough; None when that cannot be known yet."""
-        refused = [Failure(index, code, message) for index in range(lane.records)]
-        if isinstance(self._destination, GivesUp):
-            try:
-                refused = self._destination.give_up(lane.batch, code, message)
-            except Unavailable as trouble:
-                self._not_written(lane, trouble)
-                return None
-        lane.is_given_up = True
-        return refused
-
-    def _write_refused(self, lane: BatchLane) -> bool:
-        assert lane.refused is not None
-        now = self._platform.clock.now()
-        first = lane.batch[0]
-        naming = self._target.naming(first.place[0], first.at_ms, lane.key, {}, self._kind.failed)
-        compressor = self._target.compressor(naming)
-        lines = []
-        for refusal in lane.refused:
-            record = lane.batch[refusal.index]
-            details = self._destination.details(record) if isinstance(self._destination, Detailed) else None
-            lines.append(compressor.add(failures.delivery_line(record, refusal, lane.attempts, now, details)))
-        try:
-            self._target.put(naming, b"".join([*lines, compressor.finish()]))
-        except Trouble as trouble:
-            return self._not_written(lane, trouble)
-        return True
-
-    def _not_written(self, lane: BatchLane, trouble: Trouble | Unavailable) -> bool:
-        self._put_off(lane)
-        self._reports.error(self._target.logging, self._target.bucket_arn, trouble.code, trouble.message)
-        return False
-
-    def _put_off(self, lane: Lane) -> None:
-        """Try a lane again later. S3 is tried for ever: nothing that was acknowledged is lost."""
-        lane.attempts += 1
-        wait = min(_FIRST_WAIT_SECONDS * 2 ** min(lane.attempts - 1, 10), _LONGEST_WAIT_SECONDS)
-        lane.next_try_at = self._platform.clock.now() + wait
+        return bool(done)
 
     def _note(self) -> None:
         """Write down what was delivered, and let go of it."""
-        lanes = [*self._open.values(), *self._ready]
+        lanes = [*self._open.values(), *self._dispatch.ready]
         pending = [lane.first for lane in lanes] + [each.offset for each in self._waiting[:1]]
         position = min(pending, default=self._read_to)
         former = self._ledger.position
@@ -487,62 +372,5 @@ class Outbound:
         if position > former:
             self._platform.streams.trim(self.stream.value.buffer, SHARD, position)
 
-    # What is reported
-
-    def _destination_name(self) -> str:
-        configuration = self.stream.value.configuration
-        endpoint = configuration.get("EndpointConfiguration", {}).get("Url")
-        names = ("ClusterJDBCURL", "ClusterEndpoint", "DomainARN")
-        found = endpoint or next((configuration[name] for name in names if name in configuration), None)
-        return configurations.without_password(str(found or self._target.bucket_arn))
-
-    def _meter(self, records: Sequence[Buffered]) -> None:
-        new = [each for each in records if each.offset >= self._ledger.counted]
-        self._ledger.counted = records[-1].offset + 1
-        name = "DataReadFromKinesisStream" if self.stream.value.source else "Incoming"
-        records_name, bytes_name = (
-            (f"{name}.Records", f"{name}.Bytes") if self.stream.value.source else ("IncomingRecords", "IncomingBytes")
-        )
-        for minute, group in groupby(new, key=lambda each: each.at_ms // 60_000):
-            sizes = [len(each.data) for each in group]
-            self._reports.count(records_name, len(sizes), at_ms=minute * 60_000)
-            self._reports.count(bytes_name, sum(sizes), unit="Bytes", at_ms=minute * 60_000)
-
-    def _report_delivery(self, metric: str, lane: Lane, size: int) -> None:
-        failed = lane.failed if isinstance(lane, StoredLane) else ()
-        self._reports.count(f"{metric}.Records", lane.records - len(failed))
-        self._reports.count(f"{metric}.Bytes", size, unit="Bytes")
-        self._reports.sample(f"{metric}.Success", 1)
-        age = self._platform.clock.now() - lane.oldest_ms / 1000
-        self._reports.sample(f"{metric}.DataFreshness", max(age, 0.0), unit="Seconds")
-
-    def _report_conversion(self, lane: StoredLane) -> None:
-        sizes = [len(record.data) for record, _ in lane.failed]
-        self._reports.count("SucceedConversion.Records", lane.records - len(sizes))
-        self._reports.count("SucceedConversion.Bytes", lane.size - sum(sizes), unit="Bytes")
-        self._reports.count("FailedConversion.Records", len(sizes))
-        self._reports.count("FailedConversion.Bytes", sum(sizes), unit="Bytes")
-        for code, message in sorted({(failure.code, failure.message) for _, failure in lane.failed})[:_MOST_REASONS]:
-            self._reports.error(lane.target.logging, lane.target.bucket_arn, code, message)
-
-    def _report_function(self, done: Sequence[Record], failed: Sequence[Failed], seconds: float) -> None:
-        self._reports.sample("ExecuteProcessing.Duration", seconds * 1000, unit="Milliseconds")
-        troubles = {(each.code, each.message) for each in failed if each.function}
-        self._reports.sample("ExecuteProcessing.Success", 0 if troubles else 1)
-        self._reports.count("SucceedProcessing.Records", len(done))
-        self._reports.count("SucceedProcessing.Bytes", sum(len(each.data) for each in done), unit="Bytes")
-        for code, message in sorted(troubles)[:_MOST_REASONS]:
-            assert self._chain.function is not None
-            options = self.stream.value.configuration["CloudWatchLoggingOptions"]
-            self._reports.error(options, self._destination_name(), code, message, self._chain.function.arn)
-
     def _partitions(self) -> int:
-        return sum(lane.key.startswith("p") for lane in [*self._open.values(), *self._ready])
-
-    def _report_partitions(self) -> None:
-        now = self._platform.clock.monotonic()
-        if self._partitioned and now - self._partitions_told_at > _PARTITIONS_EVERY_SECONDS:
-            self._partitions_told_at = now
-            count = self._partitions()
-            if count:
-                self._reports.sample("PartitionCount", count)
+        return sum(lane.key.startswith("p") for lane in [*self._open.values(), *self._dispatch.ready])
