@@ -148,8 +148,14 @@ def check(kind: Kind, configuration: Configuration) -> None:
 
 def _check_meaning(kind: Kind, processors: Mapping[str, Mapping[str, str]]) -> None:
     """Refuse processors that would change nothing of what a destination is given."""
-    if EXTRACTION in processors:
+    extracted = extracted_keys(processors)
+    if extracted and not kind.routing_keys:
         raise invalid(f"The {EXTRACTION} processor requires Dynamic Partitioning, which only S3 destinations have.")
+    if not extracted <= kind.routing_keys:
+        raise invalid(
+            f"The keys of MetadataExtractionQuery say where a record goes, {', '.join(sorted(kind.routing_keys))}, and "
+            f"are {', '.join(sorted(extracted))}."
+        )
     if DELIMITER in processors and not kind.joins_records:
         raise invalid(
             f"The {DELIMITER} processor is for destinations in files, not for {kind.name}: each record is sent alone."

@@ -21,7 +21,8 @@ class Kind(NamedTuple):
 
     `module` is below `destinations`; empty for S3, to which this room delivers by itself. `metric` begins the names of
     its metrics, `failed` is its error-output-type, and `defaults` are AWS's. Where it `joins_records`, they are written
-    one behind another, so that a delimiter between them means something.
+    one behind another, so that a delimiter between them means something. `routing_keys` are what a JQ query may say of
+    where a record goes.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Kind(NamedTuple):
     failed: str
     defaults: Mapping[str, Any]
     joins_records: bool = False
+    routing_keys: frozenset[str] = frozenset()
 
     @property
     def configuration(self) -> str:
@@ -96,6 +98,7 @@ KINDS = (
         "DeliveryToIceberg",
         "iceberg-failed",
         {"BufferingHints": _HINTS, "RetryOptions": _FIVE_MINUTES, "S3BackupMode": "FailedDataOnly"},
+        routing_keys=frozenset(("destinationDatabaseName", "destinationTableName", "operation")),
     ),
 )
 

@@ -95,6 +95,15 @@ def destination(client: Client, tables: Sequence[dict[str, Any]] = (), **members
     }
 
 
+def extraction(query: str) -> dict[str, Any]:
+    """The processing that finds in a record where it goes."""
+    parameters = [
+        {"ParameterName": "MetadataExtractionQuery", "ParameterValue": query},
+        {"ParameterName": "JsonParsingEngine", "ParameterValue": "JQ-1.6"},
+    ]
+    return {"Enabled": True, "Processors": [{"Type": "MetadataExtraction", "Parameters": parameters}]}
+
+
 def event(number: int) -> dict[str, Any]:
     return {
         "ID": number,
@@ -148,18 +157,11 @@ def test_records_are_routed_and_change_rows_by_their_keys(client: Client, lake: 
     for table in ("stock", "log"):
         lake.create(table, schema)
     query = f'{{destinationDatabaseName: "{lake.database}", destinationTableName: .to, operation: .op}}'
-    extraction = [
-        {"ParameterName": "MetadataExtractionQuery", "ParameterValue": query},
-        {"ParameterName": "JsonParsingEngine", "ParameterValue": "JQ-1.6"},
-    ]
     keyed = {"DestinationDatabaseName": lake.database, "DestinationTableName": "stock", "UniqueKeys": ["shop", "item"]}
     configuration = destination(
         client,
         [keyed],
-        ProcessingConfiguration={
-            "Enabled": True,
-            "Processors": [{"Type": "MetadataExtraction", "Parameters": extraction}],
-        },
+        ProcessingConfiguration=extraction(query),
     )
     name = client.create(IcebergDestinationConfiguration=configuration)
 
@@ -263,6 +265,7 @@ def test_a_role_writes_only_what_it_may(client: Client, lake: Lake, unique: Call
         ({"CatalogConfiguration": {"WarehouseLocation": "s3://b/"}}, "WarehouseLocation"),
         ({"tables": [("d", "t"), ("D", "T")]}, "more than once"),
         ({"AppendOnly": True, "tables": [("d", "t")]}, "AppendOnly"),
+        ({"ProcessingConfiguration": extraction("{table: .table}")}, "keys of MetadataExtractionQuery"),
     ],
 )
 def test_what_cannot_be_honoured_is_refused(client: Client, members: dict[str, Any], message: str) -> None:
