@@ -314,10 +314,16 @@ def _text(value: Any) -> str:
         return str(value)
     try:
         return orjson.dumps(value).decode()
-    except TypeError:  # numbers beyond 64 bits, and those that are kept exactly
-        return json.dumps(value, default=str, separators=(",", ":"))
+    except TypeError:  # numbers beyond 64 bits, those that are kept exactly, and what is nested deeply
+        try:
+            return json.dumps(value, default=str, separators=(",", ":"))
+        except RecursionError:
+            raise ValueError("it is nested too deeply") from None
 
 
 def _shown(value: Any) -> str:
-    text = _text(value) if not isinstance(value, str) else repr(value)
+    try:
+        text = _text(value) if not isinstance(value, str) else repr(value)
+    except ValueError as error:
+        return f"a {type(value).__name__} ({error})"
     return text if len(text) <= 64 else text[:61] + "..."

@@ -1,6 +1,7 @@
 """JSON records become files of columns: exactly those that fit."""
 
 import io
+import json
 import random
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
@@ -10,6 +11,8 @@ from typing import Any
 
 import orjson
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from clary.kernel.core.errors import AwsError
 from clary.systems.firehose.conversion.checks import check_conversion
@@ -18,8 +21,10 @@ from clary.systems.firehose.destinations.contract import Record
 
 pa = pytest.importorskip("pyarrow")
 
+from clary.systems.firehose.conversion.columns import Reading  # noqa: E402
 from clary.systems.firehose.conversion.files import Conversion, Format  # noqa: E402
 from clary.systems.firehose.conversion.hive_types import arrow_type  # noqa: E402
+from clary.systems.firehose.conversion.rows import rows_of  # noqa: E402
 
 PARQUET: dict[str, Any] = {"ParquetSerDe": {}}
 ORC: dict[str, Any] = {"OrcSerDe": {}}
@@ -184,6 +189,57 @@ def test_records_that_are_no_objects_fail_and_several_objects_are_rows(tmp_path:
     assert [row["a"] for row in rows] == [1, 2, 3]
     codes = {number: code.rpartition(".")[2] for number, (code, _) in failures.items()}
     assert codes == {number: "ParseError" for number in (0, 1, 2, 3, 4, 7, 8)} | {6: "MalformedData"}
+
+
+@pytest.mark.parametrize("type_", ["string", "int", "array<string>"])
+def test_what_is_nested_deeply_harms_nobody(tmp_path: Path, type_: str) -> None:
+    deep = [b'{"c":' + b"[" * depth + b"]" * depth + b"}" for depth in (100, 990, 1000, 1020, 5000)]
+    rows, failures = converted(tmp_path, {"c": type_}, [*deep, b"{}"])
+    assert len(rows) + len(failures) == 6
+    assert rows[-1] == {"c": None}
+    assert 4 in failures
+
+
+_PLAIN = st.sampled_from(
+    ["tinyint", "bigint", "float", "double", "decimal(5,2)", "boolean", "string", "binary", "date", "timestamp"]
+)
+_TYPES = st.recursive(
+    _PLAIN,
+    lambda inner: st.one_of(
+        inner.map("array<{}>".format),
+        st.tuples(inner, inner).map(lambda both: "map<{},{}>".format(*both)),
+        st.tuples(inner, inner).map(lambda both: "struct<a:{},b:{}>".format(*both)),
+    ),
+    max_leaves=3,
+)
+_VALUES = st.recursive(
+    st.one_of(
+        st.none(),
+        st.booleans(),
+        st.integers(-(2**70), 2**70),
+        st.floats(allow_nan=False, allow_infinity=False),
+        st.text(max_size=6),
+        st.sampled_from(["2024-01-01", "9999-12-31 23:59:59", "1e999999999", "-Infinity", "NaN", "\ud800", 10**400]),
+    ),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3), st.dictionaries(st.one_of(st.sampled_from("abAB"), st.text(max_size=3)), inner)
+    ),
+    max_leaves=6,
+)
+
+
+@settings(max_examples=300)
+@given(
+    st.lists(_TYPES, min_size=1, max_size=3),
+    st.lists(st.dictionaries(st.sampled_from(["c0", "c1", "C0", "x"]), _VALUES), min_size=1, max_size=5),
+)
+def test_every_record_is_a_row_or_a_failure(types: list[str], given_: list[dict[str, Any]]) -> None:
+    schema = pa.schema([(f"c{place}", arrow_type(type_)) for place, type_ in enumerate(types)])
+    records = [Record("", 0, json.dumps(each).encode(), {}) for each in given_]
+    rows = rows_of(records, schema, Reading())
+    assert sorted([*rows.owners, *(failure.index for failure in rows.failures)]) == list(range(len(records)))
+    assert rows.batch.num_rows == len(rows.owners)
+    rows.batch.validate(full=True)
 
 
 def test_keys_are_found_as_the_deserializer_says(tmp_path: Path) -> None:
