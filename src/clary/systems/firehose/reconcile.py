@@ -10,6 +10,7 @@ from clary.kernel.store import Conflict, Entry
 from clary.systems.firehose.delivery import ledger, reader
 from clary.systems.firehose.delivery.fleet import fleet_of
 from clary.systems.firehose.delivery.worker import spool_folder
+from clary.systems.firehose.destinations import warehouse_notes
 from clary.systems.firehose.records import (
     ACTIVE,
     CREATING,
@@ -85,7 +86,7 @@ def _delete(platform: Platform, entry: Entry[DeliveryStream]) -> None:
 def _kept(platform: Platform) -> set[str]:
     """The buffers of which something is kept beside their records."""
     kv = platform.kv(KV_DOMAIN)
-    prefixes = (ledger.PREFIX, reader.PREFIX)
+    prefixes = (ledger.PREFIX, reader.PREFIX, warehouse_notes.PREFIX)
     keys = {key[len(prefix) :].decode() for prefix in prefixes for key, _ in kv.scan(prefix, after_prefix(prefix))}
     folder = spool_folder(platform, "")
     return keys | ({path.name for path in folder.iterdir()} if folder.is_dir() else set())
@@ -94,4 +95,5 @@ def _kept(platform: Platform) -> set[str]:
 def _forget(platform: Platform, buffer: str) -> None:
     ledger.forget(platform.kv(KV_DOMAIN), buffer)
     reader.forget(platform.kv(KV_DOMAIN), buffer)
+    warehouse_notes.forget(platform.kv(KV_DOMAIN), buffer)
     shutil.rmtree(spool_folder(platform, buffer), ignore_errors=True)

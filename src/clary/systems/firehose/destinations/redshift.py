@@ -1,14 +1,14 @@
 """Redshift, which here is any database that speaks PostgreSQL's protocol.
 
 As on AWS, a batch is staged as an object in S3, and a COPY loads it. A PostgreSQL server cannot read S3, so Clary reads
-the object as COPY's options say and streams its rows. Loading is at least once: a load whose commit is not heard of
-comes again, and only a table with a key is safe from its rows being there twice.
+the object as COPY's options say and streams its rows, which are then there once: see `warehouse_notes`.
 """
 
 import importlib.util
 import zlib
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import accumulate
 from typing import Any
 
@@ -21,8 +21,9 @@ from clary.systems.firehose.destinations.copy_fields import Text
 from clary.systems.firehose.destinations.copy_options import CopyOptions, Wrong, parse_options
 from clary.systems.firehose.destinations.copy_rows import Column, Path, Row, parse_jsonpaths, rows_of
 from clary.systems.firehose.destinations.staging import Stage, read_object
-from clary.systems.firehose.destinations.warehouse import LOAD_FAILED, Load, Refused, run_load
-from clary.systems.firehose.records import DeliveryStream, role_of
+from clary.systems.firehose.destinations.warehouse import LOAD_FAILED, Load, Refused, is_committed, run_load
+from clary.systems.firehose.destinations.warehouse_notes import NOWHERE, Note, Notes, Place, Transaction
+from clary.systems.firehose.records import KV_DOMAIN, DeliveryStream, role_of
 from clary.systems.firehose.refusals import invalid
 
 ROW_EXISTS = "Redshift.RowExists"
@@ -68,6 +69,7 @@ class _Target:
             self.address = parse_jdbc_url(str(configuration["ClusterJDBCURL"]))
         except Wrong as error:
             raise invalid(f"ClusterJDBCURL: {error}.") from None
+        self.server = (self.address, str(configuration["Username"]), str(configuration["Password"]))
         try:
             self.table = parse_table(str(command["DataTableName"]))
             self.columns = parse_columns(str(command.get("DataTableColumns") or ""))
@@ -88,9 +90,27 @@ class Redshift:
         self._configuration = configuration
         self._target = _Target(configuration)
         self._stage = Stage(platform, stream, configuration)
+        self._notes = Notes(platform.kv(KV_DOMAIN), stream.value.buffer)
 
     def deliver(self, batch: Sequence[Record]) -> list[Failure]:
-        """Stage the batch and load it; return the records with rows that were left out. Raises Unavailable."""
+        """Stage the batch and load it; return the records with rows that were left out. Raises Unavailable.
+
+        What was loaded already is not loaded again, also where nobody heard that it was.
+        """
+        known, loaded = NOWHERE, list[Failure]()
+        note = self._notes.last()
+        if note is not None and batch[0].place <= note.through:
+            known = note.through if is_committed(*self._target.server, note.transaction) else note.known
+        done = sum(record.place <= known for record in batch)
+        if note is not None and done:
+            loaded = note.failures_in(batch[:done])
+        if done == len(batch):
+            return loaded
+        rest = self._load(batch[done:], known, [_noted(batch, failure) for failure in loaded])
+        return loaded + [replace(failure, index=failure.index + done) for failure in rest]
+
+    def _load(self, batch: Sequence[Record], known: Place, before: list[tuple[str, str, str]]) -> list[Failure]:
+        """Load what comes behind what is `known` to be loaded, of which those noted in `before` were left out."""
         staged = self._text(self._stage.put(batch))
         target = self._target
         paths = self._paths()
@@ -103,9 +123,12 @@ class Redshift:
                 )
             return rows_of(staged, target.options, columns, paths)
 
-        load = Load(target.table, target.columns, target.options, rows)
-        user, password = str(self._configuration["Username"]), str(self._configuration["Password"])
-        return _failures(staged, run_load(target.address, user, password, load))
+        def write_note(transaction: Transaction, refused: Sequence[Refused]) -> None:
+            left_out = [_noted(batch, failure) for failure in _failures(staged, refused)]
+            self._notes.write(Note(transaction, batch[-1].place, known, before + left_out))
+
+        load = Load(target.table, target.columns, target.options, rows, write_note)
+        return _failures(staged, run_load(*target.server, load))
 
     def give_up(self, batch: Sequence[Record], code: str, message: str) -> list[Failure]:
         """Say in the error output which object was not loaded: a manifest to load it by hand. Raises Unavailable."""
@@ -139,6 +162,10 @@ class Redshift:
 
 def open(platform: Platform, stream: Entry[DeliveryStream], configuration: Mapping[str, Any]) -> Redshift:
     return Redshift(platform, stream, configuration)
+
+
+def _noted(batch: Sequence[Record], failure: Failure) -> tuple[str, str, str]:
+    return batch[failure.index].id, failure.code, failure.message
 
 
 def _failures(staged: Text, refused: Sequence[Refused]) -> list[Failure]:

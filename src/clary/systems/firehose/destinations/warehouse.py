@@ -18,6 +18,7 @@ from clary.systems.firehose.destinations.addresses import Address, TableName
 from clary.systems.firehose.destinations.contract import Unavailable
 from clary.systems.firehose.destinations.copy_options import CopyOptions
 from clary.systems.firehose.destinations.copy_rows import Column, Row
+from clary.systems.firehose.destinations.warehouse_notes import Transaction
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,6 +58,15 @@ _SAID = {
     "too many clients": "Redshift.ConnectionLimitExceeded",
     "remaining connection slots": "Redshift.ConnectionLimitExceeded",
 }
+_SETTINGS = """
+SET LOCAL statement_timeout = {milliseconds};
+SET LOCAL idle_in_transaction_session_timeout = {milliseconds};
+SET LOCAL TIME ZONE 'UTC'
+"""
+_TRANSACTION = """
+SELECT txid_current(), (SELECT system_identifier FROM pg_control_system()),
+       (SELECT oid FROM pg_database WHERE datname = current_database())
+"""
 _COLUMNS = """
 SELECT a.attname, t.typname, t.typcategory = 'S', CASE WHEN t.typname IN ('varchar', 'bpchar') THEN a.atttypmod END,
        a.attgenerated <> '', a.attidentity <> '' OR coalesce(pg_get_expr(d.adbin, d.adrelid) LIKE 'nextval(%%', false)
@@ -76,12 +86,17 @@ class Refused(NamedTuple):
 
 
 class Load(NamedTuple):
-    """What is loaded where. `rows` is asked for the rows once the table's columns are known."""
+    """What is loaded where. `rows` is asked for the rows once the table's columns are known.
+
+    `note` is told the transaction, where the server can be asked about it later, and the rows left out, before the
+    load is committed.
+    """
 
     table: TableName
     columns: Sequence[str]  # empty for all that the table does not fill by itself
     options: CopyOptions
     rows: "Callable[[Sequence[Column]], Iterator[Row]]"
+    note: "Callable[[Transaction, Sequence[Refused]], None]"
 
 
 def run_load(address: Address, user: str, password: str, load: Load) -> list[Refused]:
@@ -91,23 +106,67 @@ def run_load(address: Address, user: str, password: str, load: Load) -> list[Ref
     Unavailable when the server cannot be reached or refuses the load, and when too many rows are refused: then nothing
     was loaded, unless the connection broke while the load was being committed.
     """
+    with _errors_told(), _connection(address, user, password) as connection:
+        if (connection.info.parameter_status("server_version") or "").startswith(_REDSHIFT):
+            raise Unavailable(
+                "Redshift.ArgumentNotSupported",
+                "a Redshift cluster loads from Amazon S3 alone and cannot read Clary's; name a PostgreSQL server",
+            )
+        with _patient(connection):
+            milliseconds = int(PATIENCE_SECONDS * 1000)
+            connection.execute(_SETTINGS.format(milliseconds=milliseconds))
+            columns = _columns_of(connection, load)
+        refused = _Loader(connection, load, columns).run()
+        with _patient(connection):
+            transaction = _transaction(connection)
+        if transaction is not None:
+            load.note(transaction, refused)
+        with _patient(connection):
+            connection.commit()
+        return refused
+
+
+def is_committed(address: Address, user: str, password: str, transaction: Transaction) -> bool:
+    """Whether a transaction was committed, as far as the server still knows.
+
+    Raises Unavailable when the server cannot be reached, and while the transaction is not ended.
+    """
+    import psycopg
+
+    with _errors_told(), _connection(address, user, password) as connection, _patient(connection):
+        current = _transaction(connection)
+        if current is None or current.server != transaction.server:
+            return False
+        try:
+            found = connection.execute("SELECT txid_status(%s)", [transaction.number]).fetchone()
+        except psycopg.errors.InvalidParameterValue:
+            return False  # it is in the future of a server that was restored from a backup
+    status = found[0] if found else None
+    if status == "in progress":
+        raise Unavailable(LOAD_FAILED, f"transaction {transaction.number}, in which it was loaded, is not ended yet")
+    return status == "committed"
+
+
+def _transaction(connection: "psycopg.Connection[tuple[object, ...]]") -> Transaction | None:
+    """The transaction under way; None on servers that cannot be asked about one later."""
     import psycopg
 
     try:
-        with _connection(address, user, password) as connection:
-            if (connection.info.parameter_status("server_version") or "").startswith(_REDSHIFT):
-                raise Unavailable(
-                    "Redshift.ArgumentNotSupported",
-                    "a Redshift cluster loads from Amazon S3 alone and cannot read Clary's; name a PostgreSQL server",
-                )
-            with _patient(connection):
-                milliseconds = int(PATIENCE_SECONDS * 1000)
-                connection.execute(f"SET LOCAL statement_timeout = {milliseconds}; SET LOCAL TIME ZONE 'UTC'")
-                columns = _columns_of(connection, load)
-            refused = _Loader(connection, load, columns).run()
-            with _patient(connection):
-                connection.commit()
-            return refused
+        with connection.transaction():
+            found = connection.execute(_TRANSACTION).fetchone()
+    except (psycopg.ProgrammingError, psycopg.NotSupportedError):
+        return None
+    assert found is not None
+    return Transaction(int(str(found[0])), f"{found[1]}/{found[2]}")
+
+
+@contextmanager
+def _errors_told() -> Iterator[None]:
+    """Errors of the client library as Unavailable."""
+    import psycopg
+
+    try:
+        yield
     except psycopg.Error as error:
         raise Unavailable(_code(error), _message(error)) from error
     except UnicodeError as error:

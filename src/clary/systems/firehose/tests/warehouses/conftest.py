@@ -106,19 +106,23 @@ def quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def records(*data: bytes | str, at_ms: int = NOON_MS) -> list[Record]:
-    """A batch."""
+def records(*data: bytes | str, at_ms: int = NOON_MS, first: int = 1) -> list[Record]:
+    """A batch; the first record is at the offset `first`."""
     return [
         Record(
-            f"record-{number}", at_ms + number, each.encode() if isinstance(each, str) else each, {}, (number + 1, 0)
+            f"record-{number}",
+            at_ms + number,
+            each.encode() if isinstance(each, str) else each,
+            {},
+            (number + first, 0),
         )
         for number, each in enumerate(data)
     ]
 
 
-def stream_of(configuration: dict[str, Any], kind: str) -> Entry[DeliveryStream]:
+def stream_of(configuration: dict[str, Any], kind: str, buffer: str = "buffer") -> Entry[DeliveryStream]:
     """The entry of a delivery stream to a destination."""
-    stream = DeliveryStream("buffer", "DirectPut", kind, configuration, roles={ROLE: ROLE})
+    stream = DeliveryStream(buffer, "DirectPut", kind, configuration, roles={ROLE: ROLE})
     return Entry(stream, "orders", ACCOUNT, REGION, "ACTIVE", "", 0.0, 0.0, 1)
 
 

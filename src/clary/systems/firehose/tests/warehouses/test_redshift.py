@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import psycopg
 import pytest
 
 from clary.kernel.core.errors import AwsError
@@ -36,8 +37,8 @@ class Table:
         }
         self.configuration = completed(KIND, configuration)
         redshift.check(self.configuration)
-        stream = stream_of(self.configuration, "RedshiftDestinationConfiguration")
-        self.destination = redshift.open(platform, stream, self.configuration)
+        self.stream = stream_of(self.configuration, "RedshiftDestinationConfiguration", name)
+        self.destination = redshift.open(platform, self.stream, self.configuration)
 
     def rows(self, what: str = "*") -> list[tuple[Any, ...]]:
         return self.postgres.run(f"SELECT {what} FROM {{}} ORDER BY 1", self.name)
@@ -136,20 +137,18 @@ def test_what_cannot_be_loaded_is_left_out_as_far_as_maxerror_goes(table: Make) 
 
     rows[0] = rows[1] = "no JSON"
     with pytest.raises(Unavailable, match="6 of at most 6 errors"):
-        orders.destination.deliver(records(*rows))
+        orders.destination.deliver(records(*rows, first=100))
     assert len(orders.rows()) == 15
 
 
-def test_a_load_that_comes_again_adds_nothing_to_a_table_with_a_key(table: Make) -> None:
+def test_rows_whose_key_is_there_are_left_out(table: Make) -> None:
     orders = table("id int PRIMARY KEY, note text", "json 'auto'")
-    batch = records(*(f'{{"id": {number}, "note": "first"}}' for number in range(6000)))
-    assert orders.destination.deliver(batch[:4000]) == []
-    failures = orders.destination.deliver(batch)
+    rows = [f'{{"id": {number}, "note": "first"}}' for number in range(6000)]
+    assert orders.destination.deliver(records(*rows[:4000])) == []
+    failures = orders.destination.deliver(records(*rows, first=10_000))
     assert [failure.index for failure in failures] == list(range(4000))
     assert {failure.code for failure in failures} == {"Redshift.RowExists"}
     assert len(orders.rows()) == 6000
-    objects = [key for key in orders.staged() if not key.startswith("manifests/")]
-    assert len(objects) == 1, "the object that was staged again is the same"
 
 
 def test_a_server_that_is_down_or_refuses_says_so_and_gets_the_batch_when_it_can(
@@ -188,6 +187,39 @@ def test_a_server_that_is_down_or_refuses_says_so_and_gets_the_batch_when_it_can
     assert code(CopyCommand=named) == "Redshift.ColumnNotFound"
     elsewhere = {"RoleARN": ROLE, "BucketARN": "arn:aws:s3:::nowhere"}
     assert code(S3Configuration=elsewhere) == "S3.NoSuchBucket"
+
+
+def test_a_load_whose_commit_was_not_heard_of_is_there_once(table: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether it was committed, the server is asked: the table has no key, and would take the rows again."""
+    commit = psycopg.Connection.commit
+    fates: list[bool] = []
+
+    def lost(connection: psycopg.Connection[Any]) -> None:
+        if not fates:
+            return commit(connection)
+        if fates.pop(0):
+            commit(connection)
+        raise psycopg.OperationalError("the connection is lost")
+
+    monkeypatch.setattr(psycopg.Connection, "commit", lost)
+    orders = table("id int", "json maxerror 5")
+    batch = records('{"id": 0}', '{"id": "no"}', '{"id": 2}', '{"id": 3}', "no JSON", '{"id": 5}')
+
+    def deliver(count: int, *lose: bool) -> list[int]:
+        fates[:] = lose
+        if lose:
+            with pytest.raises(Unavailable, match="connection is lost"):
+                orders.destination.deliver(batch[:count])
+        return [failure.index for failure in orders.destination.deliver(batch[:count])]
+
+    assert deliver(2, False) == [1], "it was rolled back, and loaded then"
+    assert deliver(2) == [1]
+    assert deliver(3, True) == [1], "it was committed, and not loaded again"
+    assert deliver(5, False) == [1, 4], "what was known to be there is not loaded again, nor what failed behind it lost"
+    assert deliver(1) == []
+    opened = redshift.open(orders.platform, orders.stream, orders.configuration)
+    assert [failure.index for failure in opened.deliver(batch)] == [1, 4], "another carrier knows, too"
+    assert orders.rows() == [(0,), (2,), (3,), (5,)]
 
 
 def test_a_server_that_hangs_is_left(table: Make, postgres: Postgres, monkeypatch: pytest.MonkeyPatch) -> None:
