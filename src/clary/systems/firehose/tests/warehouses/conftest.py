@@ -134,11 +134,11 @@ def bucket(platform: Platform) -> str:
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
-    folder = Path(tempfile.mkdtemp(prefix="clary-postgres-"))
-    made = Postgres(folder)
-    yield made
-    made.stop()
-    shutil.rmtree(folder)
+    # Not below pytest's own folder, which is closed to others.
+    with tempfile.TemporaryDirectory(prefix="clary-postgres-") as folder:
+        made = Postgres(Path(folder))
+        yield made
+        made.stop()
 
 
 class Search:
