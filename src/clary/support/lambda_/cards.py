@@ -23,16 +23,14 @@ _PREFIX = b"card/"
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """`versions` holds for each version what its instances are called (`build`), its timeout in seconds and memory in
-    MB; `aliases` for each alias the versions it leads to, with their weights. `guarded` says that there are policies to
-    be read before somebody is let in; `events` holds the FunctionEventInvokeConfigs by qualifier, and `dead_letters` of
-    a version is the ARN where its events go that come to nothing."""
+    """`versions` holds for each version what its instances are called (`build`), its timeout in seconds, its memory in
+    MB, and the ARN where its events go that come to nothing (`dead_letters`); `aliases` for each alias the versions it
+    leads to, with their weights; `events` the FunctionEventInvokeConfigs by qualifier."""
 
     stamp: tuple[float, int]
     versions: dict[str, dict[str, Any]]
     aliases: dict[str, list[tuple[str, float]]] = field(default_factory=dict)
     reserved: int | None = None
-    guarded: bool = False
     events: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def version_for(self, named: Named) -> str:
@@ -54,7 +52,9 @@ def card_key(function: str) -> bytes:
 
 
 def read_card(table: bytes) -> Card:
-    return Card(**orjson.loads(table))
+    """A card, also one that another release of Clary made."""
+    known = Card.__dataclass_fields__.keys()
+    return Card(**{name: value for name, value in orjson.loads(table).items() if name in known})
 
 
 def build_of(version: str, revision: str) -> str:
@@ -104,7 +104,6 @@ def _card(entry: Entry[Function], versions: list[Entry[Version]]) -> Card:
         found,
         aliases,
         function.reserved,
-        bool(function.policies),
         function.event_configs,
     )
 

@@ -97,9 +97,7 @@ class _Courier:
             await self._try(waiting)
         except Exception:  # noqa: BLE001 - what is stored is carried again, and others go on
             _log.exception("an event of function %s failed; trying again", self._function)
-            await self._outbox.put_off(
-                waiting, _pause(waiting), tries=waiting.event.tries, refusals=waiting.event.refusals + 1
-            )
+            await asyncio.sleep(_pause(waiting))  # nothing may be written when the disk is full
 
     async def _try(self, waiting: Waiting) -> None:
         event = waiting.event

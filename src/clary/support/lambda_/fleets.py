@@ -47,7 +47,7 @@ ACCOUNT_CONCURRENCY = 1000
 
 _CREDENTIAL_SECONDS = 12 * 3600.0
 _MIB = 1024**2
-_STARTING_PER_CPU = 4
+_STARTING_PER_CPU = 2
 _FAILURES_UNTIL_TOLD = 2
 _FAILED_SECONDS = 10.0
 _PRESSURE = b"pressure"
@@ -153,10 +153,10 @@ class Fleet:
                 key, data = instance_key(self._key, one.id), orjson.dumps(one)
                 if transaction.get(key) != data:
                     transaction.put(key, data)
-            admitted = _admitted(all_instances(transaction), self._key, wanted, limit, machine) if wanted else []
-            for one in admitted:
+            added = admitted(all_instances(transaction), self._key, wanted, limit, machine) if wanted else []
+            for one in added:
                 transaction.put(instance_key(self._key, one.id), orjson.dumps(one))
-            return admitted
+            return added
 
         kept = {one.id: one for one in instances_of(self._kv, self._key)}
         if not wanted and not planned.gone and all(kept.get(one.id) == one for one in planned.keep):
@@ -282,7 +282,7 @@ def _is_told(failure: Failure, now: float) -> bool:
     return failure.count >= _FAILURES_UNTIL_TOLD and now - failure.at < _FAILED_SECONDS
 
 
-def _admitted(
+def admitted(
     there: Sequence[tuple[str, Instance]],
     function: str,
     wanted: Sequence[Instance],

@@ -129,7 +129,7 @@ class Invoker:
         """What is known of a function, `account/region/name`, now; None when there is none."""
         table = self.kv.get(card_key(function))
         if table is None:
-            self._cards.pop(function, None)
+            self._forget(function)
             return None
         known = self._cards.get(function)
         if known is None or known[0] != table:
@@ -235,6 +235,11 @@ class Invoker:
                 lane.gate.leave_later(place, again_seconds)
             else:
                 lane.gate.leave(place)
+
+    def _forget(self, function: str) -> None:
+        if self._cards.pop(function, None) is not None:
+            for key in [key for key in self._lanes if key[0] == function]:
+                self._lanes.pop(key)[1].close()
 
     def _lane(self, function: str, version: str, build: str) -> _Lane:
         known = self._lanes.get((function, version))

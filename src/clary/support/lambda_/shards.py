@@ -185,7 +185,7 @@ class _ShardReader:
                     raise error
 
     async def _lane(self, records: Sequence[Record]) -> None:
-        for batch in _batches(records, self._size):
+        for batch in batches(records, self._size):
             await self._see_through(batch, 0)
 
     async def _see_through(self, batch: Sequence[Record], tries: int) -> None:
@@ -295,7 +295,7 @@ class _ShardReader:
         }
 
 
-def _batches(records: Sequence[Record], most: int) -> list[Sequence[Record]]:
+def batches(records: Sequence[Record], most: int) -> list[Sequence[Record]]:
     """Records in batches of at most so many, and of what fits into an event."""
     found: list[Sequence[Record]] = []
     batch: list[Record] = []

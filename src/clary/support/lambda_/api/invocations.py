@@ -12,7 +12,7 @@ from clary.kernel.core.ids import new_uuid
 from clary.kernel.rooms import Context, Reply, operation
 from clary.support.lambda_.invoker import Call, invoker_of
 from clary.support.lambda_.lookup import get
-from clary.support.lambda_.names import Named, function_resource, invalid, missing, read_name
+from clary.support.lambda_.names import function_resource, invalid, missing, read_name
 from clary.support.lambda_.outbox import DOMAIN, TOPIC, Event, Outbox
 
 _LARGEST_REQUEST = 6_291_456
@@ -40,8 +40,8 @@ async def invoke(
             raise AwsError("AccessDeniedException", f"{ctx.principal.arn} may not invoke {named.arn}.", status=403)
         raise missing(f"Function not found: {named.arn}")
     card.version_for(named)
-    if card.guarded or named.account != ctx.account:
-        await _admit(ctx, named)
+    if named.account != ctx.account:  # a function's policy only ever lets others in
+        await asyncio.to_thread(get, ctx, named)
     _check_payload(Payload, _LARGEST_EVENT if InvocationType == "Event" else _LARGEST_REQUEST)
     if ClientContext:
         _check_client_context(ClientContext)
@@ -60,11 +60,6 @@ async def invoke(
     if outcome.log is not None:
         output["LogResult"] = outcome.log
     return Reply(output)
-
-
-async def _admit(ctx: Context, named: Named) -> None:
-    """What the function's policy says, where it has any."""
-    await asyncio.to_thread(get, ctx, named)
 
 
 def _check_payload(payload: bytes, limit: int) -> None:
