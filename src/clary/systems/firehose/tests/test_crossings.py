@@ -1,0 +1,221 @@
+"""Delivery is begun anew after a crash before and after everything it writes: S3 then has every record once."""
+
+import base64
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from clary.kernel.auth.directory import DEFAULT_ROLE, DEFAULT_ROLE_PATH
+from clary.kernel.core.clock import VirtualClock
+from clary.kernel.core.settings import Settings
+from clary.kernel.rooms import Platform
+from clary.kernel.store import Entry
+from clary.kernel.streams import Entry as BufferEntry
+from clary.systems.firehose import configurations
+from clary.systems.firehose.delivery.ledger import Ledger
+from clary.systems.firehose.delivery.outbound import Outbound
+from clary.systems.firehose.delivery.reports import Reports
+from clary.systems.firehose.destinations.kinds import S3
+from clary.systems.firehose.processors import functions
+from clary.systems.firehose.records import ACTIVE, DIRECT_PUT, KV_DOMAIN, SHARD, DeliveryStream
+from clary.systems.firehose.tests.conftest import ROLE
+from clary.systems.firehose.tests.test_processing import extraction, processing, processor
+
+DEFAULT = f"arn:aws:iam::000000000000:role{DEFAULT_ROLE_PATH}{DEFAULT_ROLE}"
+ACCOUNT, REGION = "000000000000", "us-east-1"
+MOST_STEPS = 50
+
+
+class Crash(BaseException):
+    """The process is killed."""
+
+
+class Crossings:
+    """Everything that is written passes here; the process is killed at one of them, before or after."""
+
+    def __init__(self, number: int | None = None, *, after: bool = False) -> None:
+        self.count = 0
+        self._number = number
+        self._after = after
+
+    def passing(self, write: Callable[..., Any]) -> Callable[..., Any]:
+        def cross(*args: Any, **options: Any) -> Any:
+            self.count += 1
+            is_it = self.count == self._number
+            if is_it and not self._after:
+                raise Crash
+            done = write(*args, **options)
+            if is_it:
+                raise Crash
+            return done
+
+        return cross
+
+
+def flaky(write: Callable[..., Any]) -> Callable[..., Any]:
+    """A write that fails every other time."""
+    calls = 0
+
+    def attempt(*args: Any, **options: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls % 2:
+            raise OSError("the disk is not itself")
+        return write(*args, **options)
+
+    return attempt
+
+
+class World:
+    """A home with a delivery stream whose records were put, and who delivers it."""
+
+    def __init__(self, folder: Path, configuration: dict[str, Any]) -> None:
+        self.clock = VirtualClock()
+        self.platform = Platform(Settings.load({}, home=str(folder), ephemeral=True), self.clock)
+        self.platform.keys.ensure_default()
+        self.platform.objects.buckets.create("bucket", ACCOUNT, REGION)
+        part = {"RoleARN": ROLE, "BucketARN": "arn:aws:s3:::bucket", **configuration}
+        stream = DeliveryStream(
+            "buffer", DIRECT_PUT, S3.configuration, configurations.completed(S3, part), {ROLE: DEFAULT}
+        )
+        now = self.clock.now()
+        self.stream = Entry(stream, "stream", ACCOUNT, REGION, ACTIVE, "", now, now, 1)
+        self.platform.streams.create("buffer", [SHARD])
+        self.folder = folder / "spool"
+
+    def put(self, records: list[bytes]) -> None:
+        self.platform.streams.append("buffer", [BufferEntry(SHARD, "", data) for data in records])
+
+    def deliver(self, records: list[list[bytes]]) -> None:
+        """Put and deliver, some at a time, until there is nothing left."""
+        reports = Reports(self.platform, self.stream)
+        ledger = Ledger(self.platform.kv(KV_DOMAIN), "buffer")
+        outbound = Outbound(self.platform, self.stream, ledger, reports, self.folder, lambda seconds: False)
+        while records:
+            self.put(records[0])
+            del records[0]
+            outbound.step()
+            self.clock.advance(4.0)
+        for _ in range(MOST_STEPS):
+            outbound.step()
+            if outbound.is_idle:
+                return
+            self.clock.advance(4.0)
+        raise AssertionError("it does not end")
+
+    def cross(self, crossings: Crossings) -> None:
+        """Have everything that delivery writes pass here."""
+        kv: Any = self.platform.kv(KV_DOMAIN)
+        objects: Any = self.platform.objects
+        streams: Any = self.platform.streams
+        kv.write = crossings.passing(kv.write)
+        objects.put_bytes = crossings.passing(flaky(objects.put_bytes))
+        streams.trim = crossings.passing(streams.trim)
+
+    def lines(self, prefix: str) -> Counter[bytes]:
+        objects = self.platform.objects
+        found: Counter[bytes] = Counter()
+        for listed in objects.list("bucket", prefix):
+            found.update(objects.get_bytes("bucket", listed.key).splitlines())
+        return found
+
+
+def crashed(folder: Path, configuration: dict[str, Any], rounds: list[list[bytes]]) -> Iterator[World]:
+    """Worlds in which delivery was killed, at one write after the other, and begun anew to its end."""
+    for after in (False, True):
+        number = 0
+        while True:
+            number += 1
+            world = World(folder / f"{after}-{number}", configuration)
+            crossings = Crossings(number, after=after)
+            world.cross(crossings)
+            left = [list(records) for records in rounds]
+            try:
+                world.deliver(left)
+            except Crash:
+                world.deliver(left)
+            yield world
+            world.platform.close()
+            if crossings.count < number:
+                break
+
+
+HINTS = {"SizeInMBs": 64, "IntervalInSeconds": 5}
+BACKUP = {
+    "S3BackupMode": "Enabled",
+    "S3BackupConfiguration": {
+        "RoleARN": ROLE,
+        "BucketARN": "arn:aws:s3:::bucket",
+        "Prefix": "backup/",
+        "BufferingHints": {"SizeInMBs": 1, "IntervalInSeconds": 9},
+    },
+}
+PARTITIONED = {
+    "Prefix": "k=!{partitionKeyFromQuery:k}/",
+    "ErrorOutputPrefix": "errors/",
+    "DynamicPartitioningConfiguration": {"Enabled": True},
+    "ProcessingConfiguration": processing(extraction("{k: .k}")),
+}
+
+
+def test_records_are_in_s3_once_whenever_delivery_is_killed(tmp_path: Path) -> None:
+    rounds = [[b"%d-%d\n" % (number, each) for each in range(4)] for number in range(4)]
+    records = Counter(record.strip() for records in rounds for record in records)
+    configuration = {"Prefix": "out/", "BufferingHints": HINTS, **BACKUP}
+    for world in crashed(tmp_path, configuration, rounds):
+        assert world.lines("out/") == records
+        assert world.lines("backup/") == records
+
+
+def test_partitions_are_in_s3_once_whenever_delivery_is_killed(tmp_path: Path) -> None:
+    keys = (("a", "b"), ("b",), ("a", "c"), ("b", "c"))
+    rounds = [[b'{"k": "%s", "n": %d}\n' % (key.encode(), number) for key in some] for number, some in enumerate(keys)]
+    rounds[1].append(b"no json\n")
+    records = Counter(record.strip() for records in rounds for record in records if record.startswith(b"{"))
+    configuration = {"BufferingHints": HINTS, **PARTITIONED, **BACKUP}
+    for world in crashed(tmp_path, configuration, rounds):
+        assert world.lines("k=") == records
+        assert sum(world.lines("backup/").values()) == 8
+        assert sum(world.lines("errors/").values()) >= 1
+
+
+def test_what_a_function_made_is_in_s3_whatever_it_answers_the_second_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = 0
+
+    def invoke(*args: Any, Payload: bytes, **params: Any) -> dict[str, Any]:
+        """A function that changes its mind about everything with each call."""
+        nonlocal calls
+        calls += 1
+        answers = [
+            {
+                "recordId": record["recordId"],
+                "result": "ProcessingFailed" if (number + calls) % 3 == 0 else "Ok",
+                "data": record["data"],
+                "metadata": {"partitionKeys": {"k": str((number + calls) % 2)}},
+            }
+            for number, record in enumerate(orjson.loads(Payload)["records"])
+        ]
+        return {"Payload": orjson.dumps({"records": answers})}
+
+    monkeypatch.setattr(functions, "call_as", invoke)
+    function = processor("Lambda", LambdaArn="arn:aws:lambda:us-east-1:000000000000:function:f")
+    function["Parameters"].append({"ParameterName": "BufferIntervalInSeconds", "ParameterValue": "3"})
+    configuration = {
+        **PARTITIONED,
+        **BACKUP,
+        "BufferingHints": HINTS,
+        "Prefix": "k=!{partitionKeyFromLambda:k}/",
+        "ProcessingConfiguration": processing(function),
+    }
+    rounds = [[b"%d-%d\n" % (number, each) for each in range(4)] for number in range(4)]
+    records = {record.strip() for records in rounds for record in records}
+    for world in crashed(tmp_path, configuration, rounds):
+        failed = {base64.b64decode(orjson.loads(line)["rawData"]).strip() for line in world.lines("errors/")}
+        assert world.lines("k=").keys() | failed == records
+        assert world.lines("backup/") == Counter(records)
