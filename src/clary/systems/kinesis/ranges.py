@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import lru_cache
 from hashlib import md5
 
 from clary.systems.kinesis.records import Shard
@@ -9,6 +10,7 @@ from clary.systems.kinesis.records import Shard
 KEYS = 1 << 128
 
 
+@lru_cache(maxsize=8192)
 def hash_of(partition_key: str) -> int:
     """Where a partition key lies among all hash keys."""
     return int.from_bytes(md5(partition_key.encode(), usedforsecurity=False).digest(), "big")
