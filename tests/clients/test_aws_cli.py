@@ -4,6 +4,7 @@ import base64
 import json
 import urllib.error
 import urllib.request
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -129,3 +130,23 @@ def test_streams(aws: Callable[..., str], unique: Unique) -> None:
 def test_identity(aws: Callable[..., str]) -> None:
     identity = json.loads(aws("sts", "get-caller-identity"))
     assert identity["Arn"].endswith(":assumed-role/AmazonSageMaker-ExecutionRole/clary")
+
+
+def test_a_function_from_a_zip_is_called_and_aliased(aws: Callable[..., str], unique: Unique, tmp_path: Path) -> None:
+    name, code, answer = unique("cli-function"), tmp_path / "code.zip", tmp_path / "answer.json"
+    with zipfile.ZipFile(code, "w") as archive:
+        archive.writestr("app.py", "def handler(event, context): return [event, context.function_version]")
+    role = json.loads(aws("iam", "get-role", "--role-name", "AmazonSageMaker-ExecutionRole"))["Role"]["Arn"]
+    named = ("--function-name", name)
+    made = ("--runtime", "python3.12", "--handler", "app.handler", "--role", role, "--zip-file", f"fileb://{code}")
+    aws("lambda", "create-function", *named, *made, "--timeout", "30")
+    aws("lambda", "wait", "function-active-v2", *named)
+    said = json.loads(aws("lambda", "invoke", *named, "--payload", '{"a": 1}', str(answer)))
+    assert (said["StatusCode"], json.loads(answer.read_text())) == (200, [{"a": 1}, "$LATEST"])
+    aws("lambda", "publish-version", *named)
+    aws("lambda", "create-alias", *named, "--name", "live", "--function-version", "1")
+    aws("lambda", "invoke", *named, "--qualifier", "live", str(answer))
+    assert json.loads(answer.read_text()) == [{}, "1"]
+    listed = json.loads(aws("lambda", "list-functions"))["Functions"]
+    assert name in [one["FunctionName"] for one in listed]
+    aws("lambda", "delete-function", *named)

@@ -75,13 +75,13 @@ class _Courier:
 
     def _start_due(self) -> float | None:
         """Begin what is due and not under way; when the next is due, None for never."""
-        now = self._platform.clock.now()
+        now, most = self._platform.clock.now(), self._invoker.room_for(self._function, _AT_ONCE)
         for waiting in self._outbox.waiting(self._function):
             if waiting.key in self._under_way:
                 continue
             if waiting.due_at > now:
                 return waiting.due_at
-            if len(self._under_way) >= _AT_ONCE:
+            if len(self._under_way) >= most:
                 return None
             task = asyncio.get_running_loop().create_task(self._carry(waiting))
             self._under_way[waiting.key] = task

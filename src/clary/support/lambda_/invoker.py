@@ -136,6 +136,13 @@ class Invoker:
             known = self._cards[function] = table, read_card(table)
         return known[1]
 
+    def room_for(self, function: str, most: int) -> int:
+        """How many invocations of a function one who has many should have under way: at most `most`, at least one, and
+        no more than it may have at all, since what is refused has to be tried again."""
+        card = self.card(function)
+        reserved = card.reserved if card is not None else None
+        return most if reserved is None else max(1, min(most, reserved))
+
     async def invoke(self, named: Named, call: Call) -> Outcome:
         """Call a function and wait for its answer, which may be that it failed.
 

@@ -35,7 +35,7 @@ class QueueFeed(Feed):
         """Until told to stop, whatever happens to the queue."""
         self._url = queue_url(self.source)
         most = (self.members.get("ScalingConfig") or {}).get("MaximumConcurrency") or _AT_ONCE
-        places = asyncio.Semaphore(most)
+        places = asyncio.Semaphore(self.invoker.room_for(self.named.key, most))
         under_way: set[asyncio.Task[None]] = set()
         try:
             while not self.stopping.is_set():

@@ -5,13 +5,18 @@ import contextlib
 import json
 import re
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from botocore.exceptions import ClientError
 
+from clary.kernel.rooms import Platform
+from clary.support.lambda_.cards import DOMAIN
+from clary.support.lambda_.instances import all_instances
 from clary.support.lambda_.tests.conftest import Lambda, zipped
-from clary.testing import eventually
+from clary.testing import eventually, serving
 
 
 def test_an_event_goes_in_and_an_answer_comes_out(functions: Lambda) -> None:
@@ -179,3 +184,39 @@ def test_as_many_instances_as_are_needed_at_once(functions: Lambda) -> None:
         assert [one.result().error for one in asked] == [None] * 4
         streams = {functions.call(name, {"do": "count"}).value[1] for _ in range(3)}
     assert len(streams) == 1  # the oldest is taken when it is free, so that others may go
+
+
+@pytest.mark.slow
+def test_one_instance_is_shared_by_all_processes(functions: Lambda) -> None:
+    """With one instance to be had, invocations of the gateway and of the carrier take turns."""
+    s3, bucket = functions.server.client("s3"), functions.unique("turns")
+    s3.create_bucket(Bucket=bucket)
+    name = functions.create(Timeout=60, MemorySize=256)
+    functions.client.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=1)
+    first = functions.call(name, {"do": "count"}).value
+    for number in range(6):
+        event = json.dumps({"do": "put", "bucket": bucket, "key": str(number)}).encode()
+        functions.client.invoke(FunctionName=name, InvocationType="Event", Payload=event)
+    answers = [functions.call(name, {"do": "count"}) for _ in range(20)]
+    assert {answer.value[1] for answer in answers} == {first[1]}
+    eventually(lambda: len(s3.list_objects_v2(Bucket=bucket).get("Contents", ())) == 6)
+
+
+@pytest.mark.slow
+def test_instances_that_nobody_needs_go_and_come_back(tmp_path: Path, unique: Callable[[str], str]) -> None:
+    with serving(tmp_path / "home", "--ephemeral", function_idle_seconds=3) as server:
+        functions = Lambda(server, unique)
+        name = functions.create(Timeout=60)
+        first = functions.call(name, {"do": "count"}).value
+
+        def instances() -> int:
+            platform = Platform(server.settings)
+            try:
+                return len(all_instances(platform.kv(DOMAIN)))
+            finally:
+                platform.close()
+
+        assert instances() == 1
+        eventually(lambda: instances() == 0)
+        again = functions.call(name, {"do": "count"}).value
+        assert (again[1] != first[1], again[2]) == (True, 1)
