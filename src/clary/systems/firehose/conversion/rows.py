@@ -1,6 +1,7 @@
 """Records of JSON as rows: a table of those that fit a schema, and why the others do not."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import pyarrow as pa
@@ -12,9 +13,11 @@ from clary.systems.firehose.destinations.contract import Failure, Record
 PARSE_ERROR = "DataFormatConversion.ParseError"
 MALFORMED_DATA = "DataFormatConversion.MalformedData"
 
+_READ_AT_ONCE_BYTES = 4 * 1024 * 1024
+
 
 class Rows(NamedTuple):
-    """What came of records: a record batch of Arrow, whose fields may all be NULL, and those that are no row.
+    """What came of records: a batch or table of Arrow, whose fields may all be NULL, and those that are no row.
 
     `owners` says for each row which record it is from.
     """
@@ -49,6 +52,28 @@ def rows_of(records: Sequence[Record], schema: Any, reading: Reading) -> Rows:
             for index, reason in reasons.items()
         ]
     return Rows(rows, owners, sorted(failures, key=lambda failure: failure.index))
+
+
+def table_of(records: Sequence[Record], schema: Any, reading: Reading) -> Rows:
+    """`rows_of` for many records, as a table: read some megabytes at a time, of which only the columns are kept."""
+    batches, owners, failures = [], [], []
+    for start, part in _parts(records):
+        rows = rows_of(part, schema, reading)
+        batches.append(rows.batch)
+        owners += [start + owner for owner in rows.owners]
+        failures += [replace(failure, index=start + failure.index) for failure in rows.failures]
+    return Rows(pa.Table.from_batches(batches, nullable(schema)), owners, failures)
+
+
+def _parts(records: Sequence[Record]) -> Iterator[tuple[int, Sequence[Record]]]:
+    """The records in parts of some megabytes, each with the index of its first."""
+    start, size = 0, 0
+    for index, record in enumerate(records):
+        if size and size + len(record.data) > _READ_AT_ONCE_BYTES:
+            yield start, records[start:index]
+            start, size = index, 0
+        size += len(record.data)
+    yield start, records[start:]
 
 
 def nullable(schema: Any) -> Any:

@@ -24,7 +24,7 @@ from pyiceberg.exceptions import (
 from pyiceberg.expressions import And, BooleanExpression, In
 
 from clary.systems.firehose.conversion.columns import Reading
-from clary.systems.firehose.conversion.rows import Rows, rows_of
+from clary.systems.firehose.conversion.rows import Rows, table_of
 from clary.systems.firehose.destinations.contract import Failure, Record, Unavailable
 
 _INSERT, _DELETE = "insert", "delete"
@@ -128,9 +128,9 @@ def _changes(schema: Any, items: Sequence[Item], unique_keys: Sequence[str], thr
     """The changes of the records behind `through`, and the failures of all."""
     writing = [item for item in items if item.operation != _DELETE]
     deleting = [item for item in items if item.operation == _DELETE]
-    written = rows_of([item.record for item in writing], schema, _READING)
+    written = table_of([item.record for item in writing], schema, _READING)
     key_schema = pa.schema([schema.field(key) for key in unique_keys])
-    deleted = rows_of([item.record for item in deleting], key_schema, _READING)
+    deleted = table_of([item.record for item in deleting], key_schema, _READING)
     failures = [*_failures(writing, written), *_failures(deleting, deleted)]
     added = pa.Table.from_arrays(written.batch.columns, schema=schema)
     new = [row for row, owner in enumerate(written.owners) if writing[owner].record.place > through]

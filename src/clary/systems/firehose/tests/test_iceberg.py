@@ -34,6 +34,7 @@ from pyiceberg.types import (  # noqa: E402
     UUIDType,
 )
 
+from clary.systems.firehose.conversion import rows  # noqa: E402
 from clary.systems.firehose.destinations import iceberg_commits  # noqa: E402
 from clary.systems.firehose.destinations.iceberg_commits import Conflict, Item, NoTable  # noqa: E402
 
@@ -129,9 +130,9 @@ def test_a_table_has_exactly_the_records(client: Client, lake: Lake) -> None:
     client.put(name, [json.dumps(event(number)).encode() for number in range(1500)] + bad)
     eventually(lambda: lake.catalog.load_table((lake.database, "events")).current_snapshot())
     eventually(lambda: len(lake.rows("events")) >= 1500)
-    rows = lake.rows("events")
-    assert sorted(row["id"] for row in rows) == list(range(1500))
-    one = next(row for row in rows if row["id"] == 8)
+    found = lake.rows("events")
+    assert sorted(row["id"] for row in found) == list(range(1500))
+    one = next(row for row in found if row["id"] == 8)
     assert one == {
         "id": 8,
         "name": "event 8",
@@ -206,7 +207,7 @@ def test_records_are_routed_and_change_rows_by_their_keys(client: Client, lake: 
     assert len(lake.rows("log")) == 2
 
 
-def test_what_comes_again_is_not_there_twice(client: Client, lake: Lake) -> None:
+def test_what_comes_again_is_not_there_twice(client: Client, lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     lake.create("events", ONE)
     name = (lake.database, "events")
 
@@ -218,6 +219,7 @@ def test_what_comes_again_is_not_there_twice(client: Client, lake: Lake) -> None
     def commit(table: Any, wanted: list[Item]) -> list[int]:
         return [failure.index for failure in iceberg_commits.commit(table, wanted, [], "stream-1")]
 
+    monkeypatch.setattr(rows, "_READ_AT_ONCE_BYTES", 50)  # of some ten bytes each
     for _ in range(2):
         assert commit(iceberg_commits.load(lake.catalog, name), items(0, 10)) == [10]
     behind = iceberg_commits.load(lake.catalog, name)
