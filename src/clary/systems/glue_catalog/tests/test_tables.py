@@ -154,6 +154,36 @@ def test_tables_are_listed_by_pattern_and_page(glue: Any, database: str) -> None
     assert glue.get_tables(DatabaseName=database)["TableList"] == []
 
 
+def test_tables_are_searched(glue: Any, database: str) -> None:
+    for name, more in (
+        ("orders", {"Description": "What people bought"}),
+        ("order_lines", {"Parameters": {"classification": "parquet"}}),
+        ("people", {"Owner": "ada"}),
+    ):
+        glue.create_table(DatabaseName=database, TableInput=table(name, **more))
+    here = {"Key": "DatabaseName", "Value": database}
+
+    def found(*filters: dict[str, str], **more: Any) -> list[str]:
+        names, token = [], {}
+        while True:
+            page = glue.search_tables(Filters=[here, *filters], MaxResults=2, **token, **more)
+            names += [each["Name"] for each in page["TableList"]]
+            if "NextToken" not in page:
+                return names
+            token = {"NextToken": page["NextToken"]}
+
+    assert found() == ["order_lines", "orders", "people"]
+    assert found(SortCriteria=[{"FieldName": "Name", "Sort": "DESC"}]) == ["people", "orders", "order_lines"]
+    assert found(SearchText="PEOPLE") == ["orders", "people"]
+    assert found(SearchText='"people"') == ["people"]
+    assert found(SearchText="order parquet") == ["order_lines"]
+    assert found({"Key": "owner", "Value": "ada"}) == ["people"]
+    assert found({"Key": "UpdateTime", "Value": "2020-01-01T00:00:00Z", "Comparator": "LESS_THAN"}) == []
+    assert code(glue.search_tables, Filters=[{"Key": "Colour", "Value": "red"}]) == "InvalidInputException"
+    glue.delete_database(Name=database)
+    assert found() == []
+
+
 def test_policies_are_asked_about_catalog_database_and_table(
     server: Server, glue: Any, database: str, unique: Callable[[str], str]
 ) -> None:
