@@ -172,20 +172,21 @@ def test_nothing_acknowledged_is_lost(tmp_path: Path, number: int) -> None:
         delivering = [Producer(f"d{i}", into_delivery(server)) for i in range(PRODUCERS)]
         with ThreadPoolExecutor() as pool:
             runs = [pool.submit(producer.run, stop) for producer in streaming + delivering]
-            pause = SECONDS / len(VICTIMS)
-            for victim in VICTIMS:
-                stop.wait(chance.uniform(0.5 * pause, 1.5 * pause))
-                killed += kill_one(folder, victim, chance)
-                if victim == "supervisor":
-                    server.process.wait(30)
-                    server = start_server(folder, "--listen", listen, warm_interpreters=False)
-            stop.wait(pause)
-            stop.set()
+            try:
+                pause = SECONDS / len(VICTIMS)
+                for victim in VICTIMS:
+                    stop.wait(chance.uniform(0.5 * pause, 1.5 * pause))
+                    killed += kill_one(folder, victim, chance)
+                    if victim == "supervisor":
+                        server.process.wait(30)
+                        server = start_server(folder, "--listen", listen, warm_interpreters=False)
+                stop.wait(pause)
+            finally:
+                stop.set()
             for run in runs:
                 run.result(60)
         check(server, streaming, delivering)
     finally:
-        stop.set()
         stop_server(server)
     assert killed == list(VICTIMS)
     assert [process.cmdline() for process in processes_of(folder)] == []
