@@ -16,19 +16,24 @@ MAIN, ERRORS, BACKUP = "main", "errors", "backup"
 
 
 class Lane:
-    """What every lane counts. Times are epoch milliseconds; `oldest_ms` is the first record's arrival."""
+    """What every lane counts. `oldest_ms` is the first record's arrival.
+
+    `due_at` is when it is to be delivered, and `latest_at` when it is although there is more for it to be read at once:
+    after a pause old records come together and not in many small objects. Times are epoch seconds.
+    """
 
     def __init__(self, key: str, hints: Hints, first: Record, due_at: float) -> None:
         self.key = key
         self.first = first.place[0]
         self.through = self.first
         self.oldest_ms = first.at_ms
-        self.due_at = due_at
+        self.due_at = self.latest_at = due_at
         self.records = 0
         self.size = 0
         self.attempts = 0
         self.failing_since: float | None = None
         self.next_try_at = 0.0
+        self.seconds = hints.seconds
         self._most_bytes = hints.size_bytes
 
     @property

@@ -8,7 +8,7 @@ all that was read with it is.
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 
@@ -32,6 +32,8 @@ from clary.systems.firehose.processors.chain import Chain, Failed
 from clary.systems.firehose.records import SHARD, DeliveryStream
 
 MOST_PARTITIONS = 500
+
+LaneType = TypeVar("LaneType", bound=Lane)
 
 _PAGE_BYTES = 4 * 1024 * 1024
 _MOST_READY_BYTES = 32 * 1024 * 1024
@@ -93,12 +95,13 @@ class Outbound:
             page = self._platform.streams.read(self.stream.value.buffer, SHARD, self._read_to, most_bytes=_PAGE_BYTES)
             more = page.more
             self._take(page.records)
-        self._close_due()
-        if self._deliver_ready():
+        more = more and self._may_read
+        self._close_due(more=more)
+        if self._deliver_ready() or (self.is_idle and self._read_to > self._ledger.position):
             self._note()
         if self._partitioned:
             self._measures.partitions(self._partitions())
-        return more and self._may_read
+        return more
 
     def wait_seconds(self) -> float:
         """How long nothing is due."""
@@ -113,7 +116,7 @@ class Outbound:
         self._process_waiting()
         for key in list(self._open):
             self._close(key)
-        if self._deliver_ready():
+        if self._deliver_ready() or self.is_idle:
             self._note()
         self.close()
 
@@ -197,7 +200,7 @@ class Outbound:
             lane = self._open.get(MAIN)
             if lane is None:
                 try:
-                    lane = self._open[MAIN] = self._new_lane(MAIN, self._chain.source_record(records[start]))
+                    lane = self._begin(self._new_lane(MAIN, self._chain.source_record(records[start])))
                 except Trouble:
                     self._process(records[start:])  # which knows where records go that cannot be delivered
                     return
@@ -226,7 +229,7 @@ class Outbound:
         lane = self._open.get(key)
         if lane is None:
             try:
-                lane = self._open[key] = self._new_lane(key, record)
+                lane = self._begin(self._new_lane(key, record))
             except Trouble as trouble:
                 return Failed(record, trouble.code, trouble.message)
         if isinstance(lane, BatchLane):
@@ -236,6 +239,11 @@ class Outbound:
         if lane.is_full:
             self._full.add(key)
         return None
+
+    def _begin(self, lane: LaneType) -> LaneType:
+        lane.latest_at = max(lane.due_at, self._platform.clock.now() + lane.seconds)
+        self._open[lane.key] = lane
+        return lane
 
     def _lane_key(self, record: Record) -> str | None:
         try:
@@ -283,15 +291,17 @@ class Outbound:
         lane = self._open.get(ERRORS)
         if lane is None:
             due_at = self._due_at(failed.record, self._object_hints.seconds)
-            lane = self._open[ERRORS] = ObjectLane(
-                ERRORS,
-                self._object_hints,
-                failed.record,
-                due_at,
-                target=self._target,
-                folder=self._folder,
-                partition={},
-                error_type=failures.PROCESSING,
+            lane = self._begin(
+                ObjectLane(
+                    ERRORS,
+                    self._object_hints,
+                    failed.record,
+                    due_at,
+                    target=self._target,
+                    folder=self._folder,
+                    partition={},
+                    error_type=failures.PROCESSING,
+                )
             )
         assert isinstance(lane, ObjectLane)
         lane.add(failed.record, failures.processing_line(failed, self._platform.clock.now()))
@@ -306,14 +316,16 @@ class Outbound:
         lane = self._open.get(BACKUP)
         if lane is None:
             due_at = record.at_ms / 1000 + self._backup_hints.seconds
-            lane = self._open[BACKUP] = ObjectLane(
-                BACKUP,
-                self._backup_hints,
-                record,
-                due_at,
-                target=self._backup,
-                folder=self._folder,
-                partition={},
+            lane = self._begin(
+                ObjectLane(
+                    BACKUP,
+                    self._backup_hints,
+                    record,
+                    due_at,
+                    target=self._backup,
+                    folder=self._folder,
+                    partition={},
+                )
             )
         assert isinstance(lane, ObjectLane)
         lane.add(record, record.data)
@@ -330,13 +342,15 @@ class Outbound:
             self._close_some(self._full)
             self._full.clear()
 
-    def _close_due(self) -> None:
+    def _close_due(self, *, more: bool) -> None:
+        """Close lanes whose time has come; while there is more to be read at once, those that waited here for it."""
         now, function = self._platform.clock.now(), self._chain.function
         if function is not None and self._waiting and now >= self._waiting_since + function.interval_seconds:
             self._process_waiting()
             now = self._platform.clock.now()
         held_up = self._held_up()
-        self._close_some([key for key, lane in self._open.items() if lane.due_at <= now and key not in held_up])
+        due = [key for key, lane in self._open.items() if (lane.latest_at if more else lane.due_at) <= now]
+        self._close_some([key for key in due if key not in held_up])
 
     def _held_up(self) -> set[str]:
         """The lanes that must wait for one before them, and so may as well take more."""

@@ -1,7 +1,7 @@
 """Metrics in AWS/Firehose and error logs of one delivery stream, written about once a second.
 
-Those of the last second are lost when the process is killed, but for the numbers of incoming records, which are read
-again with the records.
+Those of the last second are lost when the process is killed. What came since something was last delivered is then
+read again, and may be counted twice.
 """
 
 import logging

@@ -219,3 +219,26 @@ def test_what_a_function_made_is_in_s3_whatever_it_answers_the_second_time(
         failed = {base64.b64decode(orjson.loads(line)["rawData"]).strip() for line in world.lines("errors/")}
         assert world.lines("k=").keys() | failed == records
         assert world.lines("backup/") == Counter(records)
+
+
+def test_what_comes_to_nothing_is_done_with(tmp_path: Path) -> None:
+    """Records of which nothing is left leave the buffer, though nothing is delivered."""
+    empty = processor("RecordDeAggregation")
+    empty["Parameters"] = [{"ParameterName": "SubRecordType", "ParameterValue": "JSON"}]
+    world = World(tmp_path, {"BufferingHints": HINTS, "ProcessingConfiguration": processing(empty)})
+    world.deliver([[b" ", b"\n"], [b""]])
+    bounds = world.platform.streams.bounds("buffer", SHARD)
+    assert (bounds.records, bounds.first) == (0, bounds.end)
+    world.platform.close()
+
+
+def test_old_records_come_together(tmp_path: Path) -> None:
+    """What waited while nothing was delivered is not delivered in an object for each page that is read."""
+    world = World(tmp_path, {"BufferingHints": HINTS, "Prefix": "out/"})
+    for number in range(6):
+        world.put([b"%d" % number + b"x" * 1_000_000] * 2)
+    world.clock.advance(3600.0)
+    world.deliver([])
+    (listed,) = world.platform.objects.list("bucket", "out/")
+    assert listed.size == 12 * 1_000_001
+    world.platform.close()
