@@ -275,8 +275,9 @@ class JetStreams:
                 "batch": most - len(records),
                 "max_bytes": min(most_bytes + _HEADERS_BYTES * min(most, 1000), _LARGEST_ANSWER_BYTES),
             }
+            before = len(records)
             more, full = await self._take(stream, question, records, most_bytes)
-            if full:
+            if full or len(records) == before:
                 break
         following = records[-1].offset + 1 if records else start
         return Page(records, following, more, not more and await self._is_ended(stream, shard, following))
