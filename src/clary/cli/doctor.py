@@ -1,13 +1,17 @@
 """What `clary doctor` examines: each capability, what it needs, and how to get what is missing."""
 
+import contextlib
 import importlib.util
 import os
 import shutil
 import sys
+from contextlib import closing
 from dataclasses import dataclass
 
 from clary.executors.process import ProcessExecutor
+from clary.kernel.core.clock import SystemClock
 from clary.kernel.core.settings import Settings
+from clary.kernel.streams import NoSuchStream, StreamError, open_streams
 
 _LOW_DISK_BYTES = 5 * 2**30
 
@@ -40,6 +44,8 @@ def examine(settings: Settings) -> list[Check]:
     checks += [Check(found.name, found.available, found.detail, found.remedy) for found in able]
     checks += [_modules(*module) for module in _MODULES]
     checks += [_program(*program) for program in _PROGRAMS]
+    if settings.streams_url:
+        checks.append(_streams(settings))
     return checks
 
 
@@ -62,6 +68,17 @@ def _modules(capability: str, modules: tuple[str, ...], remedy: str) -> Check:
     missing = [name for name in modules if importlib.util.find_spec(name) is None]
     finding = f"missing: {', '.join(missing)}" if missing else ", ".join(modules)
     return Check(capability, not missing, finding, remedy)
+
+
+def _streams(settings: Settings) -> Check:
+    """Whether the server that keeps streams is there, and new enough."""
+    try:
+        streams = open_streams(settings.home, SystemClock(), url=settings.streams_url)
+        with closing(streams), contextlib.suppress(NoSuchStream):
+            streams.bounds("none", "none")
+    except StreamError as error:
+        return Check("Streams in NATS", False, str(error), "start the server, or unset CLARY_STREAMS_URL")
+    return Check("Streams in NATS", True, "the server answers", "")
 
 
 def _program(capability: str, program: str, remedy: str) -> Check:

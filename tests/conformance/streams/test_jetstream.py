@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 from tests.conformance.streams.conftest import nats_server
 
+from clary.cli.doctor import Check, examine
 from clary.kernel.core.clock import SystemClock
+from clary.kernel.core.settings import Settings
 from clary.kernel.streams import Entry, StreamError, Streams, open_streams
 from clary.testing import eventually
 
@@ -37,6 +39,18 @@ def test_a_missing_server_or_library_and_a_wrong_address_are_named(monkeypatch: 
     monkeypatch.setitem(sys.modules, "nats", None)
     with pytest.raises(StreamError, match=r"pip install 'clary\[nats\]'"):
         opened("nats://127.0.0.1")
+
+
+def test_the_doctor_says_whether_the_server_answers_and_keeps_its_password(nats_url: str) -> None:
+    def found(url: str) -> Check:
+        return examine(Settings.load({}, home="unused", streams_url=url))[-1]
+
+    assert found(nats_url) == Check("Streams in NATS", True, "the server answers", "")
+    check = found(f"nats://user:secret@127.0.0.1:{free_port()}")
+    assert not check.ok
+    assert "cannot connect to NATS at nats://127.0.0.1" in check.finding
+    assert "secret" not in check.finding
+    assert found("").capability != "Streams in NATS"
 
 
 def test_a_server_that_is_killed_and_started_again_has_what_it_acknowledged(tmp_path: Path) -> None:

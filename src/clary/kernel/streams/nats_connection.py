@@ -9,6 +9,7 @@ import contextlib
 import itertools
 import logging
 import os
+import re
 import threading
 import weakref
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
@@ -54,6 +55,8 @@ class NatsConnection:
             raise StreamError("streams in NATS need the library nats-py: pip install 'clary[nats]'") from None
         self._connect: Callable[..., Any] = nats.connect
         self._url = url
+        # What errors and the log say of it: without a user and password.
+        self._place = re.sub(r"//[^/@,]*@", "//", url)
         self._closed = False
         self._start_afresh()
         _all.add(self)
@@ -127,14 +130,14 @@ class NatsConnection:
                     self._nats = await self._first_connection()
         if not self._nats.is_connected:
             raise StreamError(
-                f"the connection to NATS at {self._url} is lost: {self._last_error or 'it will be tried again'}"
+                f"the connection to NATS at {self._place} is lost: {self._last_error or 'it will be tried again'}"
             )
         return self._nats
 
     async def _first_connection(self) -> Any:
         async def note(error: Exception) -> None:
             self._last_error = str(error) or type(error).__name__
-            _log.warning("NATS at %s: %s", self._url, self._last_error)
+            _log.warning("NATS at %s: %s", self._place, self._last_error)
 
         try:
             connection = await asyncio.wait_for(
@@ -158,7 +161,7 @@ class NatsConnection:
             )
         except Exception as error:
             told = self._last_error or str(error) or type(error).__name__
-            raise StreamError(f"cannot connect to NATS at {self._url}: {told}") from error
+            raise StreamError(f"cannot connect to NATS at {self._place}: {told}") from error
         return connection
 
     async def _hear(self, message: Any) -> None:
