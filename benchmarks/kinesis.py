@@ -116,9 +116,9 @@ def run(seconds: float) -> None:
             _Server("moto server, in memory", moto_port, tree(moto_pid)),
         ]
         kinds: tuple[tuple[str, Callable[[_Server], Subject]], ...] = (
-            ("PutRecord, 1 KiB", _Server.puts),
-            (f"PutRecords, {_BATCH} x 1 KiB", _Server.batches),
             (f"GetRecords, {_READ:,} x 1 KiB", _Server.gets),
+            ("PutRecord, 1 KiB", _Server.puts),
+            (f"PutRecords, {_BATCH} x 1 KiB", _Server.batches),  # which leave some peers busy for long
         )
         for title, subject in kinds:
             for connections in _CONNECTIONS:

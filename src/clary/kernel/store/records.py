@@ -116,6 +116,12 @@ class Table(Generic[T]):
         found = self._store.get(self._key(name))
         return None if found is None else self._entry(found)
 
+    def stamp(self, name: str) -> tuple[int, float, str] | None:
+        """Version, time of creation and parent of a record: what differs once it was written or made anew. None when
+        there is none. It costs nothing for what the record holds."""
+        found = self._store.get(self._key(name))
+        return None if found is None else (found.version, found.created_at, found.parent)
+
     def create(
         self, name: str, value: T, *, status: str = "", parent: str = "", also: Sequence[Change] = ()
     ) -> Entry[T]:

@@ -33,6 +33,7 @@ class ShardMap:
 
     def __init__(self, shards: Iterable[Shard], now_ms: int) -> None:
         self._shards = {shard.number: shard for shard in shards}
+        self._last = max(self._shards)
         self._now_ms = now_ms
 
     @property
@@ -73,7 +74,7 @@ class ShardMap:
                 merged = self.merge(merged, next(waiting))
 
     def _open(self, first: int, last: int, parent: Shard, adjacent: Shard | None = None) -> Shard:
-        number = max(self._shards) + 1
+        self._last = number = self._last + 1
         epoch = max(self._now_ms // 1000, parent.epoch + 1, adjacent.epoch + 1 if adjacent else 0)
         other = adjacent.number if adjacent else None
         shard = Shard(number, str(first), str(last), epoch, self._now_ms, parent.number, other)

@@ -57,7 +57,7 @@ def shard_id(number: int) -> str:
 @record("kinesis_stream", version=1)
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """A stream, by its name; its status is AWS's.
+    """A stream, by its name; its status is AWS's, its parent the id, which tells streams of one name apart.
 
     `id` names its storage. `shards` are in order of their numbers, closed ones included until their records are past
     retention. A stream that is CREATING or UPDATING has here the shards that its storage is about to have.

@@ -29,7 +29,7 @@ class Slot(NamedTuple):
 
 
 class View:
-    """One stream as it was when its record had this `version`."""
+    """One stream as it was when its record had this `stamp`."""
 
     __slots__ = (
         "_lasts",
@@ -46,16 +46,16 @@ class View:
         "retention_ms",
         "shards",
         "slots",
+        "stamp",
         "storage",
         "throttled",
-        "version",
     )
 
     def __init__(self, entry: Entry[Stream], checked_at: float, meter: StreamMeter) -> None:
         stream = entry.value
         opened = sorted(stream.open_shards, key=lambda shard: shard.first)
         self.place = place_of_entry(entry)
-        self.version = entry.version
+        self.stamp = entry.version, entry.created_at, entry.parent
         self.checked_at = checked_at
         self.storage = stream.id
         self.shards = stream.shards
@@ -113,7 +113,7 @@ class Views:
         """A view that is newer than this one, or has been compared with the record just now. Raises
         ResourceNotFoundException."""
         known = self._known.get(view.place)
-        if known is not None and (known.version, known.storage) != (view.version, view.storage):
+        if known is not None and known.stamp != view.stamp:
             return known
         return await asyncio.to_thread(self._load, view.place)
 
@@ -123,16 +123,16 @@ class Views:
 
     def _load(self, place: Place) -> View:
         now = self._clock.monotonic()
-        entry = table_of(self._platform, place).get(place.name)
+        table, known = table_of(self._platform, place), self._known.get(place)
+        if known is not None and table.stamp(place.name) == known.stamp:
+            known.checked_at = now
+            return known
+        entry = table.get(place.name)
         if entry is not None:
             entry = settle(self._platform, entry)
         if entry is None:
             self._known.pop(place, None)
             raise no_stream(place)
-        known = self._known.get(place)
-        if known is not None and known.version == entry.version and known.storage == entry.value.id:
-            known.checked_at = now
-            return known
         if len(self._known) >= _MOST_VIEWS:
             self._known.clear()
         view = self._known[place] = View(entry, now, meters_of(self._platform).of(place))

@@ -73,7 +73,7 @@ def create_stream(
         warm_mibps=WarmThroughputMiBps,
         distribution=RecordDistributionStrategy or BY_KEY,
     )
-    settle(ctx.platform, STREAMS.create(ctx, StreamName, stream, tags=Tags, status=CREATING))
+    settle(ctx.platform, STREAMS.create(ctx, StreamName, stream, tags=Tags, status=CREATING, parent=stream.id))
 
 
 @operation("kinesis", "DescribeStream", resource=stream_resource)
