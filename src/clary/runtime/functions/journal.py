@@ -4,15 +4,20 @@ import os
 import time
 
 TAIL_BYTES = 4096
+_MOST_HELD_BYTES = 64 * 1024
 
 
 class Journal:
-    """The log of one instance. What is written goes to standard output, which the platform sends to the log stream."""
+    """The log of one instance, for standard output, which the platform sends to the log stream.
+
+    What is written is held until `flush`, so that a short invocation is one write.
+    """
 
     def __init__(self, memory_mb: int, version: str) -> None:
         self._memory_mb = memory_mb
         self._version = version
         self._tail = bytearray()
+        self._held = bytearray()
         self._open_line = False
 
     def printed(self, chunk: bytes) -> None:
@@ -41,8 +46,8 @@ class Journal:
         milliseconds = seconds * 1000
         billed = max(1, -int(-milliseconds // 1))
         used = min(-(-used_bytes // 1024**2), self._memory_mb)
-        self.say(f"END RequestId: {request}")
         self.say(
+            f"END RequestId: {request}\n"
             f"REPORT RequestId: {request}\tDuration: {milliseconds:.2f} ms\tBilled Duration: {billed} ms\t"
             f"Memory Size: {self._memory_mb} MB\tMax Memory Used: {used} MB\t"
             + (f"Init Duration: {init_seconds * 1000:.2f} ms\t" if init_seconds is not None else "")
@@ -53,10 +58,18 @@ class Journal:
         """The last 4 KB since the invocation started."""
         return bytes(self._tail[-TAIL_BYTES:])
 
+    def flush(self) -> None:
+        """Write out what is held."""
+        held, self._held = self._held, bytearray()
+        with memoryview(held) as view:
+            done = 0
+            while done < len(view):
+                done += os.write(1, view[done:])
+
     def _write(self, data: bytes) -> None:
+        self._held += data
+        if len(self._held) > _MOST_HELD_BYTES:
+            self.flush()
         self._tail += data
         if len(self._tail) > 8 * TAIL_BYTES:
             del self._tail[:-TAIL_BYTES]
-        view = memoryview(data)
-        while view:
-            view = view[os.write(1, view) :]

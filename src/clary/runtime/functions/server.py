@@ -78,6 +78,7 @@ class Server:
             for key, _ in self._selector.select(self._timeout()):
                 key.data()
             self._meet_deadlines()
+        self._journal.flush()
         if self._worker is not None:
             self._worker.kill()
 
@@ -193,6 +194,8 @@ class Server:
     def _copy_output(self, worker: Worker) -> None:
         chunk = worker.printed()
         self._journal.printed(chunk)
+        if self._current is None:
+            self._journal.flush()
         if not chunk:  # it has closed its standard streams
             with contextlib.suppress(KeyError, ValueError):
                 self._selector.unregister(worker.output)
@@ -267,6 +270,7 @@ class Server:
         if worker is not None and now >= self._measure_at and (current is not None or not worker.ready):
             worker.measure(self._limit_bytes)
             self._measure_at = now + _MEASURE_SECONDS
+            self._journal.flush()
         if current is not None and now >= current.deadline:
             used = worker.used_bytes if worker is not None else 0
             if worker is not None:
@@ -289,6 +293,7 @@ class Server:
         if current.wants_tail:
             headers["Clary-Log-Result"] = base64.b64encode(self._journal.tail()).decode()
         current.connection.answer(200, answer, headers)
+        self._journal.flush()
         if not current.connection.open:
             self._forget(current.connection)
 
