@@ -26,6 +26,8 @@ from clary.support.lambda_.records import LATEST
 
 _LIST_SECONDS = 5.0
 _POLL_SECONDS = 0.25
+_LONGEST_POLL_SECONDS = 1.0
+_SLOWER = 1.1
 _TROUBLE_SECONDS = 2.0
 _MOST_AT_ONCE = 10_000
 _BESIDE_BYTES = 600  # what a record's event holds beside its data and its key
@@ -128,7 +130,7 @@ class _ShardReader:
     async def _gather(self) -> list[Record]:
         """The next records to deal with, as many as may go at once; none at the shard's end."""
         clock, wanted = self._feed.platform.clock, min(self._size * self._lanes, _MOST_AT_ONCE)
-        since = clock.monotonic()
+        since, pause = clock.monotonic(), _POLL_SECONDS
         while not self._closed and len(self._waiting) < wanted:
             self._feed.check()
             came = await self._read(wanted - len(self._waiting))
@@ -136,8 +138,9 @@ class _ShardReader:
                 break
             if not came and not self._closed:
                 if not self._waiting:
-                    since = clock.monotonic() + _POLL_SECONDS
-                await self._feed.pause(_POLL_SECONDS)
+                    since = clock.monotonic() + pause
+                await self._feed.pause(pause)
+                pause = min(pause * _SLOWER, _LONGEST_POLL_SECONDS)
         batch, self._waiting = self._waiting[:wanted], self._waiting[wanted:]
         return batch
 
