@@ -100,8 +100,8 @@ class _ShardReader:
 
     async def run(self) -> None:
         """Returns when the shard is done, or the feed is to stop; goes on after every trouble."""
-        self._read_to = (self._feed.progress.checkpoints().get(self._shard) or Checkpoint()).sequence
         while True:
+            self._resume(self._feed.progress.checkpoints().get(self._shard) or Checkpoint())
             try:
                 await self._run()
                 return
@@ -111,12 +111,15 @@ class _ShardReader:
                 await self._feed.progress.tell(f"PROBLEM: {error.code}: {error.message}"[:500])
             except Exception:  # noqa: BLE001 - what is not checkpointed is read again, and other shards go on
                 _log.exception("reading %s of %s failed; trying again", self._shard, self._arn)
-            self._iterator, self._waiting = None, []
-            self._read_to = (self._feed.progress.checkpoints().get(self._shard) or Checkpoint()).sequence
             try:
                 await self._feed.pause(_TROUBLE_SECONDS)
             except Stopped:
                 return
+
+    def _resume(self, checkpoint: Checkpoint) -> None:
+        """Read again from what has been dealt with: whatever was read beyond that is forgotten."""
+        self._read_to = checkpoint.sequence
+        self._iterator, self._waiting, self._closed = None, [], False
 
     async def _run(self) -> None:
         while True:
@@ -195,6 +198,7 @@ class _ShardReader:
         """Call the function for a batch until it has been dealt with, or is given up."""
         members = self._feed.members
         outcome: Outcome | None = None
+        refusals = 0
         while batch:
             self._feed.check()
             old = self._expired(batch)
@@ -208,7 +212,10 @@ class _ShardReader:
             left = self._left(batch, outcome)
             if not left:
                 return
-            if outcome is not None:
+            if outcome is None:
+                refusals += 1
+            else:
+                refusals = 0
                 if len(left) < len(batch):
                     tries = 0
                 elif members["BisectBatchOnFunctionError"] and len(batch) > 1:
@@ -222,7 +229,7 @@ class _ShardReader:
                 else:
                     tries += 1
             batch = left
-            await self._feed.pause(pause_before(tries))
+            await self._feed.pause(pause_before(max(tries, refusals)))
 
     def _left(self, batch: Sequence[Record], outcome: Outcome | None) -> Sequence[Record]:
         """What of a batch is still to be dealt with."""
