@@ -78,10 +78,10 @@ def _check_stream(made: dict[str, Any], *, new: bool) -> None:
         raise invalid("1 validation error detected: StartingPosition is required for Kinesis event sources.")
     if (made.get("StartingPosition") == "AT_TIMESTAMP") != ("StartingPositionTimestamp" in made):
         raise invalid("StartingPositionTimestamp is needed with StartingPosition AT_TIMESTAMP, and with no other.")
-    if made["TumblingWindowInSeconds"]:
+    if made["TumblingWindowInSeconds"] and made["ParallelizationFactor"] > 1:
         raise invalid(
-            "TumblingWindowInSeconds is not supported by Clary: aggregate in the function, or outside of it. "
-            "Leave it out or give 0."
+            "TumblingWindowInSeconds with a ParallelizationFactor of more than 1 is not supported by Clary: a window has "
+            "one state for each shard. Leave one of them out."
         )
     age = made["MaximumRecordAgeInSeconds"]
     if age != -1 and age < 60:

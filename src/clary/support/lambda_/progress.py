@@ -4,7 +4,8 @@ c <uuid> / <shard>     a Checkpoint: what of a shard has been dealt with
 r <uuid>               how the last batch went, AWS's LastProcessingResult
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import orjson
 
@@ -16,10 +17,13 @@ from clary.support.lambda_.mappings import DOMAIN
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
     """The sequence number of the last record of a shard that was dealt with, empty for none yet; `done` when the shard
-    is closed and nothing is left in it."""
+    is closed and nothing is left in it. `window` is the start of the tumbling window that is open, 0 for none, and
+    `state` what its function made of it so far."""
 
     sequence: str = ""
     done: bool = False
+    window: int = 0
+    state: dict[str, Any] = field(default_factory=dict)
 
 
 class Progress:

@@ -23,6 +23,7 @@ from clary.support.lambda_.mappings import stream_arn
 from clary.support.lambda_.patterns import matches
 from clary.support.lambda_.progress import Checkpoint
 from clary.support.lambda_.records import LATEST
+from clary.support.lambda_.windows import Window, by_window
 
 _LIST_SECONDS = 5.0
 _POLL_SECONDS = 0.25
@@ -97,6 +98,8 @@ class _ShardReader:
         self._iterator: str | None = None
         self._read_to = ""
         self._closed = False
+        self._tumbling = feed.members["TumblingWindowInSeconds"]
+        self._open: Window | None = None
 
     async def run(self) -> None:
         """Returns when the shard is done, or the feed is to stop; goes on after every trouble."""
@@ -120,24 +123,62 @@ class _ShardReader:
         """Read again from what has been dealt with: whatever was read beyond that is forgotten."""
         self._read_to = checkpoint.sequence
         self._iterator, self._waiting, self._closed = None, [], False
+        self._open = Window(checkpoint.window, self._tumbling, checkpoint.state) if checkpoint.window else None
 
     async def _run(self) -> None:
         while True:
             batch = await self._gather()
-            if not batch:
+            if not batch and self._closed:
+                await self._end_window(early=True)
                 await self._feed.progress.save(self._shard, Checkpoint(self._read_to, done=True))
                 return
-            await self._deal_with(batch)
-            await self._feed.progress.save(self._shard, Checkpoint(batch[-1]["SequenceNumber"]))
+            for start, part in by_window(batch, self._tumbling) if self._tumbling else [(0, batch)] if batch else []:
+                await self._enter_window(start)
+                await self._deal_with(part)
+                await self._save(part[-1]["SequenceNumber"])
+            if self._open is not None and self._open.is_over(self._feed.platform.clock.now()):
+                await self._end_window(early=self._open.is_full)
+                await self._save(batch[-1]["SequenceNumber"] if batch else self._read_to)
+
+    async def _save(self, sequence: str) -> None:
+        window = self._open
+        checkpoint = Checkpoint(sequence) if window is None else Checkpoint(sequence, False, window.start, window.state)
+        await self._feed.progress.save(self._shard, checkpoint)
+
+    async def _enter_window(self, start: int) -> None:
+        """Have the window open that begins at `start`, once the one before has ended; 0 is for no window."""
+        if self._open is not None and self._open.start != start:
+            await self._end_window(early=False)
+        if start and self._open is None:
+            self._open = Window(start, self._tumbling)
+
+    async def _end_window(self, *, early: bool) -> None:
+        """Call the function for the last time for the window that is open, if any, until it succeeds or is given up."""
+        tries, most = 0, self._feed.members["MaximumRetryAttempts"]
+        while self._open is not None:
+            self._feed.check()
+            outcome = await self._feed.call({"Records": [], **self._about_window(final=True, early=early)})
+            if outcome is not None and (not outcome.error or 0 <= most <= tries):
+                self._open = None
+                return
+            tries += 1
+            await self._feed.pause(pause_before(tries))
+
+    def _about_window(self, *, final: bool = False, early: bool = False) -> dict[str, Any]:
+        if self._open is None:
+            return {}
+        return self._open.members(self._shard, str(self._feed.source), final=final, early=early)
 
     async def _gather(self) -> list[Record]:
-        """The next records to deal with, as many as may go at once; none at the shard's end."""
+        """The next records to deal with, as many as may go at once; none at the end of the shard, or of a window."""
         clock, wanted = self._feed.platform.clock, min(self._size * self._lanes, _MOST_AT_ONCE)
         since, pause = clock.monotonic(), _POLL_SECONDS
         while not self._closed and len(self._waiting) < wanted:
             self._feed.check()
             came = await self._read(wanted - len(self._waiting))
             if self._waiting and clock.monotonic() - since >= self._window:
+                break
+            if self._open is not None and self._open.is_over(clock.now()) and not came:
                 break
             if not came and not self._closed:
                 if not self._waiting:
@@ -206,7 +247,10 @@ class _ShardReader:
                 await self._give_up(batch[:old], "RecordAgeExceeded", outcome, tries)
                 batch = batch[old:]
                 continue
-            outcome = await self._feed.call({"Records": [self._event(one) for one in batch]})
+            event = {"Records": [self._event(one) for one in batch], **self._about_window()}
+            outcome = await self._feed.call(event)
+            if self._open is not None and outcome is not None and not outcome.error:
+                self._open = self._open.after(outcome.payload)
             age = (self._feed.platform.clock.now() - batch[-1]["ApproximateArrivalTimestamp"]) * 1000
             self._feed.invoker.measures.count(self._feed.named, IteratorAge=max(age, 0.0))
             left = self._left(batch, outcome)

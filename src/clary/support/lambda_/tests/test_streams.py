@@ -85,6 +85,10 @@ class Stream:
     def texts(self) -> list[str]:
         return [text for _, data in self.notes() for text in data]
 
+    def finals_sum(self) -> int:
+        """What the windows that have ended come to."""
+        return sum(event["state"]["sum"] for event, _ in self.notes() if event["isFinalInvokeForWindow"])
+
     def all_there(self, texts: set[str]) -> None:
         eventually(lambda: set(self.texts()) >= texts)
 
@@ -221,6 +225,25 @@ def test_only_what_filters_let_through_is_given(functions: Lambda) -> None:
     assert stream.texts() == [wanted]
 
 
+def test_a_window_hands_its_state_on_until_it_ends(functions: Lambda) -> None:
+    rest = """
+    state = event["state"]
+    state["sum"] = state.get("sum", 0) + sum(int(text) for text in data)
+    return {"state": state}
+"""
+    body = NOTES.replace(
+        'records[0]["kinesis"]["sequenceNumber"]', 'records[0]["kinesis"]["sequenceNumber"] if records else "z"'
+    )
+    body = body.replace("records[0]['eventID'].split(':')[0]", "event['window']['start']")
+    stream = Stream(functions, rest=rest.strip(), body=body, BatchSize=2, TumblingWindowInSeconds=4)
+    stream.put(*(str(number) for number in range(1, 11)), key="k")
+    ends = eventually(lambda: [event for event, _ in stream.notes() if event["isFinalInvokeForWindow"]])
+    eventually(lambda: stream.finals_sum() == 55)
+    assert all(event["Records"] == [] and event["shardId"] == "shardId-000000000000" for event in ends)
+    assert {event["isWindowTerminatedEarly"] for event in ends} == {False}
+    assert all(event["eventSourceARN"] == stream.arn for event in ends)
+
+
 def test_a_mapping_that_starts_at_the_latest_sees_what_comes_then(functions: Lambda) -> None:
     stream = Stream(functions)
     stream.put("before", key="k")
@@ -234,7 +257,7 @@ def test_a_mapping_that_starts_at_the_latest_sees_what_comes_then(functions: Lam
     ("given", "word"),
     [
         ({"StartingPosition": "AT_TIMESTAMP"}, "StartingPositionTimestamp"),
-        ({"TumblingWindowInSeconds": 30}, "TumblingWindow"),
+        ({"TumblingWindowInSeconds": 30, "ParallelizationFactor": 2}, "TumblingWindow"),
         ({"MaximumRecordAgeInSeconds": 5}, "60"),
         ({"ScalingConfig": {"MaximumConcurrency": 2}}, "ScalingConfig"),
         ({"FilterCriteria": {"Filters": [{"Pattern": '{"data": 3}'}]}}, "pattern"),
