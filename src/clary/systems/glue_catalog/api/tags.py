@@ -7,7 +7,7 @@ from clary.kernel.core.arns import parse_arn
 from clary.kernel.core.errors import AwsError
 from clary.kernel.rooms import Context, operation
 from clary.kernel.rooms.tags import add_tags, remove_tags, tags_of
-from clary.systems.glue_catalog.lookup import folded, invalid, not_found
+from clary.systems.glue_catalog.lookup import allow, folded, invalid, not_found
 
 
 @operation("glue", "TagResource", resource="{ResourceArn}")
@@ -39,6 +39,7 @@ def _tagged(ctx: Context, text: str) -> str:
     except AwsError as error:
         raise invalid(error.message) from None
     name = folded(arn.resource_name) if arn.resource_type == "database" else arn.resource_name
+    allow(ctx, f"{arn.resource_type}/{name}")  # a policy speaks of names as they are stored
     resource = ctx.platform.registry.resources.get(("glue", arn.resource_type))
     mine = (arn.account, arn.region) == (ctx.account, ctx.region)
     if resource is None or not mine or resource.find(ctx, name) is None:

@@ -191,7 +191,10 @@ def test_policies_are_asked_about_catalog_database_and_table(
     place = "arn:aws:glue:us-east-1:000000000000"
     own = [f"{place}:catalog", f"{place}:database/{database}", f"{place}:table/{database}/open"]
     iam.create_user(UserName=user)
-    policy = {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "glue:GetTable", "Resource": own}}
+    reading = {"Effect": "Allow", "Action": "glue:GetTable", "Resource": own}
+    tags = {"Effect": "Allow", "Action": "glue:GetTags", "Resource": "*"}
+    but = {"Effect": "Deny", "Action": "glue:GetTags", "Resource": f"{place}:database/{database}"}
+    policy = {"Version": "2012-10-17", "Statement": [reading, tags, but]}
     iam.put_user_policy(UserName=user, PolicyName="read", PolicyDocument=json.dumps(policy))
     key = iam.create_access_key(UserName=user)["AccessKey"]
     reader = server.client("glue", aws_access_key_id=key["AccessKeyId"], aws_secret_access_key=key["SecretAccessKey"])
@@ -202,6 +205,7 @@ def test_policies_are_asked_about_catalog_database_and_table(
         lambda: reader.get_table(DatabaseName=database, Name="CLOSED"),
         lambda: reader.get_tables(DatabaseName=database),
         lambda: reader.delete_table(DatabaseName=database, Name="open"),
+        lambda: reader.get_tags(ResourceArn=f"{place}:database/{database.upper()}"),
     ):
         with pytest.raises(reader.exceptions.AccessDeniedException):
             refused()
