@@ -229,6 +229,7 @@ def test_what_comes_again_is_not_there_twice(client: Client, lake: Lake, monkeyp
         commit(behind, items(0, 20))
     assert commit(iceberg_commits.load(lake.catalog, name), items(0, 20)) == [20]
     assert [row["id"] for row in sorted(lake.rows("events"), key=lambda row: row["id"])] == [*range(20), 99]
+    assert iceberg_commits.load(lake.catalog, name).properties == {"stream-1": "19:1"}  # and nothing of retries
     with pytest.raises(NoTable):
         iceberg_commits.load(lake.catalog, (lake.database, "other"))
 
