@@ -27,7 +27,8 @@ from clary.server.patience import Patience
 _log = logging.getLogger("clary.server")
 
 _MOST_STREAMS = 256
-_WINDOW_BYTES = 1024 * 1024
+_STREAM_WINDOW_BYTES = 256 * 1024
+_WINDOW_BYTES = 1024 * 1024  # of a connection
 _PREFACE_BYTES = 24
 _FRAME_HEAD_BYTES = 9
 _MOST_FRAME_BYTES = 16 * 1024
@@ -87,13 +88,13 @@ class Http2Connection(asyncio.Protocol):
         """Say how this end wants it, and take in the preface and what came with it."""
         wanted = {
             h2.settings.SettingCodes.MAX_CONCURRENT_STREAMS: _MOST_STREAMS,
-            h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: _WINDOW_BYTES,
+            h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: _STREAM_WINDOW_BYTES,
             h2.settings.SettingCodes.MAX_HEADER_LIST_SIZE: _MOST_HEADER_BYTES,
             h2.settings.SettingCodes.ENABLE_PUSH: 0,
         }
         self.frames.local_settings = h2.settings.Settings(client=False, initial_values=wanted)
         self.frames.initiate_connection()
-        self.frames.increment_flow_control_window(8 * _WINDOW_BYTES)
+        self.frames.increment_flow_control_window(_WINDOW_BYTES)
         self.data_received(data)
 
     # asyncio.Protocol

@@ -57,8 +57,8 @@ async def put_record(
             raise wrong
     if DryRun:
         raise dry_run()
-    throttle = throttle_of(platform)
-    if throttle is not None and view.throttled:
+    throttle = throttle_of(platform) if view.throttled else None
+    if throttle is not None:
         shard = slot_of(view, record).id
         if not throttle.may_write(view.storage, shard, len(Data) + len(record.key)):
             raise _throttled(view, shard, "PutRecord")
@@ -90,10 +90,10 @@ async def put_records(
         raise invalid(f"The records of a request have at most {_MOST_BATCH_BYTES} bytes in all; these have {size}.")
     if DryRun:
         raise dry_run()
-    throttle = throttle_of(platform)
+    throttle = throttle_of(platform) if view.throttled else None
     refused: dict[int, str] = {}
     slots = [slot_of(view, record) for record in records]
-    if throttle is not None and view.throttled:
+    if throttle is not None:
         refused = _refused(throttle, view, records, slots)
     kept = [index for index in range(len(records)) if index not in refused] if refused else range(len(records))
     placed: list[Found] = []
@@ -162,7 +162,7 @@ async def get_records(
     view, shard = await shard_of(platform, view, shard_id(iterator.shard))
     if DryRun:
         raise dry_run()
-    throttle = throttle_of(platform)
+    throttle = throttle_of(platform) if view.throttled else None
     if throttle is not None and not throttle.may_read(view.storage, shard.id):
         raise _throttled(view, shard.id, "GetRecords")
     batch = await read_shard(platform, view, shard, iterator.offset, most=Limit or MOST_RECORDS)
