@@ -4,11 +4,13 @@ https://docs.aws.amazon.com/firehose/latest/dev/httpdeliveryrequestresponse.html
 """
 
 import base64
+import contextlib
 import gzip
 import http.client
 import json
 import socket
 import ssl
+import threading
 import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -22,7 +24,8 @@ from clary.systems.firehose.destinations.contract import Failure, Record, Unavai
 from clary.systems.firehose.records import DeliveryStream, stream_arn
 from clary.systems.firehose.refusals import invalid
 
-TIMEOUT_SECONDS = 60.0
+TIMEOUT_SECONDS = 60.0  # without a sign of life
+LONGEST_SECONDS = 180.0  # for a whole request, however it is spent
 MOST_RESPONSE_BYTES = 1024 * 1024
 
 _AGENT = "Amazon Kinesis Data Firehose Agent/1.0"
@@ -94,7 +97,6 @@ class HttpEndpoint:
     def _post(self, body: bytes, request_id: str) -> tuple[int, bytes]:
         parts = urlsplit(self._url)
         assert parts.hostname is not None
-        deadline = self._clock.monotonic() + TIMEOUT_SECONDS
         connection: http.client.HTTPConnection
         if parts.scheme == "https":
             connection = http.client.HTTPSConnection(
@@ -103,15 +105,20 @@ class HttpEndpoint:
         else:
             connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=TIMEOUT_SECONDS)
         target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        late = threading.Event()
+        cut = threading.Timer(LONGEST_SECONDS, _cut, [connection, late])
+        cut.daemon = True
         try:
+            connection.connect()
+            cut.start()
             connection.request("POST", target, body, {**self._headers, "X-Amz-Firehose-Request-Id": request_id})
             response = connection.getresponse()
-            return response.status, self._body(response, deadline)
+            answer = _body(response)
+            if late.is_set():
+                raise _too_late()
+            return response.status, answer
         except TimeoutError:
-            raise Unavailable(
-                "HttpEndpoint.RequestTimeout",
-                "The timeout was reached before a response was received and will be retried.",
-            ) from None
+            raise _too_late() from None
         except (socket.gaierror, ConnectionRefusedError, ssl.SSLError) as error:
             raise Unavailable(
                 "HttpEndpoint.ConnectionFailed",
@@ -119,26 +126,14 @@ class HttpEndpoint:
                 f"issue. {error}",
             ) from None
         except (OSError, http.client.HTTPException) as error:
+            if late.is_set():
+                raise _too_late() from None
             raise Unavailable(
                 "HttpEndpoint.ConnectionReset", f"Unable to maintain connection with the endpoint. {error!r}"
             ) from None
         finally:
+            cut.cancel()
             connection.close()
-
-    def _body(self, response: http.client.HTTPResponse, deadline: float) -> bytes:
-        """A response's body, however slowly it comes. Raises TimeoutError, or Unavailable when it is too large."""
-        found = b""
-        while piece := response.read1(65_536):
-            found += piece
-            if len(found) > MOST_RESPONSE_BYTES:
-                raise Unavailable(
-                    "HttpEndpoint.ResponseTooLarge",
-                    "The response received from the endpoint is too large. Contact the owner of the endpoint to "
-                    "resolve this issue.",
-                )
-            if self._clock.monotonic() > deadline:
-                raise TimeoutError
-        return found
 
     def _read(self, status: int, answer: bytes, request_id: str) -> None:
         """Raise Unavailable unless the answer says that the request was taken."""
@@ -158,3 +153,29 @@ class HttpEndpoint:
                 "The response received from the specified endpoint is invalid. Contact the owner of the endpoint to "
                 "resolve the issue. It must be JSON that holds the requestId.",
             )
+
+
+def _too_late() -> Unavailable:
+    return Unavailable(
+        "HttpEndpoint.RequestTimeout", "The timeout was reached before a response was received and will be retried."
+    )
+
+
+def _cut(connection: http.client.HTTPConnection, late: threading.Event) -> None:
+    """End a connection that another thread waits for."""
+    late.set()
+    if connection.sock is not None:
+        with contextlib.suppress(OSError):
+            connection.sock.shutdown(socket.SHUT_RDWR)
+
+
+def _body(response: http.client.HTTPResponse) -> bytes:
+    """A response's body. Raises Unavailable when it is too large."""
+    found = response.read(MOST_RESPONSE_BYTES + 1)
+    if len(found) > MOST_RESPONSE_BYTES:
+        raise Unavailable(
+            "HttpEndpoint.ResponseTooLarge",
+            "The response received from the endpoint is too large. Contact the owner of the endpoint to resolve this "
+            "issue.",
+        )
+    return found

@@ -1,16 +1,22 @@
 """Web servers get Amazon's documented request; those that refuse, lie or hang cost nobody else anything."""
 
 import base64
+import contextlib
 import gzip
 import json
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from clary.systems.firehose.destinations import http_endpoint
+from clary.systems.firehose.destinations.contract import Record, Unavailable
 from clary.systems.firehose.tests.conftest import ROLE, Client
+from clary.systems.firehose.tests.test_crossings import World
 from clary.testing import eventually
 
 Answer = Callable[[dict[str, Any]], tuple[int, dict[str, Any]]]
@@ -158,3 +164,30 @@ def test_a_server_that_hangs_holds_up_nobody_else(client: Client, web: WebServer
     assert client.delivered(1, "other/") == [b"not held up"]
     web.released.set()
     eventually(lambda: sorted(web.taken()) == sorted(name.encode() for name in hanging))
+
+
+def test_a_server_that_answers_a_letter_at_a_time_is_left(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """However it keeps a connection alive, it does not keep it for longer than a request may take."""
+    monkeypatch.setattr(http_endpoint, "LONGEST_SECONDS", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def drip() -> None:
+            peer, _ = listener.accept()
+            with peer, contextlib.suppress(OSError):
+                peer.sendall(b"HTTP/1.1 200 OK\r\n")
+                while not done.wait(0.05):
+                    peer.sendall(b"X-More: x\r\n")
+
+        done = threading.Event()
+        threading.Thread(target=drip, daemon=True).start()
+        configuration = {
+            "EndpointConfiguration": {"Url": f"http://127.0.0.1:{listener.getsockname()[1]}/"},
+            "RequestConfiguration": {"ContentEncoding": "NONE"},
+        }
+        world = World(tmp_path, {})
+        destination = http_endpoint.open(world.platform, world.stream, configuration)
+        with pytest.raises(Unavailable) as refused:
+            destination.deliver([Record("id", 1, b"data", {})])
+        assert refused.value.code == "HttpEndpoint.RequestTimeout"
+        done.set()
+        world.platform.close()
