@@ -80,8 +80,8 @@ def _check_stream(made: dict[str, Any], *, new: bool) -> None:
         raise invalid("StartingPositionTimestamp is needed with StartingPosition AT_TIMESTAMP, and with no other.")
     if made["TumblingWindowInSeconds"] and made["ParallelizationFactor"] > 1:
         raise invalid(
-            "TumblingWindowInSeconds with a ParallelizationFactor of more than 1 is not supported by Clary: a window has "
-            "one state for each shard. Leave one of them out."
+            "TumblingWindowInSeconds with a ParallelizationFactor of more than 1 is not supported by Clary: a window "
+            "has one state for each shard. Leave one of them out."
         )
     age = made["MaximumRecordAgeInSeconds"]
     if age != -1 and age < 60:
