@@ -11,7 +11,7 @@ from tests.wire.botocore_side import parsed, service_model
 from tests.wire.samples import Samples
 
 from clary.kernel.core.errors import AwsError
-from clary.kernel.wire import SERVICES, OutputError, Request, Response, check, route, service
+from clary.kernel.wire import SERVICES, OutputError, Plain, Request, Response, check, route, service
 from clary.kernel.wire.codecs import codec
 from clary.kernel.wire.scalars import iso8601, read_timestamp
 
@@ -26,6 +26,22 @@ def kinesis(operation: str, body: Any) -> Request:
 def params_of(request: Request, scope: str | None) -> dict[str, Any]:
     match = route(request, scope)
     return match.codec.parse(match.operation, request, match.path_params)
+
+
+@pytest.mark.parametrize("protocol", ["json-1.1", "amz-cbor-1.1"])
+def test_plain_structures_are_written_like_others(protocol: str) -> None:
+    operation = service("kinesis").operations["GetRecords"]
+    records = [
+        {"Data": bytes(range(size)), "PartitionKey": 'p"é', "SequenceNumber": "1", "ApproximateArrivalTimestamp": 1.25}
+        for size in (0, 1, 200)
+    ]
+    looked_at, plain = (
+        codec(protocol).serialize(operation, {"Records": given, "MillisBehindLatest": 0}, "id").body
+        for given in (records, Plain(records))
+    )
+    assert plain == looked_at
+    with pytest.raises(OutputError):
+        codec(protocol).serialize(operation, {"Records": Plain([{"Data": object()}])}, "id")
 
 
 class TestKinesisCbor:

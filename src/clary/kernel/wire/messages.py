@@ -53,5 +53,11 @@ def document(request: Request) -> bytes:
     return inflated
 
 
+class Plain(list[Any]):
+    """Structures in an output, so many that looking at each of them costs: each has its members under their names on
+    the wire and none that is None, blobs as bytes, timestamps as epoch seconds. In JSON they are written as they are.
+    """
+
+
 class OutputError(Exception):
     """A handler returned what its operation's model does not allow: a fault of ours, answered with a 500."""

@@ -79,7 +79,7 @@ def leaf_writer(use: Member) -> Convert | None:
     return _write_float if type_ in ("float", "double") else None
 
 
-JSON_TREE = Tree(leaf_reader, leaf_writer, lambda use: use.key)
+JSON_TREE = Tree(leaf_reader, leaf_writer, lambda use: use.key, takes_plain=True)
 
 
 def loads(body: bytes) -> Any:
@@ -90,9 +90,16 @@ def loads(body: bytes) -> Any:
         raise malformed(f"The request body is not valid JSON: {error}") from None
 
 
+def _as_text(value: Any) -> str:
+    """A blob in a `Plain` list; orjson asks about what it does not know."""
+    if type(value) is bytes:
+        return base64_text(value)
+    raise TypeError(f"{type(value).__name__} is nothing that JSON has")
+
+
 def dumps(value: Any) -> bytes:
     try:
-        return orjson.dumps(value)
+        return orjson.dumps(value, _as_text)
     except (orjson.JSONEncodeError, TypeError) as error:
         raise OutputError(f"cannot be written as JSON: {error}") from error
 

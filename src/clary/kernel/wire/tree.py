@@ -11,7 +11,7 @@ from typing import Any
 
 from clary.kernel.core.errors import AwsError
 from clary.kernel.wire.compiled import Compiled
-from clary.kernel.wire.messages import OutputError
+from clary.kernel.wire.messages import OutputError, Plain
 from clary.kernel.wire.models import Member, Operation, Shape
 
 Convert = Callable[[Any], Any]
@@ -30,7 +30,8 @@ def kind(value: object) -> str:
 class Tree:
     """Compiles for one format. `leaf_readers` and `leaf_writers` make the function for a scalar member, or None.
 
-    `wire_key` names a structure's member on the wire.
+    `wire_key` names a structure's member on the wire. With `takes_plain`, `Plain` lists are not looked into: then what
+    writes the format itself must know blobs and timestamps as they are kept.
     """
 
     def __init__(
@@ -38,7 +39,10 @@ class Tree:
         leaf_reader: Callable[[Member], Convert | None],
         leaf_writer: Callable[[Member], Convert | None],
         wire_key: Callable[[Member], str],
+        *,
+        takes_plain: bool = False,
     ) -> None:
+        self._takes_plain = takes_plain
         self._leaf_reader = leaf_reader
         self._leaf_writer = leaf_writer
         self._wire_key = wire_key
@@ -74,7 +78,8 @@ class Tree:
         if shape.type == "structure":
             return self._writers.get(shape) or self._structure_writer(shape)
         if shape.type == "list":
-            return _list_writer(self.writer(shape.member))
+            write = _list_writer(self.writer(shape.member))
+            return _unless_plain(write) if self._takes_plain and write is not None else write
         if shape.type == "map":
             return _map_writer(self.writer(shape.value))
         return self._leaf_writer(use)
@@ -172,6 +177,10 @@ def _list_writer(element: Convert | None) -> Convert | None:
         return [None if item is None else element(item) for item in value]
 
     return write
+
+
+def _unless_plain(write: Convert) -> Convert:
+    return lambda value: value if type(value) is Plain else write(value)
 
 
 def _map_writer(element: Convert | None) -> Convert | None:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from clary.kernel.core.errors import AwsError
 from clary.kernel.rooms import Platform
 from clary.kernel.streams import NoSuchStream, Record, StreamError
+from clary.kernel.wire import Plain
 from clary.systems.kinesis.lookup import invalid, no_shard, no_stream
 from clary.systems.kinesis.placing import internal_failure
 from clary.systems.kinesis.ranges import children_of
@@ -82,18 +83,20 @@ async def read_shard(
     return Batch(records, page.next, behind_ms, size, page.more, children)
 
 
-def shown_records(view: View, shard: Shard, records: Sequence[Record]) -> list[dict[str, Any]]:
+def shown_records(view: View, shard: Shard, records: Sequence[Record]) -> Plain:
     """Records as answers hold them."""
     base = base_of(shard)
-    shown: list[dict[str, Any]] = [
-        {
-            "SequenceNumber": sequence(base, offset, at_ms),
-            "ApproximateArrivalTimestamp": at_ms / 1000,
-            "Data": data,
-            "PartitionKey": key,
-        }
-        for offset, at_ms, key, data in records
-    ]
+    shown = Plain(
+        [
+            {
+                "SequenceNumber": sequence(base, offset, at_ms),
+                "ApproximateArrivalTimestamp": at_ms / 1000,
+                "Data": data,
+                "PartitionKey": key,
+            }
+            for offset, at_ms, key, data in records
+        ]
+    )
     if view.automatic or view.encrypted:
         for record in shown:
             if not record["PartitionKey"]:  # it was put without one

@@ -6,6 +6,7 @@ from typing import Any
 
 from clary.kernel.core.errors import AwsError
 from clary.kernel.rooms import Context, operation
+from clary.kernel.wire import Plain
 from clary.systems.kinesis.api.consumers import dry_run
 from clary.systems.kinesis.iterators import VALID_MS, Iterator, expired, read_iterator
 from clary.systems.kinesis.lookup import (
@@ -105,7 +106,7 @@ async def put_records(
         _count_shards(
             view, [(found.shard, len(records[n].data)) for n, found in zip(kept, placed, strict=True)], refused
         )
-    shown: list[dict[str, Any]] = [{"SequenceNumber": found.sequence, "ShardId": found.shard} for found in placed]
+    shown = Plain([{"SequenceNumber": found.sequence, "ShardId": found.shard} for found in placed])
     for index, shard in sorted(refused.items()):
         shown.insert(index, _failure(_too_fast(view, shard)))
     output = {"FailedRecordCount": len(refused), "Records": shown}
