@@ -64,11 +64,13 @@ def build_of(version: str, revision: str) -> str:
 
 def publish(platform: Platform, account: str, region: str, name: str) -> None:
     """Make the function's card from its records, durably; take it away when the function is gone."""
-    entry = platform.records(Function).within(account, region).get(name)
-    key = card_key(f"{account}/{region}/{name}")
+    table, key = platform.records(Function).within(account, region), card_key(f"{account}/{region}/{name}")
+    entry = table.get(name)
     if entry is None:
         platform.kv(DOMAIN).write(lambda transaction: transaction.delete(key))
-        return
+        entry = table.get(name)
+        if entry is None:  # and not made again meanwhile
+            return
     versions = platform.records(Version).within(account, region).all(parent=name)
     _put(platform.kv(DOMAIN), key, _card(entry, versions))
 
@@ -85,7 +87,8 @@ def heal(platform: Platform) -> None:
     for entry in entries:
         key = card_key(f"{entry.account}/{entry.region}/{entry.name}")
         known.add(key)
-        _put(kv, key, _card(entry, versions.get((entry.account, entry.region, entry.name), [])))
+        if kv.get(key) != orjson.dumps(_card(entry, versions.get((entry.account, entry.region, entry.name), []))):
+            publish(platform, entry.account, entry.region, entry.name)  # from what the records say by now
     for key in cards:
         if key not in known:
             account, region, name = key.removeprefix(_PREFIX).decode().split("/")

@@ -1,16 +1,20 @@
 """Functions on a server that lets idle instances go and retries soon, and what tests do with them."""
 
 import base64
+import contextlib
 import io
 import json
+import os
+import signal
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import psutil
 import pytest
 
-from clary.testing import Server, serving
+from clary.testing import Server, eventually, serving
 
 ROLE = "arn:aws:iam::000000000000:role/for-functions"
 
@@ -115,6 +119,20 @@ class Lambda:
         log = base64.b64decode(answer.get("LogResult", "")).decode()
         value = json.loads(body) if body else None
         return Answer(value, answer.get("FunctionError"), answer.get("ExecutedVersion"), log)
+
+
+def kill(supervisor: int, process: str) -> None:
+    """Kill one of a server's processes (gateway, controller, carrier), once it is there."""
+
+    def find() -> int | None:
+        for child in psutil.Process(supervisor).children(recursive=True):
+            with contextlib.suppress(psutil.Error):  # it has just ended
+                line = child.cmdline()
+                if "clary.server.processes" in line and process in line:
+                    return child.pid
+        return None
+
+    os.kill(eventually(find), signal.SIGKILL)
 
 
 @pytest.fixture(scope="session")

@@ -1,16 +1,13 @@
 """Asynchronous invocations: made for sure, tried again, and told of."""
 
 import json
-import os
-import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
-from clary.support.lambda_.tests.conftest import Lambda, zipped
+from clary.support.lambda_.tests.conftest import Lambda, kill, zipped
 from clary.testing import eventually, start_server, stop_server
 
 WRITES = """
@@ -115,7 +112,7 @@ def test_no_event_is_lost_whatever_is_killed(tmp_path: Path, unique: Callable[[s
         for number in range(60):
             event = json.dumps({"bucket": "kept", "key": str(number)}).encode()
             if number in {15, 30, 45}:
-                _kill(server.process.pid, {15: "carrier", 30: "controller", 45: "gateway"}[number])
+                kill(server.process.pid, {15: "carrier", 30: "controller", 45: "gateway"}[number])
             try:
                 client.invoke(FunctionName=name, InvocationType="Event", Payload=event)
                 acknowledged.append(str(number))
@@ -133,12 +130,3 @@ def test_no_event_is_lost_whatever_is_killed(tmp_path: Path, unique: Callable[[s
         eventually(there)
     finally:
         stop_server(server)
-
-
-def _kill(supervisor: int, process: str) -> None:
-    """Kill one of the server's processes, and see that it is gone."""
-    for child in psutil.Process(supervisor).children(recursive=True):
-        if "clary.server.processes" in child.cmdline() and process in child.cmdline():
-            os.kill(child.pid, signal.SIGKILL)
-            return
-    raise AssertionError(f"there is no {process}")

@@ -2,18 +2,15 @@
 
 import base64
 import json
-import os
-import signal
 from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 from botocore.exceptions import ClientError
 
-from clary.support.lambda_.tests.conftest import Lambda, zipped
+from clary.support.lambda_.tests.conftest import Lambda, kill, zipped
 from clary.testing import eventually, start_server, stop_server
 
 NOTES = """
@@ -287,20 +284,7 @@ def test_no_record_is_lost_whatever_is_killed(tmp_path: Path, unique: Callable[[
         texts = [f"r{number}" for number in range(200)]
         for round_, process in enumerate(("carrier", "controller", "carrier", "controller")):
             stream.put(*texts[round_ * 50 : round_ * 50 + 50])
-            _kill(server.process.pid, process)
+            kill(server.process.pid, process)
         stream.all_there(set(texts))
     finally:
         stop_server(server)
-
-
-def _kill(supervisor: int, process: str) -> None:
-    """Kill one of the server's processes once it is there."""
-
-    def find() -> Any:
-        for child in psutil.Process(supervisor).children(recursive=True):
-            line = child.cmdline()
-            if "clary.server.processes" in line and process in line:
-                return child
-        return None
-
-    os.kill(eventually(find).pid, signal.SIGKILL)
