@@ -79,8 +79,7 @@ def handler(event, context):
     assert (told["requestContext"]["condition"], told["responsePayload"]) == ("Success", {"echo": {"a": 1}})
 
 
-def test_a_topic_and_a_queue_of_events_that_are_too_old(functions: Lambda) -> None:
-    """SNS calls functions; and an event that cannot be made in time is given up."""
+def test_a_topic_calls_the_functions_that_are_subscribed_to_it(functions: Lambda) -> None:
     bucket, topic_name = functions.unique("bucket"), functions.unique("topic")
     s3, sns = functions.server.client("s3"), functions.server.client("sns")
     s3.create_bucket(Bucket=bucket)
