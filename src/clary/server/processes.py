@@ -1,6 +1,7 @@
 """The processes below the supervisor: what a gateway, a controller and a carrier do from start to end.
 
-Each is started as `python -m clary.server.processes gateway|controller|carrier` with its settings in the environment.
+Each is started as `python -m clary.server.processes gateway|controller|carrier SUPERVISOR`, the id of the process that
+it is to end with, with its settings in the environment.
 """
 
 import asyncio
@@ -137,9 +138,11 @@ def _allow_files() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
-def _die_with_parent() -> None:
-    """Ask the kernel to end this process when the supervisor dies; where it cannot, watch for it."""
-    parent = os.getppid()
+def _die_with(parent: int) -> None:
+    """Ask the kernel to end this process when the supervisor dies; where it cannot, watch for it.
+
+    The supervisor may have died since it started this process: then it is not our parent any more.
+    """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
         if os.getppid() != parent:
@@ -159,10 +162,10 @@ def main() -> None:
     role = sys.argv[1]
     logging.basicConfig(level=logging.INFO, format=f"%(asctime)s {role} %(levelname)s %(name)s: %(message)s")
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _die_with_parent()
+    _die_with(int(sys.argv[2]))
     settings = Settings.load()
     if role == "gateway":
-        run_gateway(settings, socket.socket(fileno=int(sys.argv[2])), sys.argv[3])
+        run_gateway(settings, socket.socket(fileno=int(sys.argv[3])), sys.argv[4])
     elif role == "controller":
         run_controller(settings)
     elif role == "carrier":

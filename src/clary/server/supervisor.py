@@ -124,7 +124,7 @@ class Supervisor:
 
     def _start(self, child: _Child, now: float) -> None:
         child.process = subprocess.Popen(
-            [sys.executable, "-m", "clary.server.processes", child.role, *child.arguments],
+            [sys.executable, "-m", "clary.server.processes", child.role, str(os.getpid()), *child.arguments],
             env=os.environ | self._settings.environment(),
             pass_fds=child.files,
             stdin=subprocess.DEVNULL,

@@ -81,6 +81,15 @@ def test_a_killed_process_is_started_again(tmp_path: Path, role: str) -> None:
         assert server.client("sts").get_caller_identity()["Account"]
 
 
+@pytest.mark.parametrize("role", ["controller", "carrier"])
+def test_a_process_whose_supervisor_died_before_it_looked_ends(tmp_path: Path, role: str) -> None:
+    home.prepare(tmp_path)
+    started = subprocess.Popen(
+        [sys.executable, "-m", "clary.server.processes", role, "1"], env=os.environ | {"CLARY_HOME": str(tmp_path)}
+    )
+    assert started.wait(60) == -signal.SIGTERM
+
+
 def test_the_processes_end_with_a_killed_supervisor_and_the_next_start_finds_everything(tmp_path: Path) -> None:
     with serving(tmp_path, warm_interpreters=False) as server:
         server.client("s3").create_bucket(Bucket="kept")
