@@ -18,6 +18,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from weakref import WeakKeyDictionary
 
+from clary.kernel.core.ears import Ear
 from clary.kernel.events import socket_path
 
 _LARGEST_KEY = 2048
@@ -44,7 +45,7 @@ class Bells:
                     self._send(key, file.path)
 
     @contextlib.asynccontextmanager
-    async def listen(self, key: bytes) -> AsyncIterator["Ear"]:
+    async def listen(self, key: bytes) -> AsyncIterator[Ear]:
         """Hear `key` from now on, on the running event loop."""
         loop = asyncio.get_running_loop()
         post = self._posts.get(loop)
@@ -77,25 +78,6 @@ class Bells:
                 os.unlink(path)
         except OSError:
             pass  # its queue is full, or it has just gone: whoever listens looks again before long
-
-
-class Ear:
-    """One listener. A ring between two waits is not missed."""
-
-    def __init__(self) -> None:
-        self._rung = asyncio.Event()
-
-    async def wait(self, seconds: float) -> bool:
-        """Wait for a ring, at most so long; say whether there was one."""
-        try:
-            await asyncio.wait_for(self._rung.wait(), max(seconds, 0.0))
-        except TimeoutError:
-            return False
-        self._rung.clear()
-        return True
-
-    def hear(self) -> None:
-        self._rung.set()
 
 
 class _Post:

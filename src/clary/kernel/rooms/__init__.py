@@ -17,6 +17,7 @@ event loop and must never block it.
 from clary.kernel.rooms.bodies import Body, FileBody, Reply
 from clary.kernel.rooms.context import Context
 from clary.kernel.rooms.declare import CARRIER, CONTROLLER, Room, operation, reconciler, served
+from clary.kernel.rooms.parts import OnePerPlatform
 from clary.kernel.rooms.platform import Platform
 from clary.kernel.rooms.registry import Handler, Registry
 from clary.kernel.rooms.resources import Resource
@@ -28,6 +29,7 @@ __all__ = [
     "Context",
     "FileBody",
     "Handler",
+    "OnePerPlatform",
     "Platform",
     "Registry",
     "Reply",

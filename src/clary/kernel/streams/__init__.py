@@ -9,7 +9,6 @@ from pathlib import Path
 from clary.kernel.core.clock import Clock
 from clary.kernel.streams.contract import (
     Bounds,
-    Ear,
     Entry,
     NoSuchStream,
     Page,
@@ -23,7 +22,6 @@ from clary.kernel.streams.embedded import open_embedded
 
 __all__ = [
     "Bounds",
-    "Ear",
     "Entry",
     "NoSuchStream",
     "Page",

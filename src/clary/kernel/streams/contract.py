@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import NamedTuple, Protocol
 
+from clary.kernel.core.ears import Ear
+
 MOST_RECORDS = 10_000
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -83,13 +85,6 @@ class Bounds(NamedTuple):
     closed: bool
     records: int
     data_bytes: int
-
-
-class Ear(Protocol):
-    async def wait(self, seconds: float) -> bool:
-        """Wait until something was appended to the stream or a shard was closed, at most so long; say whether it
-        was. A hint: what came between two waits is not missed, but a wait may also return for nothing."""
-        ...
 
 
 class Streams(Protocol):

@@ -18,29 +18,12 @@ from collections.abc import AsyncIterator, Iterable
 from itertools import count
 from pathlib import Path
 
+from clary.kernel.core.ears import Ear
+
 _SLOTS = 4096
 _SLOT = struct.Struct("<Q")
 _BOARD_BYTES = _SLOTS * _SLOT.size
 _PERIOD_SECONDS = 0.01
-
-
-class StreamEar:
-    """One listener, on one event loop."""
-
-    def __init__(self) -> None:
-        self._rung = asyncio.Event()
-
-    async def wait(self, seconds: float) -> bool:
-        if not self._rung.is_set():
-            try:
-                await asyncio.wait_for(self._rung.wait(), max(seconds, 0.0))
-            except TimeoutError:
-                return False
-        self._rung.clear()
-        return True
-
-    def hear(self) -> None:
-        self._rung.set()
 
 
 class Ears:
@@ -70,13 +53,13 @@ class Ears:
                 post.look_soon(slots)
 
     @contextlib.asynccontextmanager
-    async def listen(self, stream: str) -> AsyncIterator[StreamEar]:
+    async def listen(self, stream: str) -> AsyncIterator[Ear]:
         loop = asyncio.get_running_loop()
         with self._changing:
             post = self._posts.get(loop)
             if post is None:
                 post = self._posts[loop] = _Post(self._board, loop)
-        ear = StreamEar()
+        ear = Ear()
         slot = _slot(stream)
         post.ears[slot].add(ear)
         try:
@@ -102,7 +85,7 @@ class _Post:
     """The listeners of one event loop."""
 
     def __init__(self, board: mmap.mmap, loop: asyncio.AbstractEventLoop) -> None:
-        self.ears: defaultdict[int, set[StreamEar]] = defaultdict(set)
+        self.ears: defaultdict[int, set[Ear]] = defaultdict(set)
         self.ended = False
         self._board = board
         self._loop = loop

@@ -25,12 +25,12 @@ from typing import Any, NamedTuple
 import lmdb
 
 from clary.kernel.core.clock import Clock
+from clary.kernel.core.ears import Ear
 from clary.kernel.kv import KeyValueError
 from clary.kernel.kv.group_commit import GroupCommit, Outcome
 from clary.kernel.streams.contract import (
     MOST_RECORDS,
     Bounds,
-    Ear,
     Entry,
     NoSuchStream,
     Page,

@@ -19,10 +19,10 @@ from typing import Any
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 from clary.kernel.core.clock import Clock
+from clary.kernel.core.ears import Ear
 from clary.kernel.streams.contract import (
     MOST_RECORDS,
     Bounds,
-    Ear,
     Entry,
     NoSuchStream,
     Page,
@@ -32,7 +32,6 @@ from clary.kernel.streams.contract import (
     checked_name,
     is_name,
 )
-from clary.kernel.streams.ears import StreamEar
 from clary.kernel.streams.nats_connection import (
     NatsConnection,
     NoResponders,
@@ -130,9 +129,9 @@ class JetStreams:
         return self._listen(stream)
 
     @contextlib.asynccontextmanager
-    async def _listen(self, stream: str) -> AsyncIterator[StreamEar]:
+    async def _listen(self, stream: str) -> AsyncIterator[Ear]:
         loop = asyncio.get_running_loop()
-        ear = StreamEar()
+        ear = Ear()
 
         def hear() -> None:
             with contextlib.suppress(RuntimeError):  # the loop was closed, and nobody is left to hear

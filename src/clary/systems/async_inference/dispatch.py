@@ -15,7 +15,7 @@ from dataclasses import replace
 from typing import Any
 
 from clary.kernel.core.errors import AwsError
-from clary.kernel.rooms import Platform
+from clary.kernel.rooms import OnePerPlatform, Platform
 from clary.kernel.serving.holds import all_held, hold, let_go
 from clary.kernel.serving.routes import DOMAIN, Route, Target, choose_target, load_route, route_key
 from clary.systems.async_inference.asking import NotAnswered, ask
@@ -264,23 +264,11 @@ def _wanted(targets: list[Target]) -> list[Target]:
     return [target for target in targets if target.share * target.weight > 0] or targets
 
 
-_dispatchers: dict[Platform, Dispatcher] = {}
-_lock = threading.Lock()
+def _started(platform: Platform) -> Dispatcher:
+    dispatcher = Dispatcher(platform)
+    dispatcher.start()
+    return dispatcher
 
 
-def dispatcher_of(platform: Platform) -> Dispatcher:
-    """The dispatcher of a platform, which runs until the platform is closed."""
-    with _lock:
-        found = _dispatchers.get(platform)
-        if found is None:
-            found = _dispatchers[platform] = Dispatcher(platform)
-            found.start()
-            platform.at_close(lambda: _forget(platform))
-        return found
-
-
-def _forget(platform: Platform) -> None:
-    with _lock:
-        found = _dispatchers.pop(platform, None)
-    if found is not None:
-        found.stop()
+dispatcher_of = OnePerPlatform(_started, Dispatcher.stop)
+"""The dispatcher of a platform, which runs until the platform is closed."""

@@ -1,8 +1,6 @@
 """Delivery streams by the names that requests give."""
 
-from weakref import WeakKeyDictionary
-
-from clary.kernel.rooms import Context, Platform
+from clary.kernel.rooms import Context, OnePerPlatform, Platform
 from clary.kernel.store import Entry
 from clary.systems.firehose.records import ACTIVE, DeliveryStream
 from clary.systems.firehose.refusals import in_use, missing
@@ -11,7 +9,13 @@ _REMEMBERED_SECONDS = 1.0
 _MOST_REMEMBERED = 4096
 
 _Known = dict[tuple[str, str, str], tuple[float, Entry[DeliveryStream]]]
-_known: WeakKeyDictionary[Platform, _Known] = WeakKeyDictionary()
+
+
+def _nothing(_platform: Platform) -> _Known:
+    return {}
+
+
+_known_to = OnePerPlatform(_nothing)
 
 
 def find(ctx: Context, name: str) -> Entry[DeliveryStream]:
@@ -35,7 +39,7 @@ def find_to_put(ctx: Context, name: str) -> Entry[DeliveryStream]:
 
     Raises ResourceNotFoundException, as AWS does also while it is created or deleted.
     """
-    known = _known.setdefault(ctx.platform, {})
+    known = _known_to(ctx.platform)
     key, now = (ctx.account, ctx.region, name), ctx.platform.clock.monotonic()
     remembered = known.get(key)
     if remembered is not None and now - remembered[0] < _REMEMBERED_SECONDS:
@@ -52,4 +56,4 @@ def find_to_put(ctx: Context, name: str) -> Entry[DeliveryStream]:
 
 def forget(ctx: Context, name: str) -> None:
     """Look at the store again the next time."""
-    _known.get(ctx.platform, {}).pop((ctx.account, ctx.region, name), None)
+    _known_to(ctx.platform).pop((ctx.account, ctx.region, name), None)

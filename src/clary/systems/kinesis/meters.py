@@ -8,10 +8,9 @@ import threading
 from collections import defaultdict
 from collections.abc import Mapping
 
-from clary.kernel.rooms import Platform
+from clary.kernel.rooms import OnePerPlatform, Platform
 from clary.kernel.telemetry.metrics import Datum
 from clary.kernel.telemetry.statistics import StatisticSet
-from clary.systems.kinesis.parts import OnePerPlatform
 from clary.systems.kinesis.records import Place
 
 NAMESPACE = "AWS/Kinesis"

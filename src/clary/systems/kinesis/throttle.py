@@ -6,8 +6,7 @@ seconds. Each process counts for itself.
 
 from typing import NamedTuple
 
-from clary.kernel.rooms import Platform
-from clary.systems.kinesis.parts import OnePerPlatform
+from clary.kernel.rooms import OnePerPlatform, Platform
 
 MIB = 1024 * 1024
 _MOST_SHARDS = 100_000

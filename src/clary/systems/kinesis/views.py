@@ -8,12 +8,11 @@ import asyncio
 from bisect import bisect_left
 from typing import NamedTuple
 
-from clary.kernel.rooms import Platform
+from clary.kernel.rooms import OnePerPlatform, Platform
 from clary.kernel.store import Entry
 from clary.systems.kinesis.lifecycle import place_of_entry, settle, table_of
 from clary.systems.kinesis.lookup import no_stream
 from clary.systems.kinesis.meters import StreamMeter, meters_of
-from clary.systems.kinesis.parts import OnePerPlatform
 from clary.systems.kinesis.records import AUTO, Place, Shard, Stream
 from clary.systems.kinesis.sequences import base_of
 

@@ -1,10 +1,9 @@
 """Report what serves, so that it has metrics even when nobody asks it anything, and what it uses of the machine."""
 
 import shutil
-import weakref
 
 from clary.kernel.jobs.usage import UsageMeter
-from clary.kernel.rooms import Platform, reconciler
+from clary.kernel.rooms import OnePerPlatform, Platform, reconciler
 from clary.kernel.telemetry.metrics import Datum
 from clary.systems.endpoints import usage
 from clary.systems.endpoints.deploy import IN_SERVICE
@@ -15,7 +14,7 @@ from clary.systems.endpoints.records import Endpoint, InferenceComponent
 _METRICS_EVERY_SECONDS = 30.0  # so that no minute goes without
 _USAGE_EVERY_SECONDS = 60.0
 
-_meters: "weakref.WeakKeyDictionary[Platform, UsageMeter]" = weakref.WeakKeyDictionary()
+_meter_of = OnePerPlatform(lambda platform: UsageMeter(platform.settings.home, platform.clock))
 
 
 @reconciler("endpoint_metrics", every_seconds=_METRICS_EVERY_SECONDS)
@@ -39,7 +38,7 @@ def report(platform: Platform, key: str | None) -> None:
 def measure(platform: Platform, key: str | None) -> None:
     """Report what the servers of all endpoints use of this machine."""
     executor = executor_of(platform)
-    meter = _meters.setdefault(platform, UsageMeter(platform.settings.home, platform.clock))
+    meter = _meter_of(platform)
     entries = platform.records(Endpoint).all()
     jobs = {job: hosts for entry in entries for job, hosts in entry.value.jobs.items()}
     looked = [executor.observe(job, host) for job, hosts in jobs.items() for host in hosts]

@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Collection
 
-from clary.kernel.rooms import Platform
+from clary.kernel.rooms import OnePerPlatform, Platform
 from clary.kernel.store import Entry
 from clary.systems.firehose.delivery.worker import Worker
 from clary.systems.firehose.records import DeliveryStream
@@ -57,22 +57,5 @@ class Fleet:
             worker.join(max(0.0, deadline - self._platform.clock.monotonic()))
 
 
-_fleets: dict[Platform, Fleet] = {}
-_lock = threading.Lock()
-
-
-def fleet_of(platform: Platform) -> Fleet:
-    """The workers of a platform, which work until it is closed."""
-    with _lock:
-        found = _fleets.get(platform)
-        if found is None:
-            found = _fleets[platform] = Fleet(platform)
-            platform.at_close(lambda: _forget(platform))
-        return found
-
-
-def _forget(platform: Platform) -> None:
-    with _lock:
-        found = _fleets.pop(platform, None)
-    if found is not None:
-        found.stop()
+fleet_of = OnePerPlatform(Fleet, Fleet.stop)
+"""The workers of a platform, which work until it is closed."""

@@ -1,10 +1,10 @@
-"""What a platform has one of while it is open: views, meters, limits."""
+"""What a room has one of for each platform while that is open: workers, caches, meters."""
 
 import threading
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-from clary.kernel.rooms import Platform
+from clary.kernel.rooms.platform import Platform
 
 T = TypeVar("T")
 
