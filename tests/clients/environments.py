@@ -102,7 +102,8 @@ def _install_node_packages(folder: Path, requirements: Sequence[str]) -> None:
 
 
 def _install_python_packages(folder: Path, requirements: Sequence[str]) -> None:
-    uv = shutil.which("uv")
+    beside_us = str(Path(sys.executable).parent)
+    uv = shutil.which("uv", path=os.pathsep.join((beside_us, os.environ["PATH"])))
     python = folder / "bin" / "python"
     if uv:
         _run([uv, "venv", "--quiet", "--python", sys.executable, str(folder)])
