@@ -25,10 +25,11 @@ class OnePerPlatform(Generic[T]):
         with self._lock:
             if platform not in self._parts:
                 self._parts[platform] = self._make(platform)
-                platform.at_close(lambda: self._end(platform))
+                platform.at_close(lambda: self.end(platform))
             return self._parts[platform]
 
-    def _end(self, platform: Platform) -> None:
+    def end(self, platform: Platform) -> None:
+        """Close a platform's part now; the next who asks gets a new one."""
         part = self._parts.pop(platform, None)
         if part is not None and self._close is not None:
             self._close(part)

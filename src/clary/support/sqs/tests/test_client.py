@@ -151,6 +151,7 @@ def test_what_was_acknowledged_survives_kill_9(tmp_path):
     server = start_server(tmp_path / "home", warm_interpreters=False)
     sent: set[str] = set()
     deleted: set[str] = set()
+    doomed: set[str] = set()  # deletes that nobody answered may have been done
     try:
         quick = Config(retries={"max_attempts": 0}, read_timeout=5)
         sqs = server.client("sqs", config=quick)
@@ -174,6 +175,7 @@ def test_what_was_acknowledged_survives_kill_9(tmp_path):
             while not stop.is_set():
                 try:
                     for message in client.receive_message(QueueUrl=url).get("Messages", []):
+                        doomed.add(message["Body"])
                         client.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
                         deleted.add(message["Body"])
                 except Exception:  # noqa: BLE001 - the next round tries again
@@ -192,7 +194,7 @@ def test_what_was_acknowledged_survives_kill_9(tmp_path):
         server = start_server(tmp_path / "home", warm_interpreters=False)
         left = drain(server.client("sqs"))
         assert len(sent) > 20
-        assert sent - deleted <= left
+        assert sent - doomed <= left
         assert not deleted & left
     finally:
         stop_server(server)

@@ -224,7 +224,7 @@ def test_who_comes_next_finishes_what_was_not_forgotten(scene: Scene, monkeypatc
         assert stuck.wait(30)
         assert scene.stored("answer") == b"so: x"
         assert held_until(scene.platform.kv(DOMAIN), "i-1") > scene.platform.clock.now()
-        dispatch._forget(scene.platform)
+        dispatch.dispatcher_of.end(scene.platform)
     assert len(scene.waiting()) == 1
     scene.done()
     assert len(scene.model.asked) == 2
