@@ -11,7 +11,7 @@ from clary.kernel.kv.lmdb import open_lmdb
 
 _DOMAIN = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}")
 
-__all__ = ["KeyValue", "KeyValueError", "Snapshot", "Transaction", "after_prefix", "open_kv"]
+__all__ = ["KeyValue", "KeyValueError", "Snapshot", "Transaction", "after_prefix", "names_below", "open_kv"]
 
 
 def open_kv(home: Path, domain: str, *, durable: bool = True) -> KeyValue:
@@ -22,3 +22,14 @@ def open_kv(home: Path, domain: str, *, durable: bool = True) -> KeyValue:
     if not _DOMAIN.fullmatch(domain):
         raise ValueError(f"{domain!r} cannot name a key-value domain: use letters, digits, '.', '_' and '-'")
     return open_lmdb(home / "kv" / domain, durable=durable)
+
+
+def names_below(kv: KeyValue, prefix: bytes) -> list[str]:
+    """The names that there are keys of, where these are `prefix`, a name, a NUL and more. One look for each name."""
+    found = []
+    start, end = prefix, after_prefix(prefix)
+    while pair := next(kv.scan(start, end, limit=1), None):
+        name = pair[0][len(prefix) :].partition(b"\0")[0]
+        found.append(name.decode())
+        start = prefix + name + b"\x01"
+    return found

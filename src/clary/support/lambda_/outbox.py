@@ -14,7 +14,7 @@ from typing import NamedTuple
 import orjson
 
 from clary.kernel.core.clock import Clock
-from clary.kernel.kv import KeyValue, Transaction, after_prefix
+from clary.kernel.kv import KeyValue, Transaction, after_prefix, names_below
 
 DOMAIN = "lambda-events"
 TOPIC = "lambda-events"
@@ -64,13 +64,7 @@ class Outbox:
 
     def functions(self) -> list[str]:
         """The functions that something waits for."""
-        found = []
-        start, end = b"e", after_prefix(b"e")
-        while pair := next(self._kv.scan(start, end, limit=1), None):
-            name = pair[0][1:].partition(b"\0")[0]
-            found.append(name.decode())
-            start = b"e" + name + b"\x01"
-        return found
+        return names_below(self._kv, b"e")
 
     def waiting(self, function: str) -> Iterator[Waiting]:
         """What waits for a function, in the order in which it is due."""

@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import orjson
 
-from clary.kernel.kv import KeyValue, Transaction, after_prefix
+from clary.kernel.kv import KeyValue, Transaction, after_prefix, names_below
 from clary.kernel.rooms import Platform
 from clary.support.sns.records import Delivery, Notification, dump
 
@@ -56,13 +56,7 @@ class Outbox:
 
     def waiting(self) -> list[str]:
         """The subscriptions that something waits for."""
-        found = []
-        start, end = b"d", after_prefix(b"d")
-        while pair := next(self._kv.scan(start, end, limit=1), None):
-            subscription = pair[0][1:].partition(b"\0")[0]
-            found.append(subscription.decode())
-            start = b"d" + subscription + b"\x01"
-        return found
+        return names_below(self._kv, b"d")
 
     def due(self, subscription: str, limit: int) -> list[tuple[Delivery, Notification]]:
         """The deliveries whose time has come, in order; of a FIFO group one at a time, and no later one before it."""

@@ -13,7 +13,7 @@ one commit when what became of it is on disk elsewhere: whatever is killed when,
 from collections.abc import Collection
 from dataclasses import replace
 
-from clary.kernel.kv import KeyValue, Transaction, after_prefix
+from clary.kernel.kv import KeyValue, Transaction, after_prefix, names_below
 from clary.kernel.rooms import Platform
 from clary.systems.async_inference.records import KV_DOMAIN, Request, dump, load
 
@@ -44,13 +44,7 @@ class Backlog:
 
     def queues(self) -> list[str]:
         """The queues that have requests."""
-        found = []
-        start, end = b"q", after_prefix(b"q")
-        while pair := next(self._kv.scan(start, end, limit=1), None):
-            queue = pair[0][1:].partition(b"\0")[0]
-            found.append(queue.decode())
-            start = b"q" + queue + b"\x01"
-        return found
+        return names_below(self._kv, b"q")
 
     def first(self, queue: str, limit: int, without: Collection[int] = ()) -> list[Request]:
         """The first requests of a queue in order of arrival, but for those with the numbers `without`."""
