@@ -19,7 +19,7 @@ import threading
 import time
 import uuid
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -109,7 +109,7 @@ class Worker:
                 lease = Lease(shard, parents)
                 if self._leases.save(lease):
                     known[shard] = lease
-        ready = [lease for lease in known.values() if not lease.ended and self._parents_ended(lease, known)]
+        ready = [lease for lease in known.values() if not lease.ended and self._parents_ended(lease, known, listed)]
         workers = {lease.owner for lease in ready if lease.until > now} | {self.name}
         share = -(-len(ready) // len(workers))
         for shard in list(self._held):
@@ -124,9 +124,9 @@ class Worker:
                 lease.owner = self.name
                 self._keep(lease)
 
-    def _parents_ended(self, lease: Lease, known: dict[str, Lease]) -> bool:
-        """A parent that is no longer known is past retention: there is nothing of it to read."""
-        return all(known[parent].ended for parent in lease.parents if parent in known)
+    def _parents_ended(self, lease: Lease, known: dict[str, Lease], listed: Iterable[str]) -> bool:
+        """Whether the parents are read, or past retention: then the stream no longer lists them."""
+        return all(parent in known and known[parent].ended for parent in lease.parents if parent in listed)
 
     def _keep(self, lease: Lease) -> bool:
         lease.until = time.time() + LEASE_SECONDS

@@ -111,7 +111,8 @@ class NatsConnection:
         if ours:
             await asyncio.wait(ours)
         if self._nats is not None:
-            with contextlib.suppress(Exception):
+            # Closing while the server is away waits for what closing itself has cancelled.
+            with contextlib.suppress(Exception, asyncio.CancelledError):
                 await self._nats.close()
         for task in asyncio.all_tasks() - {asyncio.current_task()}:
             task.cancel()
