@@ -3,6 +3,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# `make install EXTRAS=all` brings everything, Spark's 450 MB included.
+EXTRAS ?= data,ml,nats,notebooks
 INSTALLED := $(VENV)/.installed
 
 .PHONY: install demo up down test test-fast lint format bench docs clean
@@ -14,7 +16,7 @@ $(INSTALLED): pyproject.toml
 	@$(PYTHON) -m venv $(VENV)
 	@command -v uv >/dev/null || $(BIN)/python -m pip install --quiet uv
 	@echo "Installing into $(VENV)"
-	@PATH="$(PATH):$(CURDIR)/$(BIN)" uv pip install --quiet --python $(BIN)/python -e '.[data,ml,nats]' --group dev
+	@PATH="$(PATH):$(CURDIR)/$(BIN)" uv pip install --quiet --python $(BIN)/python -e '.[$(EXTRAS)]' --group dev
 	@touch $@
 
 demo: install

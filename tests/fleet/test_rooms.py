@@ -8,6 +8,7 @@ import pytest
 from tests.fleet.repository import SOURCE, named, tree
 
 from clary.kernel.rooms import Registry
+from clary.kernel.store.records import kinds
 from clary.server.reference import SYSTEMS
 
 REGISTRY = Registry()
@@ -84,17 +85,25 @@ def test_a_room_has_a_readme_and_tests(package):
 def test_operations_and_reconcilers_stand_where_they_are_looked_for(package):
     for path in modules(package):
         decorators = {
-            decorator.func.id
+            called.id
             for node in ast.walk(tree(path))
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
             for decorator in node.decorator_list
-            if isinstance(decorator, ast.Call) and isinstance(decorator.func, ast.Name)
+            for called in [decorator.func if isinstance(decorator, ast.Call) else decorator]
+            if isinstance(called, ast.Name)
         }
         place = path.relative_to(folder(package)).parts[0].removesuffix(".py")
         if "operation" in decorators:
             assert place == "api", f"{named(path)} has operations"
-        if "reconciler" in decorators:
+        if {"reconciler", "observer"} & decorators:
             assert place == "reconcile", f"{named(path)} has reconcilers"
+
+
+def test_what_rooms_observe_are_records_and_someone_is_told():
+    REGISTRY.resources  # noqa: B018 - imports what declares records
+    topics = {topic for those in REGISTRY.observers.values() for topic in those}
+    assert topics == {period.topic for period, _ in REGISTRY.reconcilers if period.topic.endswith("-observer")}
+    assert set(REGISTRY.observers) <= kinds()
 
 
 @pytest.mark.parametrize("package", ROOMS)

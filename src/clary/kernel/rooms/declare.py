@@ -15,13 +15,20 @@ Resource = str | Callable[["Context", Mapping[str, Any]], str]
 class Room:
     """What a room is called and what it is for.
 
-    `number` is its row in the systems table, which the rooms of one system share; support rooms have none.
+    `number` is its row in the systems table, which the rooms of one system share; support rooms have none. `observes`
+    are the kinds of records, of any room, whose changes of status its `@observer` is told.
     """
 
     name: str
     title: str
     summary: str
     number: int | None = None
+    observes: tuple[str, ...] = ()
+
+    @property
+    def observer_topic(self) -> str:
+        """What its observer is woken by."""
+        return f"{self.name}-observer"
 
 
 class Claim(NamedTuple):
@@ -55,6 +62,7 @@ class Served(NamedTuple):
 CLAIMS = "__clary_claims__"
 SERVED = "__clary_served__"
 PERIOD = "__clary_period__"
+OBSERVER = "__clary_observer__"
 
 
 def operation(service: str, name: str, *, resource: Resource = "*", unsigned: bool = False) -> Callable[[F], F]:
@@ -98,3 +106,13 @@ def reconciler(topic: str, *, every_seconds: float, process: str = CONTROLLER) -
         return function
 
     return mark
+
+
+def observer(function: F) -> F:
+    """Mark a function of the platform and a list of `Change`s as what takes the changes that the room observes.
+
+    It runs in the controller, and is told each change at least once, those of one record in order. When it returns
+    they are forgotten: what it makes of them must be durable by then, and the same when it is told again.
+    """
+    setattr(function, OBSERVER, True)
+    return function

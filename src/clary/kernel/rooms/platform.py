@@ -24,6 +24,7 @@ from clary.kernel.kv import KeyValue, open_kv
 from clary.kernel.rooms.context import Context
 from clary.kernel.rooms.registry import Registry
 from clary.kernel.store import Store, Table
+from clary.kernel.store.changes import Observers
 from clary.kernel.store.sql import open_sqlite
 from clary.kernel.streams import Streams, open_streams
 from clary.kernel.telemetry import Logs, Metrics
@@ -82,6 +83,10 @@ class Platform:
         return Registry()
 
     @cached_property
+    def _observers(self) -> Observers:
+        return Observers(self.registry.observers, self.wake)
+
+    @cached_property
     def _waker(self) -> Waker:
         return Waker(self.settings.home)
 
@@ -94,7 +99,7 @@ class Platform:
 
     def records(self, cls: type[T]) -> Table[T]:
         """The records of a type in all accounts and regions."""
-        return Table(self.store, self.clock, cls, None, None)
+        return Table(self.store, self.clock, cls, None, None, self._observers)
 
     def wake(self, topic: str, key: str | None = None) -> None:
         """Hint the controller that there is work; never blocks, may be lost."""

@@ -23,13 +23,16 @@ from clary.kernel.core.errors import AwsError, validation
 from clary.kernel.images import Catalogue
 from clary.kernel.rooms.bodies import Reply
 from clary.kernel.rooms.context import Context
-from clary.kernel.rooms.declare import CLAIMS, PERIOD, SERVED, Claim, Period, Room, Served
+from clary.kernel.rooms.declare import CLAIMS, CONTROLLER, OBSERVER, PERIOD, SERVED, Claim, Period, Room, Served
+from clary.kernel.rooms.observing import told
 from clary.kernel.rooms.resources import Resource
+from clary.kernel.store.records import kind_of
 from clary.kernel.wire import SERVICES, Operation, check
 from clary.kernel.wire import service as wire_service
 
 _ENTRY_POINT_GROUP = "clary.rooms"
 _HANDLER_THREADS = 32
+_OBSERVED_EVERY_SECONDS = 5.0
 _WITHOUT_REGIONS = frozenset({"iam", "sts"})
 
 
@@ -80,12 +83,27 @@ class Registry:
 
     @cached_property
     def reconcilers(self) -> list[tuple[Period, Callable[..., float | None]]]:
-        """Every room's reconcilers. Imports every room's `reconcile`."""
-        return [
+        """Every room's reconcilers, its observer among them. Imports every room's `reconcile`."""
+        own = [
             (getattr(function, PERIOD), function)
             for name in self.rooms
             for function in _marked(name, "reconcile", PERIOD)
         ]
+        observing = [
+            (Period(room.observer_topic, _OBSERVED_EVERY_SECONDS, CONTROLLER), told(room.observer_topic, function))
+            for name, room in self.rooms.items()
+            for function in _marked(name, "reconcile", OBSERVER)
+        ]
+        return own + observing
+
+    @cached_property
+    def observers(self) -> dict[str, list[str]]:
+        """The topics of those who observe records, by the kind of record."""
+        found: dict[str, list[str]] = {}
+        for room in self.rooms.values():
+            for kind in room.observes:
+                found.setdefault(kind, []).append(room.observer_topic)
+        return found
 
     @cached_property
     def documents(self) -> dict[str, tuple[Served, Callable[..., bytes]]]:
@@ -106,6 +124,14 @@ class Registry:
             for value in vars(part).values()
             if isinstance(value, Resource)
         }
+
+    def resource_of(self, kind: str) -> Resource[Any]:
+        """The kind of resource whose records are stored as `kind`. Raises KeyError."""
+        return self._resources_by_kind[kind]
+
+    @cached_property
+    def _resources_by_kind(self) -> dict[str, Resource[Any]]:
+        return {kind_of(resource.record): resource for resource in self.resources.values()}
 
     @cached_property
     def images(self) -> Catalogue:

@@ -1,10 +1,11 @@
 """Records: what the platform remembers about the things that users create.
 
 `contract` says what a backend promises, `sqlite` is the embedded one, and `records` is what rooms use:
-dataclasses marked with `@record`, read and written through a `Table`.
+dataclasses marked with `@record`, read and written through a `Table`. `changes` keeps what observers are to be told.
 """
 
+from clary.kernel.store.changes import Change
 from clary.kernel.store.contract import AlreadyExists, Conflict, Store
 from clary.kernel.store.records import Entry, Page, Table, record
 
-__all__ = ["AlreadyExists", "Conflict", "Entry", "Page", "Store", "Table", "record"]
+__all__ = ["AlreadyExists", "Change", "Conflict", "Entry", "Page", "Store", "Table", "record"]

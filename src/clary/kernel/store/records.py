@@ -15,7 +15,7 @@ import base64
 import binascii
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, is_dataclass
-from typing import Any, Generic, Literal, TypeVar, cast
+from typing import Any, Generic, Literal, Protocol, TypeVar, cast
 
 import orjson
 
@@ -94,23 +94,42 @@ class Page(Generic[T]):
         return iter(self.entries)
 
 
+class Observers(Protocol):
+    """Those who are told when records get another status; `changes` has them."""
+
+    def notes(self, row: Row, was: str | None) -> Sequence[Change]: ...
+
+    def ring(self, kind: str) -> None: ...
+
+
 class Table(Generic[T]):
     """The records of one type within one account and region; without them (None), those of all.
 
-    Writes are durable once they return. `update` rereads and retries when someone else wrote in between.
+    Writes are durable once they return. `update` rereads and retries when someone else wrote in between. A record that
+    is created or gets another status is told to the observers of its kind, in the same transaction; `told` tells them
+    though the status is the same. A deletion is not told.
     """
 
-    def __init__(self, store: Store, clock: Clock, cls: type[T], account: str | None, region: str | None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        cls: type[T],
+        account: str | None,
+        region: str | None,
+        observers: Observers | None = None,
+    ) -> None:
         self._store = store
         self._clock = clock
         self._cls = cls
+        self._observers = observers
         self._type = _types[cls]
         self._account = "" if self._type.scope == "global" else account
         self._region = region if self._type.scope == "region" else ""
 
     def within(self, account: str, region: str) -> "Table[T]":
         """The same records, of one account and region."""
-        return Table(self._store, self._clock, self._cls, account, region)
+        return Table(self._store, self._clock, self._cls, account, region, self._observers)
 
     def get(self, name: str) -> Entry[T] | None:
         found = self._store.get(self._key(name))
@@ -126,11 +145,10 @@ class Table(Generic[T]):
         self, name: str, value: T, *, status: str = "", parent: str = "", also: Sequence[Change] = ()
     ) -> Entry[T]:
         """Add a record, together with the changes in `also`. Raises AlreadyExists when the name is taken."""
-        rows = self._store.apply([self.insertion(name, value, status=status, parent=parent), *also])
-        return self._entry(cast(Row, rows[0]))
+        return self._write(self.insertion(name, value, status=status, parent=parent), None, also)
 
     def insertion(self, name: str, value: T, *, status: str = "", parent: str = "") -> Insert:
-        """The change that would add a record, to be applied together with others."""
+        """The change that would add a record, to be applied together with others; observers are not told of it."""
         now = self._clock.now()
         return Insert(Row(self._key(name), orjson.dumps(value), self._type.version, status, parent, now, now, 0))
 
@@ -142,6 +160,7 @@ class Table(Generic[T]):
         status: str | None = None,
         parent: str | None = None,
         also: Sequence[Change] = (),
+        told: bool = False,
     ) -> Entry[T]:
         """Write over the version that was read, together with the changes in `also`.
 
@@ -157,10 +176,25 @@ class Table(Generic[T]):
             self._clock.now(),
             entry.version,
         )
-        return self._entry(cast(Row, self._store.apply([Replace(row), *also])[0]))
+        return self._write(Replace(row), row.status if told else entry.status, also, told=told)
+
+    def _write(
+        self, change: Insert | Replace, was: str | None, also: Sequence[Change], *, told: bool = False
+    ) -> Entry[T]:
+        row, observers = change.row, self._observers
+        notes = () if observers is None or (row.status == was and not told) else observers.notes(row, was)
+        written = self._entry(cast(Row, self._store.apply([change, *also, *notes])[0]))
+        if observers is not None and notes:
+            observers.ring(row.key.kind)
+        return written
 
     def update(
-        self, name: str, change: Callable[[T], T | None], *, status: Callable[[T], str] | None = None
+        self,
+        name: str,
+        change: Callable[[T], T | None],
+        *,
+        status: Callable[[T], str] | None = None,
+        told: bool = False,
     ) -> Entry[T] | None:
         """Change a record by a function that may run more than once; return it, or None when it is gone.
 
@@ -175,7 +209,7 @@ class Table(Generic[T]):
             if value is None:
                 return entry
             try:
-                return self.replace(entry, value, status=None if status is None else status(value))
+                return self.replace(entry, value, status=None if status is None else status(value), told=told)
             except Conflict:
                 continue
         raise Conflict(f"{self._type.kind} {name!r} kept changing")
@@ -261,11 +295,8 @@ class Table(Generic[T]):
         return Key(self._type.kind, self._account, self._region, name)
 
     def _entry(self, row: Row) -> Entry[T]:
-        document = orjson.loads(row.body)
-        for version in range(row.schema, self._type.version):
-            document = self._type.upgrades[version](document)
         return Entry(
-            self._cls(**document),
+            read_document(self._cls, orjson.loads(row.body), row.schema),
             row.key.name,
             row.key.account,
             row.key.region,
@@ -275,6 +306,24 @@ class Table(Generic[T]):
             row.updated_at,
             row.version,
         )
+
+
+def kind_of(cls: type) -> str:
+    """What records of a type are stored as."""
+    return _types[cls].kind
+
+
+def kinds() -> set[str]:
+    """The kinds of all types of records that are imported."""
+    return {type_.kind for type_ in _types.values()}
+
+
+def read_document(cls: type[T], document: Document, schema: int) -> T:
+    """The record in a stored document of this version of its type."""
+    type_ = _types[cls]
+    for version in range(schema, type_.version):
+        document = type_.upgrades[version](document)
+    return cls(**document)
 
 
 def _token(row: Row, sort: SortColumn) -> str:

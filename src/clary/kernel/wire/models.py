@@ -39,6 +39,7 @@ SERVICES = (
     "sns",
     "sqs",
     "events",
+    "scheduler",
     "application-autoscaling",
     "glue",
     "athena",
