@@ -40,7 +40,9 @@ predictor = estimator.deploy(
     async_inference_config=AsyncInferenceConfig(
         max_concurrent_invocations_per_instance=2, notification_config={"SuccessTopic": topic, "ErrorTopic": topic}
     ),
+    wait=False,
 )
+session.wait_for_endpoint(predictor.endpoint_name, poll=1)  # deploy itself looks every 30 s
 
 with (folder / "test.csv").open(newline="") as file:
     rows = [[float(value) for value in row] for row in csv.reader(file)][:500]

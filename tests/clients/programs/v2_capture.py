@@ -34,7 +34,9 @@ predictor = estimator.deploy(
     "ml.m5.large",
     serializer=CSVSerializer(),
     data_capture_config=DataCaptureConfig(enable_capture=True, sampling_percentage=100, destination_s3_uri=destination),
+    wait=False,
 )
+session.wait_for_endpoint(predictor.endpoint_name, poll=1)  # deploy itself looks every 30 s
 with (folder / "test.csv").open(newline="") as file:
     rows = [[float(value) for value in row[1:]] for row in csv.reader(file)][:20]
 answers = {f"row-{number}": predictor.predict([row], inference_id=f"row-{number}") for number, row in enumerate(rows)}

@@ -46,9 +46,10 @@ prefix = f"s3://{session.default_bucket()}/{name}/"
 models = MultiDataModel(name, prefix, model=short.create_model(), sagemaker_session=session)
 models.add_model(short.model_data, "short.tar.gz")
 models.add_model(long.model_data, "long/first.tar.gz")
-predictor = models.deploy(1, "ml.m5.large", serializer=CSVSerializer()) or sagemaker.Predictor(
+predictor = models.deploy(1, "ml.m5.large", serializer=CSVSerializer(), wait=False) or sagemaker.Predictor(
     models.endpoint_name, session, serializer=CSVSerializer()
 )
+session.wait_for_endpoint(models.endpoint_name, poll=1)  # deploy itself looks every 30 s
 
 
 def error(kind, target):

@@ -25,7 +25,8 @@ estimator = SKLearn(
 estimator.fit({"train": train})
 metrics = {m["MetricName"]: m["Value"] for m in estimator.latest_training_job.describe()["FinalMetricDataList"]}
 
-predictor = estimator.deploy(initial_instance_count=1, instance_type="ml.m5.large")
+predictor = estimator.deploy(initial_instance_count=1, instance_type="ml.m5.large", wait=False)
+session.wait_for_endpoint(predictor.endpoint_name, poll=1)  # deploy itself looks every 30 s
 with (folder / "test.csv").open(newline="") as file:
     rows = [[float(value) for value in row] for row in csv.reader(file)][:200]
 predicted = predictor.predict([row[1:] for row in rows])

@@ -43,13 +43,15 @@ def error() -> float:
 
 
 poor, good = trained(2), trained(50)
-predictor = poor.deploy(1, "ml.m5.large", serializer=CSVSerializer())
+predictor = poor.deploy(1, "ml.m5.large", serializer=CSVSerializer(), wait=False)
+session.wait_for_endpoint(predictor.endpoint_name, poll=1)  # deploy itself looks every 30 s
 name = predictor.endpoint_name
 errors = {"poor": error()}
 
 # The SDK's own way: another model behind the same endpoint.
 good.create(instance_type="ml.m5.large")
-predictor.update_endpoint(model_name=good.name, initial_instance_count=1, instance_type="ml.m5.large")
+predictor.update_endpoint(model_name=good.name, initial_instance_count=1, instance_type="ml.m5.large", wait=False)
+session.wait_for_endpoint(predictor.endpoint_name, poll=1)
 errors["good"] = error()
 
 # A canary back to the poor model, through the client, watched in DescribeEndpoint until it is over.
