@@ -19,6 +19,7 @@ NAMES = (
     "streaming",
     "training",
     "batch_transform",
+    "pipelines",
     "firehose",
     "soak",
 )

@@ -57,7 +57,8 @@ except ObjectNotExistedError:
 answers = [one.get_result(waiter).decode() for one in later]
 predicted = [float(value) for text in answers for value in text.replace("\n", ",").strip(",").split(",")]
 try:
-    predictor.predict("this is no table", initial_args=csv_rows, waiter_config=waiter)
+    # Its thread goes on looking for the output that never comes, and the program waits for that.
+    predictor.predict("this is no table", initial_args=csv_rows, waiter_config=WaiterConfig(max_attempts=30, delay=1))
     failure = ""
 except AsyncInferenceModelError as error:
     failure = str(error)
