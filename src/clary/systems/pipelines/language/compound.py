@@ -1,0 +1,161 @@
+"""Steps that hold other steps: a condition with its branches, a ForEach with its body; and Fail, which ends them.
+
+A ForEach runs its body once for each of its items; the steps of one iteration are named `<step of the body>-<number>`.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, TypedDict
+
+from clary.systems.pipelines.language.definition import Step
+from clary.systems.pipelines.language.expressions import GET, BadExpression, is_function, reference
+from clary.systems.pipelines.language.members import Place, known, lists, number, objects, one_of
+from clary.systems.pipelines.language.step_types import CONDITION, FAIL, FOR_EACH
+
+MAX_CONCURRENCY = 50
+MAX_LITERAL_ITEMS = 100
+PICKS = ("MaxBy", "MinBy")
+COMPARISONS = (
+    "Equals",
+    "NotEquals",
+    "GreaterThan",
+    "GreaterThanOrEqualTo",
+    "LessThan",
+    "LessThanOrEqualTo",
+)
+MEMBERSHIPS = ("In", "NotIn")
+OPERATORS = (*COMPARISONS, *MEMBERSHIPS, "Not", "Or")
+MAX_CONDITIONS_DEPTH = 20
+
+ReadSteps = Callable[[Any, Place, str | None, int], tuple[Step, ...]]
+
+
+class Nested(TypedDict, total=False):
+    then: tuple[Step, ...]
+    otherwise: tuple[Step, ...]
+    body: tuple[Step, ...]
+
+
+def read(steps: ReadSteps, arguments: Mapping[str, Any], type_: str, place: Place, depth: int) -> Nested:
+    """Check the arguments of a condition, a ForEach or a Fail step, and read the steps in them. Others have none."""
+    if type_ == CONDITION:
+        return _condition(steps, arguments, place, depth)
+    if type_ == FOR_EACH:
+        return _for_each(steps, arguments, place, depth)
+    if type_ == FAIL:
+        known(arguments, ("ErrorMessage",), "Argument", place)
+        message = arguments.get("ErrorMessage")
+        if message is not None and not isinstance(message, str) and not is_function(message):
+            place.at(".ErrorMessage").refuse("ErrorMessage must be a string or a function")
+    return {}
+
+
+def _condition(steps: ReadSteps, arguments: Mapping[str, Any], place: Place, depth: int) -> Nested:
+    known(arguments, ("Conditions", "IfSteps", "ElseSteps"), "Argument", place)
+    where = place.at(".Conditions")
+    if arguments.get("Conditions") is None:
+        place.refuse("Missing required Argument member 'Conditions'")
+    for index, condition in enumerate(lists(arguments["Conditions"], where)):
+        _check_condition(condition, where.at(f"[{index}]"), 0)
+    return {
+        "then": steps(arguments.get("IfSteps") or [], place.at(".IfSteps"), place.step, depth + 1),
+        "otherwise": steps(arguments.get("ElseSteps") or [], place.at(".ElseSteps"), place.step, depth + 1),
+    }
+
+
+def _check_condition(value: Any, place: Place, depth: int) -> None:
+    if depth > MAX_CONDITIONS_DEPTH:
+        place.refuse(f"Conditions are nested in each other deeper than {MAX_CONDITIONS_DEPTH}")
+    condition = objects(value, place)
+    operator = one_of(condition.get("Type"), OPERATORS, "Type", place.at(".Type"))
+    members = condition_members(condition)
+    known(condition, ("Type", *members), f"{operator} condition", place)
+    for name in members:
+        if condition.get(name) is None:
+            place.refuse(f"Missing required member '{name}' of a condition of type {operator}")
+    if operator == "Not":
+        _check_condition(condition["Condition"], place.at(".Condition"), depth + 1)
+    elif operator == "Or":
+        inner = place.at(".Conditions")
+        for index, each in enumerate(lists(condition["Conditions"], inner)):
+            _check_condition(each, inner.at(f"[{index}]"), depth + 1)
+    elif operator in MEMBERSHIPS:
+        query, values = members
+        _operand(condition[query], place.at(f".{query}"))
+        for index, each in enumerate(lists(condition[values], place.at(f".{values}"))):
+            _operand(each, place.at(f".{values}[{index}]"))
+    else:
+        for name in members:
+            _operand(condition[name], place.at(f".{name}"))
+
+
+def condition_members(condition: Mapping[str, Any]) -> tuple[str, ...]:
+    """The members of a condition beside Type. AWS's schema has `Value` and `In` where its SDKs have other names."""
+    operator = condition["Type"]
+    if operator == "Not":
+        return ("Condition",)
+    if operator == "Or":
+        return ("Conditions",)
+    if operator in MEMBERSHIPS:
+        return ("Value", "In") if "Value" in condition or "In" in condition else ("QueryValue", "Values")
+    return ("LeftValue", "RightValue")
+
+
+def _operand(value: Any, place: Place) -> None:
+    if not isinstance(value, str | bool | int | float) and not is_function(value):
+        place.refuse("What a condition compares must be a string, a number, a boolean or a function")
+
+
+def _for_each(steps: ReadSteps, arguments: Mapping[str, Any], place: Place, depth: int) -> Nested:
+    known(arguments, ("IterableItems", "MaxConcurrency", "Selector", "ForEachBody"), "Argument", place)
+    for name in ("IterableItems", "MaxConcurrency", "ForEachBody"):
+        if arguments.get(name) is None:
+            place.refuse(f"Missing required Argument member '{name}'")
+    number(arguments, "MaxConcurrency", place, least=1, most=MAX_CONCURRENCY)
+    _items(arguments["IterableItems"], place.at(".IterableItems"))
+    where = place.at(".ForEachBody")
+    body = steps(arguments["ForEachBody"], where, place.step, depth + 1)
+    if not body:
+        where.refuse("ForEachBody needs at least one step")
+    for step in body:
+        if step.type in (CONDITION, FAIL, FOR_EACH):
+            Place(step.path, step.name).refuse(f"A step of type {step.type} cannot stand in a ForEachBody")
+    if arguments.get("Selector") is not None:
+        _selector(arguments["Selector"], {step.name for step in body}, place.at(".Selector"))
+    return {"body": body}
+
+
+def _items(value: Any, place: Place) -> None:
+    if is_function(value) or isinstance(value, str):
+        return  # a list as JSON text, looked into when it is known
+    items = lists(value, place)
+    if not 1 <= len(items) <= MAX_LITERAL_ITEMS:
+        place.refuse(f"A list of items has 1 to {MAX_LITERAL_ITEMS} elements, not {len(items)}")
+    for index, item in enumerate(items):
+        if not isinstance(item, str | bool | int | float) and not is_function(item):
+            place.at(f"[{index}]").refuse("An item must be a string, a number, a boolean or a function")
+
+
+def _selector(value: Any, body: set[str], place: Place) -> None:
+    selector = objects(value, place)
+    known(selector, ("Pick", "Field"), "Selector", place)
+    one_of(selector.get("Pick"), PICKS, "Pick", place.at(".Pick"))
+    field, where = selector.get("Field"), place.at(".Field")
+    if not isinstance(field, dict) or list(field) != [GET] or not isinstance(field[GET], str):
+        where.refuse("Field must be a Get of IterationOutput.<step of the body>.<property>")
+    try:
+        found = reference(field[GET])
+    except BadExpression as error:
+        where.refuse(error.problem)
+    if found.root != "IterationOutput" or found.name not in body:
+        where.refuse(f"'{found.text}' is not IterationOutput.<step of the body>.<property>")
+
+
+def child_name(step: str, iteration: int) -> str:
+    return f"{step}-{iteration}"
+
+
+def child_of(name: str) -> tuple[str, int] | None:
+    """The step of a body and the iteration that a name may be of, None where it cannot be one."""
+    match = re.fullmatch(r"(.+)-(0|[1-9]\d{0,8})", name)
+    return (match[1], int(match[2])) if match else None
