@@ -97,6 +97,13 @@ class Step:
         raise KeyError(name)
 
 
+def _waits(step: Step) -> dict[str, Dependency]:
+    waits = {each.step: each for each in step.depends_on}
+    for name in step.references:
+        waits.setdefault(name, Dependency(name))
+    return waits
+
+
 @dataclass(frozen=True, eq=False)
 class Definition:
     """A definition that parsed. `steps` are those at the top; `all_steps` has nested ones behind their parent."""
@@ -132,7 +139,8 @@ class Definition:
         """Every step this one waits for, and for what of it: DependsOn, its references, the condition around it.
 
         A step that is named with a trigger and referred to as well waits for the trigger: where a failure starts it,
-        what it refers to may still be there. A step in a ForEach waits for the steps in its own iteration alone.
+        what it refers to may still be there. A ForEach waits for what the steps of its body wait for outside of it,
+        too, so that its iterations can begin when it does.
         """
         return self._dependencies[name]
 
@@ -140,9 +148,11 @@ class Definition:
     def _dependencies(self) -> Mapping[str, tuple[Dependency, ...]]:
         found: dict[str, tuple[Dependency, ...]] = {}
         for step in self.all_steps:
-            waits = {each.step: each for each in step.depends_on}
-            for name in step.references:
-                waits.setdefault(name, Dependency(name))
+            waits = _waits(step)
+            inside = {each.name for each in step.body}
+            for each in step.body:
+                outside = {name: wait for name, wait in _waits(each).items() if name not in inside}
+                waits = {**outside, **waits}
             if step.parent is not None and self._by_name[step.parent].type == CONDITION:
                 waits.setdefault(step.parent, Dependency(step.parent))
             found[step.name] = tuple(waits.values())
