@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+from clary.kernel.jobs.blame import REASON_LIMIT, ended_at, first_to_blame
 from clary.kernel.jobs.contract import Failure, Observation, Outcome, Phase
 from clary.kernel.jobs.statuses import ACTIVE, COMPLETED, FAILED, IN_PROGRESS, STOPPED, STOPPING
 from clary.systems.batch_transform.logic_hosts import places_done
@@ -10,14 +11,13 @@ from clary.systems.batch_transform.records import TransformJob
 
 RESTARTS = 3
 
-_REASON_LIMIT = 1024
 _BLAMES = ("ClientError: ", "AlgorithmError: ")
 _OURS = "InternalServerError: We encountered an internal error. Please try again."
 
 
 def finish(job: TransformJob, status: str, now: float, reason: str = "") -> TransformJob:
     """The job in a final status."""
-    return replace(job, status=status, ended=now, failure_reason=reason[:_REASON_LIMIT])
+    return replace(job, status=status, ended=now, failure_reason=reason[:REASON_LIMIT])
 
 
 def ask_to_stop(job: TransformJob) -> TransformJob | None:
@@ -42,14 +42,13 @@ def follow(job: TransformJob, observations: Sequence[Observation]) -> TransformJ
         return _again(job, observations)
     if len(ended) < len(observations):
         return job
-    now = max(one.phases.get(Phase.ENDED, 0.0) for one in ended)
+    now = max(ended_at(one) for one in ended)
     if job.status == STOPPING:
         return finish(job, STOPPED, now)
     broken = [one for one in ended if one.outcome is not Outcome.COMPLETED]
     if not broken:
         return finish(job, COMPLETED, now)
-    first = min(broken, key=lambda one: (_blame(one), one.phases.get(Phase.ENDED, 0.0)))
-    return finish(job, FAILED, now, failure_reason(first))
+    return finish(job, FAILED, now, failure_reason(first_to_blame(broken)))
 
 
 def failure_reason(one: Observation) -> str:
@@ -67,10 +66,3 @@ def _again(job: TransformJob, observations: Sequence[Observation]) -> TransformJ
     done = sorted({*job.done, *places_done(job.request, stored)})
     attempt = {**(job.attempt or {}), "over": True}
     return replace(job, attempt=attempt, done=done, restarts=job.restarts + 1)
-
-
-def _blame(one: Observation) -> int:
-    """An object's or the model's own failure explains the job before one of ours, and that before a lost host."""
-    if one.outcome is Outcome.LOST:
-        return 2
-    return 1 if one.failure is Failure.INTERNAL else 0

@@ -2,9 +2,8 @@
 
 import hashlib
 import json
-import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from clary.kernel.images import Runtime
@@ -21,6 +20,7 @@ from clary.kernel.jobs.contract import (
     Resources,
     Wake,
 )
+from clary.kernel.jobs.hosts import HOMOGENEOUS_GROUP, Host, below_root, name_hosts, peers, place_hosts, resource_config
 from clary.systems.training.records import TrainingJob
 
 JOB_PREFIX = "training-"
@@ -29,22 +29,6 @@ METRIC_NAMESPACE = "/aws/sagemaker/TrainingJobs"
 CHECKPOINT_PATH = f"{ML_ROOT}/checkpoints"
 TENSORBOARD_PATH = f"{ML_ROOT}/output/tensorboard"
 DEFAULT_MAX_RUNTIME_SECONDS = 86_400
-
-_HOMOGENEOUS_GROUP = "homogeneousCluster"
-_LOOPBACK = "lo0" if sys.platform == "darwin" else "lo"
-
-
-@dataclass(frozen=True, slots=True)
-class Host:
-    """One host of an attempt, with what it was given."""
-
-    name: str
-    group: str
-    instance_type: str
-    address: str = ""
-    cpus: int = 1
-    memory_bytes: int = 0
-    gpus: list[int] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +52,7 @@ class Attempt:
         cls,
         job: TrainingJob,
         name: str,
-        hosts: Sequence["Host"],
+        hosts: Sequence[Host],
         granted: Sequence[Resources],
         number: int,
         now: float,
@@ -76,13 +60,9 @@ class Attempt:
     ) -> "Attempt":
         """The attempt of this number, its hosts with what they were granted and an address each."""
         id = f"{JOB_PREFIX}{name}-{job.uid}-{number}"
-        placed = [
-            replace(host, address=address, cpus=given.cpus, memory_bytes=given.memory_bytes, gpus=list(given.gpus))
-            for host, given, address in zip(hosts, granted, addresses(id, len(hosts)), strict=True)
-        ]
         return cls(
             id=id,
-            hosts=[asdict(host) for host in placed],
+            hosts=[asdict(host) for host in place_hosts(id, hosts, granted)],
             log_ms=int(now * 1000),
             max_runtime_seconds=seconds,
             model_uri=model_uri(job.request, name),
@@ -99,30 +79,13 @@ class Attempt:
         return asdict(self)
 
 
-def addresses(attempt: str, count: int) -> list[str]:
-    """An address on this machine for each host: 127.0.0.1 for one alone, else loopback addresses that other attempts
-    hardly share, so that hosts may listen on the same ports. Systems other than Linux have but the one."""
-    if count == 1 or sys.platform != "linux":
-        return ["127.0.0.1"] * count
-    seed = hashlib.sha256(attempt.encode()).digest()
-    network = f"127.{16 + seed[0] % 224}.{seed[1]}"
-    return [f"{network}.{number}" for number in range(1, count + 1)]
-
-
 def hosts_of(request: Mapping[str, Any]) -> list[Host]:
     """The hosts that a request asks for, named as SageMaker names them."""
     resources = request["ResourceConfig"]
-    groups = resources.get("InstanceGroups") or [
-        {
-            "InstanceGroupName": _HOMOGENEOUS_GROUP,
-            "InstanceType": resources["InstanceType"],
-            "InstanceCount": resources["InstanceCount"],
-        }
-    ]
-    kinds = [
-        (group["InstanceGroupName"], group["InstanceType"]) for group in groups for _ in range(group["InstanceCount"])
-    ]
-    return [Host(f"algo-{number}", group, kind) for number, (group, kind) in enumerate(kinds, 1)]
+    groups = resources.get("InstanceGroups")
+    if not groups:
+        return name_hosts([(HOMOGENEOUS_GROUP, resources["InstanceType"], resources["InstanceCount"])])
+    return name_hosts([(one["InstanceGroupName"], one["InstanceType"], one["InstanceCount"]) for one in groups])
 
 
 def host_specs(
@@ -158,10 +121,10 @@ def host_specs(
             metrics=tuple(MetricDefinition(**one) for one in metric_definitions(request, runtime)),
             metric_namespace=METRIC_NAMESPACE,
             metric_dimensions={"TrainingJobName": name},
-            resources=Resources(host.cpus, host.memory_bytes, tuple(host.gpus)),
+            resources=host.resources,
             max_runtime_seconds=attempt.max_runtime_seconds,
             network=not request.get("EnableNetworkIsolation", False),
-            peers={one.name: one.address for one in hosts},
+            peers=peers(hosts),
             warm=None if _own_command(request) else runtime.warm,
             wake=wake,
         )
@@ -219,26 +182,9 @@ def _environment(
 
 def _files(request: Mapping[str, Any], hosts: Sequence[Host], host: Host) -> dict[str, str]:
     """The documents below /opt/ml/input/config, with SageMaker's spelling."""
-    groups: dict[str, list[Host]] = {}
-    for one in hosts:
-        groups.setdefault(one.group, []).append(one)
     documents: dict[str, Any] = {
         "hyperparameters": dict(request.get("HyperParameters", {})),
-        "resourceconfig": {
-            "current_host": host.name,
-            "current_instance_type": host.instance_type,
-            "current_group_name": host.group,
-            "hosts": [one.name for one in hosts],
-            "instance_groups": [
-                {
-                    "instance_group_name": name,
-                    "instance_type": members[0].instance_type,
-                    "hosts": [one.name for one in members],
-                }
-                for name, members in groups.items()
-            ],
-            "network_interface_name": _LOOPBACK,
-        },
+        "resourceconfig": resource_config(hosts, host),
         "inputdataconfig": {
             channel["ChannelName"]: _channel_document(request, channel) for channel in _visible(request, host)
         },
@@ -332,14 +278,6 @@ def _outputs(request: Mapping[str, Any], name: str, host: Host) -> tuple[Output,
         uri = f"{config['S3OutputPath'].rstrip('/')}/{name}/tensorboard-output"
         outputs.append(Output(path=local, uri=uri, archive=False, continuous=True))
     return tuple(outputs)
-
-
-def below_root(path: str) -> str:
-    """A local path of a request relative to /opt/ml. Raises ValueError for one outside of it."""
-    relative = path.removeprefix(ML_ROOT).strip("/")
-    if not path.startswith(f"{ML_ROOT}/") or not relative or ".." in relative.split("/"):
-        raise ValueError(f"{path!r} must be a folder below {ML_ROOT}")
-    return relative
 
 
 def _output_prefix(request: Mapping[str, Any], name: str) -> str:

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from clary.kernel.core.errors import not_supported, validation
+from clary.kernel.jobs.hosts import below_root
 from clary.kernel.objects import normal_s3_uri
-from clary.systems.training.logic_hosts import DEFAULT_MAX_RUNTIME_SECONDS, below_root
+from clary.systems.training.logic_hosts import DEFAULT_MAX_RUNTIME_SECONDS
 
 MAX_RUNTIME_SECONDS = 28 * 86_400
 

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from clary.kernel.jobs.blame import REASON_LIMIT, ended_at, failure_reason, first_to_blame
 from clary.kernel.jobs.contract import Failure, Observation, Outcome, Phase
 from clary.kernel.jobs.statuses import ACTIVE, COMPLETED, FAILED, IN_PROGRESS, STOPPED, STOPPING
 from clary.systems.training.records import TrainingJob
 
 RESTARTS = 3
-_REASON_LIMIT = 1024
 
 _MESSAGES = {
     "Starting": "Preparing the instances for training",
@@ -49,7 +49,7 @@ def enter(job: TrainingJob, secondary: str, now: float, message: str = "") -> Tr
 
 def finish(job: TrainingJob, status: str, secondary: str, now: float, *, reason: str = "") -> TrainingJob:
     """The job in a final status."""
-    reason = reason[:_REASON_LIMIT]
+    reason = reason[:REASON_LIMIT]
     ended = enter(job, secondary, now, message=reason)
     at = ended.transitions[-1]["StartTime"]
     transitions = [*ended.transitions[:-1], {**ended.transitions[-1], "EndTime": at}]
@@ -140,8 +140,8 @@ def _began(job: TrainingJob, at: float) -> TrainingJob:
 def _after_breakage(
     job: TrainingJob, observations: Sequence[Observation], broken: Sequence[Observation]
 ) -> TrainingJob:
-    now = min(_ended_at(one) for one in broken)
-    first = min(broken, key=lambda one: (_blame(one), _ended_at(one)))
+    now = min(ended_at(one) for one in broken)
+    first = first_to_blame(broken)
     lost = first.outcome is Outcome.LOST
     if lost and job.restarts < RESTARTS:
         return _again(replace(job, restarts=job.restarts + 1), now)
@@ -149,25 +149,13 @@ def _after_breakage(
     allowed = job.request.get("RetryStrategy", {}).get("MaximumRetryAttempts", 0)
     if ours and job.retries < allowed:
         return _again(replace(job, retries=job.retries + 1), now)
-    return finish(_with_metrics(job, observations), FAILED, "Failed", now, reason=failure_reason(first))
-
-
-def failure_reason(one: Observation) -> str:
-    """AWS's FailureReason for a host that failed."""
-    reason = one.reason.strip()
-    if one.outcome is Outcome.LOST:
-        return "InternalServerError: We encountered an internal error. Please try again. (A training host was lost.)"
-    if one.failure is Failure.CLIENT:
-        return f"ClientError: {reason}"
-    if one.failure is Failure.INTERNAL:
-        return f"InternalServerError: We encountered an internal error. Please try again. ({reason})"
-    code = one.exit_code if one.exit_code is not None else 128 + (one.signal or 0)
-    ending = f", exit code: {code}"
-    return f"AlgorithmError: {reason[: _REASON_LIMIT - len('AlgorithmError: ') - len(ending)]}{ending}"
+    return finish(
+        _with_metrics(job, observations), FAILED, "Failed", now, reason=failure_reason(first, "training host")
+    )
 
 
 def _after_end(job: TrainingJob, observations: Sequence[Observation]) -> TrainingJob:
-    now = max(_ended_at(one) for one in observations)
+    now = max(ended_at(one) for one in observations)
     job = _with_metrics(job, observations)
     stored = [uri for one in observations for uri in one.outputs]
     job = replace(job, artifacts=_artifacts(job, stored))
@@ -207,14 +195,3 @@ def _with_metrics(job: TrainingJob, observations: Sequence[Observation]) -> Trai
 def _artifacts(job: TrainingJob, stored: Sequence[str]) -> str:
     model = (job.attempt or {}).get("model_uri", "")
     return model if model in stored else ""
-
-
-def _ended_at(one: Observation) -> float:
-    return one.phases.get(Phase.ENDED, 0.0)
-
-
-def _blame(one: Observation) -> int:
-    """A host's own failure explains the job before one of ours, and that before a host that was lost."""
-    if one.outcome is Outcome.LOST:
-        return 2
-    return 1 if one.failure is Failure.INTERNAL else 0

@@ -7,7 +7,8 @@ import pytest
 
 from clary.kernel.images import Metric, Runtime
 from clary.kernel.jobs.contract import Channel, HostSpec, InputMode, MetricDefinition, Output, Resources, Wake
-from clary.systems.training.logic_hosts import Attempt, addresses, below_root, host_specs, hosts_of
+from clary.kernel.jobs.hosts import addresses, below_root
+from clary.systems.training.logic_hosts import Attempt, host_specs, hosts_of
 from clary.systems.training.logic_requests import complete
 from clary.systems.training.logic_transitions import first_transition
 from clary.systems.training.records import TrainingJob
