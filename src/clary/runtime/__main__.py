@@ -1,4 +1,4 @@
-"""python -m clary.runtime train | serve | transform | function | warm."""
+"""python -m clary.runtime train | serve | transform | function | script | warm."""
 
 import os
 import sys

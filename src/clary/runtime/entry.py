@@ -2,7 +2,10 @@
 
 import sys
 
-USAGE = "usage: python -m clary.runtime train | serve | transform | function | warm [--preload MODULE,...] [FIFO]"
+USAGE = (
+    "usage: python -m clary.runtime train | serve | transform | function | script FILE [ARGUMENT...] | "
+    "warm [--preload MODULE,...] [FIFO]"
+)
 
 
 def main(argv: list[str]) -> int:
@@ -28,6 +31,10 @@ def main(argv: list[str]) -> int:
         from clary.runtime.functions.server import serve_function
 
         return serve_function()
+    if command == "script" and len(argv) > 1:
+        from clary.runtime.toolkit.script import script
+
+        return script(argv[1], argv[2:])
     if command == "warm":
         from clary.runtime.warm import warm
 

@@ -24,13 +24,17 @@ class Metric:
 class Runtime:
     """What runs in place of a container of an image.
 
-    `train` and `serve` are the commands for `docker run IMAGE train` and `serve`; empty where the image has none.
-    `preload` names modules worth having imported before the process is asked for.
+    `train` and `serve` are the commands for `docker run IMAGE train` and `serve`, `process` is the entrypoint of a
+    processing job that names none; empty where the image has none. `programs` are those on its path that no other image
+    has, each with the command that does its work here. `preload` names modules worth having imported before the process
+    is asked for.
     """
 
     family: str
     train: tuple[str, ...] = ()
     serve: tuple[str, ...] = ()
+    process: tuple[str, ...] = ()
+    programs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
     preload: tuple[str, ...] = ()
     metrics: tuple[Metric, ...] = ()

@@ -154,8 +154,8 @@ class Output:
 
     archive: the folder is packed as gzip'd tar and stored at exactly `uri` (which names the object);
     otherwise the tree is stored below the prefix `uri`.
-    continuous: the tree is first downloaded from `uri`, then synchronised while the process runs and at its end
-    (SageMaker's checkpoints). `on_failure` uploads it also when the process failed.
+    continuous: the tree is synchronised while the process runs and at its end. With `resumes` it is downloaded from
+    `uri` first (SageMaker's checkpoints). `on_failure` uploads it also when the process failed.
     live: each file of the tree is stored while the process runs, as soon as it appears, and then listed by its own URI
     in `Observation.outputs`, also of a host that was lost. The process moves files there when they are whole.
     An empty folder uploads nothing as a tree, and an empty archive only when `even_empty`.
@@ -165,6 +165,7 @@ class Output:
     uri: str
     archive: bool = True
     continuous: bool = False
+    resumes: bool = True
     live: bool = False
     on_failure: bool = True
     even_empty: bool = False
@@ -326,7 +327,8 @@ class Observation:
     `phases` holds when each phase passed so far began; a lost host ended when it was last heard of. `outcome` and
     what describes it are None before `ENDED`.
     `reason` is the process's own failure file (at most 1,024 characters), else its last lines, else what went wrong
-    around it; `failure` says whose fault. `outputs` lists the S3 URIs that were stored whole.
+    around it; `failure` says whose fault. `message` is what it left in /opt/ml/output/message, however it ended.
+    `outputs` lists the S3 URIs that were stored whole.
     `healthy` is whether a service last answered its ping; None until it did once. `refuses` is whether one that is not
     healthy said so itself, by an answer other than 200, where others are only silent. `socket` is the absolute path
     where the service's Unix socket is reached from outside, `models_socket` where its shim is asked for models
@@ -342,6 +344,7 @@ class Observation:
     signal: int | None = None
     failure: Failure | None = None
     reason: str = ""
+    message: str = ""
     metrics: tuple[FinalMetric, ...] = ()
     outputs: tuple[str, ...] = ()
     bytes_downloaded: int = 0

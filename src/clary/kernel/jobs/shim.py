@@ -132,7 +132,8 @@ class Shim:
         for output in self._spec.outputs:
             if output.continuous or output.live:
                 sync = uploads.TreeSync(self._services.objects, output, ml, self._scratch)
-                sync.adopt()
+                if output.live or output.resumes:
+                    sync.adopt()
                 tell = self._tell_stored if output.live else None
                 self._syncs.append((output, uploads.ContinuousSync(sync, self._clock, self._complain, tell)))
         check()
@@ -174,22 +175,26 @@ class Shim:
     def _judge(self, code: int, process: Process) -> dict[str, Any]:
         """How it ended, from what was decided while it ran, its exit code, and what it left behind."""
         signal = code - 128 if 128 < code <= 128 + 64 else None
-        said = self._message()
+        failure, message = self._words()
+        said = failure or message
         verdict = self._bench.verdict
         if verdict is not None:
             end = _end(verdict.outcome, verdict.failure, verdict.reason or said)
-            return end | {"exit_code": code, "signal": signal}
+            return end | {"exit_code": code, "signal": signal, "message": message}
         if code == 0:
-            return _end(Outcome.COMPLETED, None, said) | {"exit_code": code}
+            return _end(Outcome.COMPLETED, None, said) | {"exit_code": code, "message": message}
         reason = process.remark() or said or self._console.last_words() or f"The process ended with exit code {code}."
-        return _end(Outcome.FAILED, Failure.ALGORITHM, reason) | {"exit_code": code, "signal": signal}
+        end = _end(Outcome.FAILED, Failure.ALGORITHM, reason)
+        return end | {"exit_code": code, "signal": signal, "message": message}
 
-    def _message(self) -> str:
+    def _words(self) -> tuple[str, str]:
+        """What the process left in its failure file and in its message file."""
         with opened(self._folder.ml, "output") as tree:
             if tree is None:
-                return ""
-            limit = FAILURE_REASON_LIMIT * 4  # in bytes; cut to characters later
-            return tree.read_text("failure", limit) or tree.read_text("message", limit) or ""
+                return "", ""
+            limit = FAILURE_REASON_LIMIT * 4  # in bytes
+            failure, message = (tree.read_text(name, limit) or "" for name in ("failure", "message"))
+            return failure[:FAILURE_REASON_LIMIT], message[:FAILURE_REASON_LIMIT]
 
     def _upload(self, end: dict[str, Any]) -> dict[str, Any]:
         stored: list[str] = []

@@ -50,7 +50,7 @@ class Staging:
         for output in spec.outputs:
             if not output.archive or output.continuous:
                 (self._ml / output.path).mkdir(parents=True, exist_ok=True)
-            if output.continuous:
+            if output.continuous and output.resumes:
                 self._resume(output)
 
     def _write(self, path: str, text: str) -> None:

@@ -20,13 +20,15 @@ from clary.runtime.paths import MlPaths
 
 TAIL = 2000
 
+_OURS = str(Path(__file__).parent) + os.sep
+
 
 def run(paths: MlPaths, source: Path, program: str, arguments: list[str]) -> int:
     """Run `program` in its directory; return its exit code, having written the failure file unless that is 0."""
     os.chdir(source)
     file = source / program
     if file.is_file() and file.suffix == ".py":
-        return _in_process(paths, program, arguments, lambda: _execute(file))
+        return _in_process(paths, program, arguments, lambda: execute(file))
     if file.is_file():
         return _child(paths, _command(file), program, arguments)
     return _in_process(paths, program, arguments, lambda: _execute_module(program, source))
@@ -38,7 +40,7 @@ def _command(file: Path) -> list[str]:
     return [str(file)]
 
 
-def _execute(file: Path) -> None:
+def execute(file: Path) -> None:
     """What `python file` does, in this process. __main__ is replaced for good, so that pickles and atexit find it."""
     sys.argv[0] = str(file)
     sys.path.insert(0, str(file.parent))
@@ -65,7 +67,7 @@ def _in_process(paths: MlPaths, program: str, arguments: list[str], execute: Cal
     except KeyboardInterrupt:
         return _exit_code(paths, program, 128 + signal.SIGINT)
     except BaseException as error:
-        error = _without_our_frames(error)
+        error = without_our_frames(error)
         traceback.print_exception(error)
         failure.record(paths, failure.describe(error))
         return 1
@@ -84,7 +86,7 @@ def _exit_code(paths: MlPaths, program: str, code: object) -> int:
     return 1
 
 
-def _without_our_frames(error: BaseException) -> BaseException:
+def without_our_frames(error: BaseException) -> BaseException:
     """The user should see the traceback from the first line of theirs on."""
     trace = error.__traceback__
     while trace is not None and _is_ours(trace.tb_frame.f_code.co_filename):
@@ -93,7 +95,7 @@ def _without_our_frames(error: BaseException) -> BaseException:
 
 
 def _is_ours(filename: str) -> bool:
-    return filename == __file__ or filename.startswith("<frozen runpy")
+    return filename.startswith(_OURS) or filename.startswith("<frozen runpy")
 
 
 def _child(paths: MlPaths, command: list[str], program: str, arguments: list[str]) -> int:

@@ -6,11 +6,11 @@ from typing import Any
 from clary.kernel.core.errors import not_supported, validation
 from clary.kernel.jobs.hosts import below_root
 from clary.kernel.objects import normal_s3_uri
+from clary.kernel.rooms.refusing import refuse_members
 from clary.systems.training.logic_hosts import DEFAULT_MAX_RUNTIME_SECONDS
 
 MAX_RUNTIME_SECONDS = 28 * 86_400
 
-# Members by path; lists are searched through. A member whose value is false is as good as absent.
 _REFUSED = {
     "AlgorithmSpecification.AlgorithmName": "algorithm resources are not there yet; name a TrainingImage",
     "AlgorithmSpecification.TrainingImageConfig.TrainingRepositoryAuthConfig": "images are not pulled from a registry",
@@ -34,9 +34,7 @@ _REFUSED = {
 
 def complete(request: Mapping[str, Any]) -> dict[str, Any]:
     """The request with AWS's defaults, as it is stored. Raises ValidationException for what cannot be honoured."""
-    for path, why in _REFUSED.items():
-        if _present(request, path.split(".")):
-            raise not_supported(path, why)
+    refuse_members(request, _REFUSED)
     completed = {name: value for name, value in request.items() if name != "Tags"}
     _check_algorithm(completed["AlgorithmSpecification"])
     resources = _resources(completed)
@@ -63,14 +61,6 @@ def complete(request: Mapping[str, Any]) -> dict[str, Any]:
             "isolated hosts could not reach each other; use one instance, or leave the job connected",
         )
     return completed
-
-
-def _present(value: Any, path: list[str]) -> bool:
-    if not path:
-        return bool(value)
-    if isinstance(value, list):
-        return any(_present(item, path) for item in value)
-    return isinstance(value, Mapping) and path[0] in value and _present(value[path[0]], path[1:])
 
 
 def _check_algorithm(specification: Mapping[str, Any]) -> None:

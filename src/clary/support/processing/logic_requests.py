@@ -1,0 +1,114 @@
+"""What CreateProcessingJob accepts: members refused, members checked against each other, defaults filled in. Pure."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from clary.kernel.core.errors import not_supported, validation
+from clary.kernel.jobs.hosts import below_root
+from clary.kernel.objects import normal_s3_uri
+from clary.kernel.rooms.refusing import refuse_members
+
+DEFAULT_MAX_RUNTIME_SECONDS = 86_400
+
+_REFUSED = {
+    "ProcessingResources.ClusterConfig.InstancePreferences": "name one InstanceType",
+    "ProcessingResources.ClusterConfig.SelectedInstanceType": "name one InstanceType",
+    "ProcessingResources.ClusterConfig.SelectedInstanceCount": "name one InstanceCount",
+    "ProcessingOutputConfig.Outputs.FeatureStoreOutput": "there is no feature store yet; use S3Output",
+}
+# Where a dataset definition's query would run. The room that comes with one takes its name out of here, and
+# `logic_hosts` finds the result as a channel of what the query has written to OutputS3Uri.
+_NO_ENGINE = {
+    "AthenaDatasetDefinition": "Athena is not there yet: run the query elsewhere and name its result as an S3Input",
+    "RedshiftDatasetDefinition": "there is no Redshift here: UNLOAD the query's result and name it as an S3Input",
+}
+_S3_INPUT_DEFAULTS = {
+    "S3InputMode": "File",
+    "S3DataDistributionType": "FullyReplicated",
+    "S3CompressionType": "None",
+}
+
+
+def complete(request: Mapping[str, Any]) -> dict[str, Any]:
+    """The request with AWS's defaults, as it is stored. Raises ValidationException for what cannot be honoured."""
+    refuse_members(request, _REFUSED)
+    cluster = request["ProcessingResources"]["ClusterConfig"]
+    if not cluster.get("InstanceType"):
+        raise validation("ProcessingResources.ClusterConfig.InstanceType is required.")
+    inputs = request.get("ProcessingInputs", [])
+    _check_names("ProcessingInputs", [one["InputName"] for one in inputs])
+    output = request.get("ProcessingOutputConfig", {"Outputs": []})
+    _check_names("ProcessingOutputConfig", [one["OutputName"] for one in output["Outputs"]])
+    return {
+        **request,
+        "ProcessingResources": {"ClusterConfig": {"InstanceCount": 1, **cluster}},
+        "StoppingCondition": {
+            "MaxRuntimeInSeconds": DEFAULT_MAX_RUNTIME_SECONDS,
+            **request.get("StoppingCondition", {}),
+        },
+        "ProcessingInputs": [_input(one) for one in inputs],
+        "ProcessingOutputConfig": {**output, "Outputs": [_output(one) for one in output["Outputs"]]},
+    }
+
+
+def _check_names(member: str, names: Sequence[str]) -> None:
+    for name in names:
+        if not name:
+            raise validation(f"{member} has an entry without a name.")
+        if names.count(name) > 1:
+            raise validation(f"{member} has the name {name!r} more than once.")
+
+
+def _input(given: Mapping[str, Any]) -> dict[str, Any]:
+    where = f"ProcessingInputs {given['InputName']!r}"
+    managed_by_app = given.get("AppManaged", False)
+    definition, source = given.get("DatasetDefinition"), given.get("S3Input")
+    if bool(definition) == bool(source):
+        raise validation(f"{where} must have either an S3Input or a DatasetDefinition.")
+    if definition is not None:
+        if not managed_by_app:
+            _refuse_definition(definition, where)
+        return {"AppManaged": False, **given}
+    completed = {
+        **_S3_INPUT_DEFAULTS,
+        **(source or {}),
+        "S3Uri": normal_s3_uri((source or {})["S3Uri"], f"{where}.S3Uri"),
+    }
+    if not managed_by_app:
+        _check_local_path(completed.get("LocalPath"), where)
+    if completed["S3CompressionType"] != "None" and completed["S3InputMode"] != "Pipe":
+        raise validation(f"{where}: S3CompressionType Gzip is used in Pipe mode only; leave it out in File mode.")
+    return {"AppManaged": False, **given, "S3Input": completed}
+
+
+def _refuse_definition(definition: Mapping[str, Any], where: str) -> None:
+    for kind, why in _NO_ENGINE.items():
+        if definition.get(kind):
+            raise not_supported(f"{where}: {kind}", why)
+    raise validation(f"{where}: the DatasetDefinition has neither {' nor '.join(_NO_ENGINE)}.")
+
+
+def _output(given: Mapping[str, Any]) -> dict[str, Any]:
+    where = f"ProcessingOutputConfig.Outputs {given['OutputName']!r}"
+    target = given.get("S3Output")
+    if not target:
+        raise validation(f"{where} has no S3Output.")
+    if not given.get("AppManaged", False):
+        _check_local_path(target.get("LocalPath"), where)
+    return {
+        "AppManaged": False,
+        **given,
+        "S3Output": {**target, "S3Uri": normal_s3_uri(target["S3Uri"], f"{where}.S3Uri")},
+    }
+
+
+def _check_local_path(path: str | None, where: str) -> None:
+    """AWS wants inputs below /opt/ml/processing; here any folder below /opt/ml will do that is not the platform's."""
+    if not path:
+        raise validation(f"{where}: LocalPath is required unless AppManaged is true.")
+    try:
+        relative = below_root(path)
+    except ValueError as error:
+        raise validation(f"{where}: LocalPath {error}, such as /opt/ml/processing/input.") from None
+    if relative.split("/")[0] == "config":
+        raise validation(f"{where}: LocalPath {path!r} is where the job's own description lies; take another folder.")
