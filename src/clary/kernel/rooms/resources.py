@@ -56,6 +56,9 @@ class Resource(Generic[T]):
     def not_found(self, ctx: Context, name: str) -> AwsError:
         return self._error(self.missing, ctx, name)
 
+    def already_there(self, ctx: Context, name: str) -> AwsError:
+        return self._error(self.taken, ctx, name)
+
     def create(
         self,
         ctx: Context,
@@ -74,7 +77,7 @@ class Resource(Generic[T]):
                 return table.create(name, value, status=status, parent=parent, also=tags_with(ctx, arn, tags or {}))
             except AlreadyExists:
                 if table.get(name) is not None:
-                    raise self._error(self.taken, ctx, name) from None
+                    raise self.already_there(ctx, name) from None
                 # Tags that were added while the former owner of this name was being deleted.
                 leftovers = tags_without(ctx.platform, arn)
                 if leftovers:

@@ -166,17 +166,26 @@ class Table(Generic[T]):
 
         Raises Conflict when someone else wrote since.
         """
-        row = Row(
-            Key(self._type.kind, entry.account, entry.region, entry.name),
-            orjson.dumps(value),
-            self._type.version,
-            entry.status if status is None else status,
-            entry.parent if parent is None else parent,
-            entry.created_at,
-            self._clock.now(),
-            entry.version,
+        change = self.replacement(entry, value, status=status, parent=parent)
+        return self._write(change, change.row.status if told else entry.status, also, told=told)
+
+    def replacement(
+        self, entry: Entry[T], value: T, *, status: str | None = None, parent: str | None = None
+    ) -> Replace:
+        """The change that would write over the version that was read, to be applied together with others; observers
+        are not told of it."""
+        return Replace(
+            Row(
+                Key(self._type.kind, entry.account, entry.region, entry.name),
+                orjson.dumps(value),
+                self._type.version,
+                entry.status if status is None else status,
+                entry.parent if parent is None else parent,
+                entry.created_at,
+                self._clock.now(),
+                entry.version,
+            )
         )
-        return self._write(Replace(row), row.status if told else entry.status, also, told=told)
 
     def _write(
         self, change: Insert | Replace, was: str | None, also: Sequence[Change], *, told: bool = False

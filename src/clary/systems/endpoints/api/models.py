@@ -2,17 +2,15 @@
 
 from typing import Any
 
-from clary.kernel.core.errors import AwsError, validation
-from clary.kernel.objects import parse_s3_uri
 from clary.kernel.rooms import Context, operation
 from clary.kernel.rooms.lists import list_output
 from clary.kernel.rooms.roles import acting_role
 from clary.kernel.rooms.tags import read_tags
+from clary.kernel.serving.models import require_model_data
 from clary.kernel.store import Entry
 from clary.systems.endpoints.records import Model
 from clary.systems.endpoints.refusals import check_model
 from clary.systems.endpoints.resources import MODELS
-from clary.systems.endpoints.servers import serves_many
 
 
 @operation("sagemaker", "CreateModel", resource="model/{ModelName}")
@@ -39,7 +37,7 @@ def create_model(
     }
     definition = {name: value for name, value in members.items() if value is not None}
     for container in check_model(definition):
-        _require_model_data(ctx, container)
+        require_model_data(ctx.platform.objects, container, ctx.account)
     role = acting_role(ctx, ExecutionRoleArn) if ExecutionRoleArn else ""
     MODELS.create(ctx, ModelName, Model(definition, role), tags=read_tags(Tags))
     return {"ModelArn": MODELS.arn(ctx, ModelName)}
@@ -73,29 +71,3 @@ def list_models(ctx: Context, **request: Any) -> dict[str, Any]:
 def delete_model(ctx: Context, ModelName: str) -> None:
     """Forget a model; its data in S3 and endpoints that serve it stay as they are."""
     MODELS.delete(ctx, ModelName)
-
-
-def _require_model_data(ctx: Context, container: dict[str, Any]) -> None:
-    """Raise ValidationException, as AWS does, when there is no model data where the container says."""
-    url, source = container.get("ModelDataUrl"), container.get("ModelDataSource", {}).get("S3DataSource")
-    if url:
-        _require(ctx, url, prefix=serves_many(container))
-    sources = [source] if source else []
-    sources += [given["S3DataSource"] for given in container.get("AdditionalModelDataSources", ())]
-    for given in sources:
-        _require(ctx, given["S3Uri"], prefix=given["S3DataType"] == "S3Prefix")
-
-
-def _require(ctx: Context, uri: str, *, prefix: bool) -> None:
-    """Raise ValidationException unless there is an object at the URI, or any below it."""
-    bucket, key = parse_s3_uri(uri)
-    objects = ctx.platform.objects
-    try:
-        if prefix:
-            found = next(iter(objects.list(bucket, key, account=ctx.account)), None) is not None
-        else:
-            found = not objects.find(bucket, key, account=ctx.account).marker
-    except AwsError as error:
-        raise validation(f"Could not find model data at {uri}. {error.message}") from None
-    if not found:
-        raise validation(f"Could not find model data at {uri}.")

@@ -1,0 +1,48 @@
+"""What this room stores: groups of model packages, the packages, and the tokens by which they were asked for."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from clary.kernel.store import record
+
+
+@record("model_package_group", version=1)
+@dataclass(frozen=True, slots=True)
+class ModelPackageGroup:
+    """`latest` is the last version number that was given in the group; none is given twice. `created_by` is a
+    UserContext. `policy` is the group's resource policy as it was put, empty for none."""
+
+    description: str | None
+    created_by: dict[str, Any]
+    latest: int = 0
+    policy: str = ""
+
+
+@record("model_package", version=1)
+@dataclass(frozen=True, slots=True)
+class ModelPackage:
+    """A model package, versioned (`<group>/<version>` is the record's name, the group its parent) or not.
+
+    `definition` holds CreateModelPackage's members as they are described: completed at creation, changed by updates;
+    without names, tags and token. `status` is a ModelPackageStatus. `created_by` and `modified_by` are UserContexts,
+    the latter None until the first update. `token` is the ClientToken it was made by; `updates` are the tokens of the
+    last updates, each with the fingerprint of what was asked.
+    """
+
+    definition: dict[str, Any]
+    status: str
+    created_by: dict[str, Any]
+    group: str = ""
+    number: int = 0
+    token: str = ""
+    modified_by: dict[str, Any] | None = None
+    updates: list[list[str]] = field(default_factory=list)
+
+
+@record("model_package_token", version=1)
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A ClientToken, which is the record's name: the package that was made by it, and what had been asked for."""
+
+    package: str
+    fingerprint: str

@@ -1,0 +1,104 @@
+"""The kinds of resource of this room, how they are described, and how requests name them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from clary.kernel.core.arns import parse_arn
+from clary.kernel.core.errors import AwsError, validation
+from clary.kernel.rooms import Context, Resource
+from clary.kernel.store import Entry
+from clary.support.registry.records import ModelPackage, ModelPackageGroup
+
+_CODE = "ValidationException"
+
+
+def user_context(ctx: Context) -> dict[str, Any]:
+    """Who calls, as AWS tells who created or modified something."""
+    return {"IamIdentity": {"Arn": ctx.principal.arn, "PrincipalId": ctx.principal.user_id}}
+
+
+def group_document(ctx: Context, entry: Entry[ModelPackageGroup]) -> dict[str, Any]:
+    """What DescribeModelPackageGroup and Search both say of a group."""
+    return {
+        "ModelPackageGroupName": entry.name,
+        "ModelPackageGroupArn": MODEL_PACKAGE_GROUPS.arn(ctx, entry.name),
+        "ModelPackageGroupDescription": entry.value.description,
+        "CreationTime": entry.created_at,
+        "CreatedBy": entry.value.created_by,
+        "ModelPackageGroupStatus": "Completed",
+    }
+
+
+def package_document(ctx: Context, entry: Entry[ModelPackage]) -> dict[str, Any]:
+    """What DescribeModelPackage, Search and the observers of packages are told of a package."""
+    package = entry.value
+    return {
+        **package.definition,
+        "ModelPackageName": package.group or entry.name,
+        "ModelPackageGroupName": package.group or None,
+        "ModelPackageVersion": package.number or None,
+        "ModelPackageArn": MODEL_PACKAGES.arn(ctx, entry.name),
+        "ModelPackageStatus": package.status,
+        "ModelPackageStatusDetails": {"ValidationStatuses": [], "ImageScanStatuses": []},
+        "CreationTime": entry.created_at,
+        "CreatedBy": package.created_by,
+        "LastModifiedTime": entry.updated_at,
+        "LastModifiedBy": package.modified_by,
+    }
+
+
+MODEL_PACKAGE_GROUPS = Resource(
+    "sagemaker",
+    "model-package-group",
+    ModelPackageGroup,
+    missing=(_CODE, "ModelPackageGroup {arn} does not exist."),
+    taken=(_CODE, "Model Package Group already exists: {arn}"),
+    search="ModelPackageGroup",
+    document=group_document,
+)
+MODEL_PACKAGES = Resource(
+    "sagemaker",
+    "model-package",
+    ModelPackage,
+    missing=(_CODE, "ModelPackage {arn} does not exist."),
+    taken=(_CODE, "Model Package already exists: {arn}"),
+    search="ModelPackage",
+    document=package_document,
+)
+
+
+def name_in(ctx: Context, resource: Resource[Any], given: str) -> str:
+    """The name of a resource that is given by its name or its ARN.
+
+    Raises ValidationException for the ARN of another kind or region, AccessDeniedException for another account's.
+    """
+    if not given.startswith("arn:"):
+        return given
+    arn = parse_arn(given)
+    if (arn.service, arn.resource_type) != (resource.service, resource.type_name):
+        raise validation(f"{given} is not the ARN of a {resource.type_name}.")
+    if arn.region != ctx.region:
+        raise validation(f"ARN should be scoped to correct region: {ctx.region}, not {arn.region} ({given}).")
+    if arn.account != ctx.account:
+        raise AwsError("AccessDeniedException", f"{given} is not a resource of account {ctx.account}.")
+    return arn.resource_name
+
+
+def group_asked(_: Context, params: Mapping[str, Any]) -> str:
+    """The group that a request names, for authorisation."""
+    return _asked("model-package-group", str(params["ModelPackageGroupName"]))
+
+
+def package_asked(_: Context, params: Mapping[str, Any]) -> str:
+    """The package that a request names, for authorisation."""
+    return _asked("model-package", str(params["ModelPackageName"]))
+
+
+def package_to_be(_: Context, params: Mapping[str, Any]) -> str:
+    """The package that a request would create; the number of a version is not known beforehand."""
+    group = params.get("ModelPackageGroupName")
+    return f"model-package/{group.rpartition('/')[2]}/*" if group else f"model-package/{params.get('ModelPackageName')}"
+
+
+def _asked(kind: str, given: str) -> str:
+    return given if given.startswith("arn:") else f"{kind}/{given}"
