@@ -14,7 +14,7 @@ DEFAULT_ROLE_PATH = "/service-role/"
 _DEFAULT_TRUST = (
     '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":['
     '"sagemaker.amazonaws.com","glue.amazonaws.com","lambda.amazonaws.com","firehose.amazonaws.com",'
-    '"events.amazonaws.com","elasticmapreduce.amazonaws.com","ec2.amazonaws.com"],'
+    '"events.amazonaws.com","scheduler.amazonaws.com","elasticmapreduce.amazonaws.com","ec2.amazonaws.com"],'
     '"AWS":"ACCOUNT"},"Action":["sts:AssumeRole","sts:TagSession"]}]}'
 )
 _DENY_ALL = compile_document(

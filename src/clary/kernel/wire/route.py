@@ -41,6 +41,7 @@ SCOPES: dict[str, tuple[str, ...]] = {
     "sns": ("sns",),
     "sqs": ("sqs",),
     "events": ("events",),
+    "scheduler": ("scheduler",),
     "application-autoscaling": ("application-autoscaling",),
     "glue": ("glue",),
     "athena": ("athena",),
@@ -79,7 +80,7 @@ QUERY_VERSIONS = {
 }
 """Service that speaks query -> its API version, which tells unsigned requests apart."""
 
-REST_SERVICES = frozenset((*SCOPES["sagemaker"][1:], "s3", "lambda"))
+REST_SERVICES = frozenset((*SCOPES["sagemaker"][1:], "s3", "lambda", "scheduler"))
 _CBOR_SERVICES = frozenset(("cloudwatch", "textract"))
 _QUERY_SCOPES = frozenset(scope for scope, names in SCOPES.items() if not QUERY_VERSIONS.keys().isdisjoint(names))
 _S3_SCOPES = frozenset(("s3", "s3express"))
@@ -146,7 +147,11 @@ def error_codec(request: Request, signing_name: str | None) -> Codec:
         return codec("query" if request.path == "/" and _asks_by_action(request) else "rest-xml")
     if signing_name in _S3_SCOPES:
         return codec("rest-xml")
-    return codec("rest-json" if not services or services[0] == "sagemaker" or signing_name == "lambda" else "json-1.1")
+    return codec(
+        "rest-json"
+        if not services or services[0] == "sagemaker" or signing_name in ("lambda", "scheduler")
+        else "json-1.1"
+    )
 
 
 def _by_target(target: str, scope: str | None, services: tuple[str, ...] | None, content_type: str) -> Match:

@@ -16,6 +16,21 @@ from clary.systems.batch_transform.records import TransformJob
 
 TOPIC = "batch_transform"
 
+
+def _described(ctx: Context, entry: Entry[TransformJob]) -> dict[str, Any]:
+    job = entry.value
+    return {
+        **job.request,
+        "TransformJobName": entry.name,
+        "TransformJobArn": job.arn,
+        "TransformJobStatus": job.status,
+        "FailureReason": job.failure_reason or None,
+        "CreationTime": entry.created_at,
+        "TransformStartTime": job.started,
+        "TransformEndTime": job.ended,
+    }
+
+
 TRANSFORM_JOBS = Resource(
     "sagemaker",
     "transform-job",
@@ -24,6 +39,7 @@ TRANSFORM_JOBS = Resource(
         "ResourceInUse",
         "Job name must be unique within an AWS account and region, and a job with this name already exists ({arn})",
     ),
+    document=_described,
 )
 
 
@@ -53,18 +69,7 @@ def create_transform_job(
 
 @operation("sagemaker", "DescribeTransformJob", resource="transform-job/{TransformJobName}")
 def describe_transform_job(ctx: Context, TransformJobName: str) -> dict[str, Any]:
-    entry = TRANSFORM_JOBS.get(ctx, TransformJobName)
-    job = entry.value
-    return {
-        **job.request,
-        "TransformJobName": entry.name,
-        "TransformJobArn": job.arn,
-        "TransformJobStatus": job.status,
-        "FailureReason": job.failure_reason or None,
-        "CreationTime": entry.created_at,
-        "TransformStartTime": job.started,
-        "TransformEndTime": job.ended,
-    }
+    return _described(ctx, TRANSFORM_JOBS.get(ctx, TransformJobName))
 
 
 @operation("sagemaker", "ListTransformJobs")

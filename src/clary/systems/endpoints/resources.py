@@ -32,12 +32,35 @@ def endpoint_document(ctx: Context, entry: Entry[Endpoint]) -> dict[str, Any]:
     return {member: value for member, value in document.items() if value is not None}
 
 
+def model_document(ctx: Context, entry: Entry[Model]) -> dict[str, Any]:
+    """What DescribeModel says of a model."""
+    return {
+        **entry.value.definition,
+        "EnableNetworkIsolation": entry.value.definition.get("EnableNetworkIsolation", False),
+        "ModelName": entry.name,
+        "ModelArn": MODELS.arn(ctx, entry.name),
+        "CreationTime": entry.created_at,
+    }
+
+
+def config_document(ctx: Context, entry: Entry[EndpointConfig]) -> dict[str, Any]:
+    """What DescribeEndpointConfig says of an endpoint configuration."""
+    return {
+        **entry.value.definition,
+        "EnableNetworkIsolation": entry.value.definition.get("EnableNetworkIsolation", False),
+        "EndpointConfigName": entry.name,
+        "EndpointConfigArn": CONFIGS.arn(ctx, entry.name),
+        "CreationTime": entry.created_at,
+    }
+
+
 MODELS = Resource(
     "sagemaker",
     "model",
     Model,
     missing=(_CODE, 'Could not find model "{arn}".'),
     taken=(_CODE, 'Cannot create already existing model "{arn}".'),
+    document=model_document,
     role=lambda model: model.role,
 )
 CONFIGS = Resource(
@@ -46,6 +69,7 @@ CONFIGS = Resource(
     EndpointConfig,
     missing=(_CODE, 'Could not find endpoint configuration "{arn}".'),
     taken=(_CODE, 'Cannot create already existing endpoint configuration "{arn}".'),
+    document=config_document,
 )
 ENDPOINTS = Resource(
     "sagemaker",

@@ -11,7 +11,7 @@ from clary.kernel.store import Entry
 from clary.systems.endpoints.asynchronous import check_asynchronous, refuse_copies
 from clary.systems.endpoints.records import EndpointConfig, Model
 from clary.systems.endpoints.refusals import check_config
-from clary.systems.endpoints.resources import CONFIGS, MODELS
+from clary.systems.endpoints.resources import CONFIGS, MODELS, config_document
 from clary.systems.endpoints.servers import serves_many
 
 
@@ -66,14 +66,7 @@ def create_endpoint_config(
 
 @operation("sagemaker", "DescribeEndpointConfig", resource="endpoint-config/{EndpointConfigName}")
 def describe_endpoint_config(ctx: Context, EndpointConfigName: str) -> dict[str, Any]:
-    entry = CONFIGS.get(ctx, EndpointConfigName)
-    return {
-        **entry.value.definition,
-        "EnableNetworkIsolation": entry.value.definition.get("EnableNetworkIsolation", False),
-        "EndpointConfigName": EndpointConfigName,
-        "EndpointConfigArn": CONFIGS.arn(ctx, EndpointConfigName),
-        "CreationTime": entry.created_at,
-    }
+    return config_document(ctx, CONFIGS.get(ctx, EndpointConfigName))
 
 
 @operation("sagemaker", "ListEndpointConfigs")

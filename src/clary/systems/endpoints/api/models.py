@@ -10,7 +10,7 @@ from clary.kernel.serving.models import require_model_data
 from clary.kernel.store import Entry
 from clary.systems.endpoints.records import Model
 from clary.systems.endpoints.refusals import check_model
-from clary.systems.endpoints.resources import MODELS
+from clary.systems.endpoints.resources import MODELS, model_document
 
 
 @operation("sagemaker", "CreateModel", resource="model/{ModelName}")
@@ -45,14 +45,7 @@ def create_model(
 
 @operation("sagemaker", "DescribeModel", resource="model/{ModelName}")
 def describe_model(ctx: Context, ModelName: str) -> dict[str, Any]:
-    entry = MODELS.get(ctx, ModelName)
-    return {
-        **entry.value.definition,
-        "EnableNetworkIsolation": entry.value.definition.get("EnableNetworkIsolation", False),
-        "ModelName": ModelName,
-        "ModelArn": MODELS.arn(ctx, ModelName),
-        "CreationTime": entry.created_at,
-    }
+    return model_document(ctx, MODELS.get(ctx, ModelName))
 
 
 @operation("sagemaker", "ListModels")

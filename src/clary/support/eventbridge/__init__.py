@@ -1,0 +1,10 @@
+"""EventBridge: events matched by rules and brought to targets, and schedules that call anything when it is time."""
+
+from clary.kernel.rooms import Room
+
+ROOM = Room(
+    name="eventbridge",
+    title="EventBridge",
+    summary="rules that match events, the platform's own among them, and bring them to targets; schedules",
+    observes=("training_job", "transform_job", "endpoint", "model", "endpoint_config"),
+)

@@ -1,0 +1,125 @@
+"""Carries what waits in a lane: sends, settles, tries again later, and puts dead letters aside."""
+
+import random
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+
+from clary.kernel.core.arns import parse_arn
+from clary.kernel.core.clock import iso
+from clary.kernel.core.errors import AwsError
+from clary.kernel.rooms import Platform
+from clary.support.eventbridge.inputs import Facts, rendered
+from clary.support.eventbridge.measures import measures_of
+from clary.support.eventbridge.outbox import Outbox
+from clary.support.eventbridge.records import Delivery
+from clary.support.eventbridge.senders import Failure, Parcel, batch_of, failure_of, queue_path, send
+
+MOST_TRIES = 185
+LONGEST_AGE_SECONDS = 86_400
+_LONGEST_PAUSE_SECONDS = 900.0
+_DEAD_LETTERS_AGAIN_SECONDS = 20.0
+
+
+def carry(platform: Platform, lane: str) -> float | None:
+    """Deliver everything that is due in a lane; return the seconds until the next is, None when nothing waits."""
+    outbox = Outbox(platform)
+    limit: int | None = None
+    while True:
+        due = outbox.due(lane, limit or 1)
+        if not due:
+            break
+        if limit is None:
+            limit = batch_of(due[0][0].target["Arn"])
+            if limit > 1:
+                continue  # look again for as many as go together
+        same = [pair for pair in due if pair[0].target == due[0][0].target and pair[0].role == due[0][0].role]
+        parcels = [_parcel(delivery, event) for delivery, event in same]
+        _settle(platform, outbox, parcels, send(platform, parcels))
+    next_at = outbox.next_at(lane)
+    return None if next_at is None else max(0.0, next_at - platform.clock.now())
+
+
+def _parcel(delivery: Delivery, event: bytes) -> Parcel:
+    facts = Facts(delivery.source, delivery.source.rpartition("/")[2], f"{iso(delivery.queued_at)[:19]}Z")
+    return Parcel(delivery, orjson.loads(event), rendered(delivery.target, event, facts))
+
+
+def _settle(platform: Platform, outbox: Outbox, parcels: Sequence[Parcel], outcomes: Sequence[Failure | None]) -> None:
+    now = platform.clock.now()
+    done: list[Delivery] = []
+    again: list[tuple[Delivery, float]] = []
+    measures = measures_of(platform)
+    for parcel, failure in zip(parcels, outcomes, strict=True):
+        delivery = parcel.delivery
+        counted: dict[str, float] = {"Invocations": 1}
+        if delivery.tries == 0 and delivery.leads:
+            counted |= {"TriggeredRules": 1, "MatchedEvents": 1}
+        if delivery.tries:
+            counted["RetryInvocationAttempts"] = 1
+        exhausted = None if failure is None else _exhausted(delivery, failure, now)
+        if failure is None:
+            done.append(delivery)
+        elif exhausted is None:
+            again.append((delivery, now + _pause(delivery.tries)))
+        else:
+            counted["FailedInvocations"] = 1
+            put_aside = _put_aside(platform, parcel, failure, exhausted)
+            if put_aside is None:
+                again.append((delivery, now + _DEAD_LETTERS_AGAIN_SECONDS))
+                continue
+            counted |= put_aside
+            done.append(delivery)
+        measures.count(delivery, counted)
+    outbox.settle(done, again)
+
+
+def _exhausted(delivery: Delivery, failure: Failure, now: float) -> str | None:
+    """Why there is to be no other try: the name of the limit, empty for a failure that is final; None to try again."""
+    if failure.final:
+        return ""
+    policy: Any = delivery.target.get("RetryPolicy") or {}
+    if delivery.tries >= policy.get("MaximumRetryAttempts", MOST_TRIES):
+        return "MaximumRetryAttempts"
+    if now - delivery.queued_at >= policy.get("MaximumEventAgeInSeconds", LONGEST_AGE_SECONDS):
+        return "MaximumEventAgeInSeconds"
+    return None
+
+
+def _pause(tries: int) -> float:
+    """The seconds before the next try: twice as long each time, with a jitter of a half."""
+    return min(2.0 ** min(tries, 20), _LONGEST_PAUSE_SECONDS) * (0.5 + random.random() / 2)
+
+
+def _put_aside(platform: Platform, parcel: Parcel, failure: Failure, exhausted: str) -> dict[str, float] | None:
+    """Send what cannot be delivered to the target's dead-letter queue; return what to count, None to try that again."""
+    delivery = parcel.delivery
+    target = (delivery.target.get("DeadLetterConfig") or {}).get("Arn")
+    if target is None:
+        return {}
+    queue = parse_arn(target)
+    attributes = {
+        "RULE_ARN": delivery.source,
+        "TARGET_ARN": delivery.target["Arn"],
+        "ERROR_CODE": failure.code,
+        "ERROR_MESSAGE": failure.message[:1000] or failure.code,
+        "EXHAUSTED_RETRY_CONDITION": exhausted,
+        "RETRY_ATTEMPTS": str(delivery.tries),
+    }
+    message: dict[str, Any] = {
+        "MessageBody": orjson.dumps(parcel.event).decode(),
+        "MessageAttributes": {
+            name: {"DataType": "Number" if name == "RETRY_ATTEMPTS" else "String", "StringValue": value}
+            for name, value in attributes.items()
+            if value
+        },
+    }
+    if queue.resource.endswith(".fifo"):
+        message |= {"MessageGroupId": parcel.token, "MessageDeduplicationId": parcel.token}
+    try:
+        source = parse_arn(delivery.source)
+        platform.call(source.account, queue.region, "sqs", "SendMessage", QueueUrl=queue_path(queue), **message)
+    except AwsError as error:
+        return {"InvocationsFailedToBeSentToDlq": 1} if failure_of(error).final else None
+    return {"InvocationsSentToDlq": 1}

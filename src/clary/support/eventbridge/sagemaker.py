@@ -1,0 +1,98 @@
+"""The status-change events of SageMaker, from what happened to the records of its rooms.
+
+Details are what the resource's Describe operation answers, its times in epoch milliseconds, with its tags. Source:
+"Events that SageMaker AI emits to EventBridge" of the SageMaker developer guide.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from clary.kernel.rooms import Context, Platform
+from clary.kernel.rooms.tags import tags_of
+from clary.kernel.store import Change
+from clary.kernel.wire import Shape
+from clary.support.eventbridge.book import book_of
+from clary.support.eventbridge.names import Bus
+from clary.support.eventbridge.publishing import event_of
+from clary.support.eventbridge.records import DEFAULT_BUS
+
+SOURCE = "aws.sagemaker"
+
+
+class _Kind(NamedTuple):
+    """How changes of one kind of record are told: the detail type, and the operation whose answer the detail is."""
+
+    detail_type: str
+    describe: str
+    adjust: Callable[[dict[str, Any]], dict[str, Any]] = lambda detail: detail
+
+
+def _as_endpoint(detail: dict[str, Any]) -> dict[str, Any]:
+    """Endpoints alone tell their status in capitals: IN_SERVICE."""
+    status = "".join(f"_{letter}" if letter.isupper() else letter for letter in detail["EndpointStatus"])
+    return {**detail, "EndpointStatus": status.lstrip("_").upper()}
+
+
+_KINDS: Mapping[str, _Kind] = {
+    "training_job": _Kind("SageMaker Training Job State Change", "DescribeTrainingJob"),
+    "transform_job": _Kind("SageMaker Transform Job State Change", "DescribeTransformJob"),
+    "endpoint": _Kind("SageMaker Endpoint State Change", "DescribeEndpoint", _as_endpoint),
+    "model": _Kind("SageMaker Model State Change", "DescribeModel"),
+    "endpoint_config": _Kind("SageMaker Endpoint Config State Change", "DescribeEndpointConfig"),
+}
+
+
+def events_of(platform: Platform, changes: Iterable[Change]) -> dict[Bus, list[dict[str, Any]]]:
+    """The events of those changes that rules may ask for, by bus, in order. The same change makes the same event."""
+    found: defaultdict[Bus, list[dict[str, Any]]] = defaultdict(list)
+    for change in changes:
+        bus = Bus(change.account, change.region, DEFAULT_BUS)
+        if book_of(platform).rules(bus).hear(SOURCE):
+            found[bus].append(_event(platform, bus, change))
+    return found
+
+
+def _event(platform: Platform, bus: Bus, change: Change) -> dict[str, Any]:
+    kind = _KINDS[change.kind]
+    ctx = platform.acting_as_root(change.account, change.region, "sagemaker", kind.describe)
+    resource = platform.registry.resource_of(change.kind)
+    arn = resource.arn(ctx, change.name)
+    return event_of(
+        bus,
+        id=change.uid,
+        source=SOURCE,
+        detail_type=kind.detail_type,
+        time=change.updated_at,
+        resources=[arn],
+        detail=kind.adjust(_detail(ctx, resource.document, change, resource.record, arn)),
+    )
+
+
+def _detail(
+    ctx: Context, document: Callable[[Context, Any], dict[str, Any]] | None, change: Change, record: type, arn: str
+) -> dict[str, Any]:
+    if document is None:
+        raise TypeError(f"{change.kind} has no document: declare it of its Resource")
+    shape = ctx.operation.output
+    assert shape is not None
+    described = _in_milliseconds(document(ctx, change.entry(record)), shape)
+    return {**described, "Tags": tags_of(ctx.platform, arn)}
+
+
+def _in_milliseconds(value: Any, shape: Shape) -> Any:
+    """A value of a shape as events show it: without what is None, times in epoch milliseconds."""
+    if shape.type == "structure" and isinstance(value, Mapping):
+        return {
+            name: _in_milliseconds(inner, shape.members[name].shape)
+            for name, inner in value.items()
+            if inner is not None and name in shape.members
+        }
+    if shape.type == "list" and isinstance(value, list | tuple):
+        return [_in_milliseconds(inner, shape.member.shape) for inner in value]
+    if shape.type == "map" and isinstance(value, Mapping):
+        return {name: _in_milliseconds(inner, shape.value.shape) for name, inner in value.items()}
+    if shape.type == "timestamp":
+        return int((value.timestamp() if isinstance(value, datetime) else float(value)) * 1000)
+    return value
