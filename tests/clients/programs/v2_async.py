@@ -46,7 +46,8 @@ session.wait_for_endpoint(predictor.endpoint_name, poll=1)  # deploy itself look
 
 with (folder / "test.csv").open(newline="") as file:
     rows = [[float(value) for value in row] for row in csv.reader(file)][:500]
-waiter = WaiterConfig(max_attempts=120, delay=1)
+# The SDK looks for the output and for the failure, and the program ends when both searches have.
+waiter = WaiterConfig(max_attempts=40, delay=1)
 csv_rows = {"ContentType": "text/csv"}
 later = [predictor.predict_async([row[1:] for row in part], initial_args=csv_rows) for part in (rows[:250], rows[250:])]
 try:
@@ -57,8 +58,7 @@ except ObjectNotExistedError:
 answers = [one.get_result(waiter).decode() for one in later]
 predicted = [float(value) for text in answers for value in text.replace("\n", ",").strip(",").split(",")]
 try:
-    # Its thread goes on looking for the output that never comes, and the program waits for that.
-    predictor.predict("this is no table", initial_args=csv_rows, waiter_config=WaiterConfig(max_attempts=30, delay=1))
+    predictor.predict("this is no table", initial_args=csv_rows, waiter_config=waiter)
     failure = ""
 except AsyncInferenceModelError as error:
     failure = str(error)
