@@ -98,3 +98,18 @@ def test_v2_multi_model(environment: Environments, flights: Path) -> None:
     assert result["before"] == ["long/first.tar.gz", "short.tar.gz"]
     assert result["after"] == ["long/first.tar.gz", "long/second.tar.gz", "short.tar.gz"]
     assert result["refused"] == "ValidationError"
+
+
+def test_v2_registers_approves_and_deploys_by_arn(environment: Environments, flights: Path) -> None:
+    result = environment("sagemaker-v2").run("v2_registry.py", str(flights), timeout=600)
+    assert result["arns"] == ["1", "2"]
+    assert (result["pending"], result["approved"]) == ("PendingManualApproval", 2)
+    assert result["transformed"], "the endpoint and the transform job answer alike"
+    assert result["error"] < 0.25 * result["baseline"]
+
+
+def test_v3_registers_approves_and_deploys_by_arn(environment: Environments, flights: Path) -> None:
+    result = environment("sagemaker-v3").run("v3_registry.py", str(flights), timeout=600)
+    assert (result["version"], result["pending"], result["approved"]) == (1, "PendingManualApproval", "Approved")
+    assert result["groups"] == 1
+    assert result["error"] < 0.25 * result["baseline"]

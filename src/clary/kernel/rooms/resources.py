@@ -29,6 +29,7 @@ class Resource(Generic[T]):
     `missing` and `taken` are the errors for a name that is not there or is there already: a code and a message that
     may hold `{name}` and `{arn}`. `search` is the name that Search knows the kind by, and `document` what it answers,
     tags aside. `role` is the role that was passed with one, empty for none: what work with it acts as, in any room.
+    `containers` are the ContainerDefinitions that work with one starts, in any room.
     """
 
     service: str
@@ -39,6 +40,7 @@ class Resource(Generic[T]):
     search: str = ""
     document: Callable[[Context, Entry[T]], dict[str, Any]] | None = None
     role: Callable[[T], str] | None = None
+    containers: Callable[[T], list[dict[str, Any]]] | None = None
 
     def arn(self, ctx: Context, name: str) -> str:
         return ctx.arn(f"{self.type_name}/{name}", service=self.service)
@@ -104,3 +106,14 @@ class Resource(Generic[T]):
     def _error(self, error: tuple[str, str], ctx: Context, name: str) -> AwsError:
         code, message = error
         return AwsError(code, message.format(name=name, arn=self.arn(ctx, name)))
+
+
+def containers_of(ctx: Context, service: str, type_name: str, name: str) -> list[dict[str, Any]]:
+    """The containers that a resource of another room starts, where they came from a model package, too.
+
+    Raises the resource's error for a missing one.
+    """
+    resource = ctx.platform.registry.resources[service, type_name]
+    if resource.containers is None:
+        raise TypeError(f"{service} {type_name} has no containers: declare `containers` of its Resource")
+    return resource.containers(resource.get(ctx, name).value)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from clary.kernel.core.errors import validation
 from clary.kernel.rooms import Context
 
 _FROM_MODEL = (
@@ -13,6 +14,7 @@ _FROM_MODEL = (
     "AdditionalModelDataSources",
     "Environment",
 )
+_FROM_PACKAGE = ("InferenceSpecification", "AdditionalInferenceSpecifications")
 
 
 def inference_of(ctx: Context, request: Mapping[str, Any]) -> dict[str, Any]:
@@ -20,19 +22,27 @@ def inference_of(ctx: Context, request: Mapping[str, Any]) -> dict[str, Any]:
 
     Raises what describing the source raises. Any other source is only noted, as on AWS.
     """
-    kept = dict(request)
     source = str(request.get("SourceUri", ""))
-    _, _, kind_and_name = source.partition(":sagemaker:")
-    kind = kind_and_name.rpartition(":")[2].partition("/")[0] if source.startswith("arn:") else ""
+    kind = source.split(":", 5)[-1].partition("/")[0] if source.startswith("arn:") else ""
     if kind == "model":
-        model = ctx.call("sagemaker", "DescribeModel", {"ModelName": source.rpartition("/")[2]})
-        containers = [model["PrimaryContainer"]] if model.get("PrimaryContainer") else model.get("Containers", [])
-        if containers and all(container.get("Image") for container in containers):
-            taken = [{name: one[name] for name in _FROM_MODEL if one.get(name)} for one in containers]
-            kept["InferenceSpecification"] = {"Containers": taken}
-    elif kind == "model-package":
-        package = ctx.call("sagemaker", "DescribeModelPackage", {"ModelPackageName": source})
-        for name in ("InferenceSpecification", "AdditionalInferenceSpecifications"):
-            if package.get(name) and name not in kept:
-                kept[name] = package[name]
-    return kept
+        return {**_of_model(ctx, source), **request}
+    if kind == "model-package":
+        return {**_of_package(ctx, source), **request}
+    return dict(request)
+
+
+def _of_model(ctx: Context, arn: str) -> dict[str, Any]:
+    model = ctx.call("sagemaker", "DescribeModel", {"ModelName": arn.rpartition("/")[2]})
+    containers = [model["PrimaryContainer"]] if model.get("PrimaryContainer") else model["Containers"]
+    packages = [one["ModelPackageName"] for one in containers if one.get("ModelPackageName")]
+    if len(packages) == 1 and len(containers) == 1:
+        return _of_package(ctx, packages[0])
+    if packages:
+        raise validation(f"{arn} is made of model packages: give the containers as InferenceSpecification.")
+    taken = [{name: one[name] for name in _FROM_MODEL if one.get(name)} for one in containers]
+    return {"InferenceSpecification": {"Containers": taken}}
+
+
+def _of_package(ctx: Context, arn: str) -> dict[str, Any]:
+    package = ctx.call("sagemaker", "DescribeModelPackage", {"ModelPackageName": arn})
+    return {name: package[name] for name in _FROM_PACKAGE if package.get(name)}

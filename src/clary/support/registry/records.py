@@ -26,7 +26,8 @@ class ModelPackage:
     `definition` holds CreateModelPackage's members as they are described: completed at creation, changed by updates;
     without names, tags and token. `status` is a ModelPackageStatus. `created_by` and `modified_by` are UserContexts,
     the latter None until the first update. `token` is the ClientToken it was made by; `updates` are the tokens of the
-    last updates, each with the fingerprint of what was asked.
+    last updates, each with the fingerprint of what was asked. `validations` are the package's ValidationStatuses; `uid`
+    is in the names of what validates it, and `role` the ARN of the role that does, empty where nothing is validated.
     """
 
     definition: dict[str, Any]
@@ -37,6 +38,9 @@ class ModelPackage:
     token: str = ""
     modified_by: dict[str, Any] | None = None
     updates: list[list[str]] = field(default_factory=list)
+    uid: str = ""
+    role: str = ""
+    validations: list[dict[str, Any]] = field(default_factory=list)
 
 
 @record("model_package_token", version=1)

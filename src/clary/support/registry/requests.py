@@ -8,9 +8,7 @@ import orjson
 
 from clary.kernel.core.errors import AwsError, not_supported, validation
 
-APPROVED = "Approved"
 PENDING_APPROVAL = "PendingManualApproval"
-COMPLETED = "Completed"
 
 _MOST_SPECIFICATIONS = 15
 _MOST_PROPERTIES = 50
@@ -57,6 +55,8 @@ def complete(request: Mapping[str, Any]) -> dict[str, Any]:
             raise validation("InferenceSpecification is missing: a package that is no version of a group needs one.")
     if "SourceUri" in kept and "InferenceSpecification" in kept:
         raise validation("SourceUri and InferenceSpecification cannot be given together.")
+    if "ValidationSpecification" in kept and not {"InferenceSpecification", "SourceUri"} & kept.keys():
+        raise validation("ValidationSpecification needs an InferenceSpecification: there is nothing to validate.")
     specifications = kept.get("AdditionalInferenceSpecifications", [])
     check_specifications([*_one(kept.get("InferenceSpecification")), *specifications], specifications)
     defaults: dict[str, Any] = {"CertifyForMarketplace": False, "SkipModelValidation": "None"}

@@ -30,16 +30,19 @@ def group_document(ctx: Context, entry: Entry[ModelPackageGroup]) -> dict[str, A
 
 
 def package_document(ctx: Context, entry: Entry[ModelPackage]) -> dict[str, Any]:
-    """What DescribeModelPackage, Search and the observers of packages are told of a package."""
+    """What DescribeModelPackage, Search and the observers of packages are told of a package.
+
+    As in AWS's events, a version's name is `<group>/<version>`; the SDK asks for it by that.
+    """
     package = entry.value
     return {
         **package.definition,
-        "ModelPackageName": package.group or entry.name,
+        "ModelPackageName": entry.name,
         "ModelPackageGroupName": package.group or None,
         "ModelPackageVersion": package.number or None,
         "ModelPackageArn": MODEL_PACKAGES.arn(ctx, entry.name),
         "ModelPackageStatus": package.status,
-        "ModelPackageStatusDetails": {"ValidationStatuses": [], "ImageScanStatuses": []},
+        "ModelPackageStatusDetails": {"ValidationStatuses": package.validations, "ImageScanStatuses": []},
         "CreationTime": entry.created_at,
         "CreatedBy": package.created_by,
         "LastModifiedTime": entry.updated_at,

@@ -7,6 +7,7 @@ from clary.kernel.core.ids import short_id
 from clary.kernel.jobs.statuses import ACTIVE, IN_PROGRESS
 from clary.kernel.rooms import Context, Resource, operation
 from clary.kernel.rooms.lists import list_output
+from clary.kernel.rooms.resources import containers_of
 from clary.kernel.rooms.roles import passed_role
 from clary.kernel.rooms.tags import read_tags
 from clary.kernel.store import Entry
@@ -57,7 +58,9 @@ def create_transform_job(
         uid=short_id(),
         arn=TRANSFORM_JOBS.arn(ctx, TransformJobName),
         request=completed,
-        containers=check_containers(model),
+        containers=check_containers(
+            containers_of(ctx, "sagemaker", "model", ModelName), model.get("InferenceExecutionConfig", {}).get("Mode")
+        ),
         role=passed_role(ctx, "sagemaker", "model", ModelName),
         isolated=model.get("EnableNetworkIsolation", False),
         status=IN_PROGRESS,

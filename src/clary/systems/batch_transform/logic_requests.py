@@ -53,17 +53,14 @@ def complete(request: Mapping[str, Any]) -> dict[str, Any]:
     return completed
 
 
-def check_containers(model: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The containers of a DescribeModel answer, in the order in which they are asked.
+def check_containers(containers: list[dict[str, Any]], mode: str | None) -> list[dict[str, Any]]:
+    """The containers of a model, in the order in which they are asked; `mode` is that of its execution.
 
     Raises ValidationException for a model that answers no single request with all of them.
     """
-    containers = [model["PrimaryContainer"]] if model.get("PrimaryContainer") else list(model.get("Containers") or [])
-    if not containers:
-        raise validation(f"Model {model['ModelName']} has no container: batch transform needs one that serves.")
     if any(container.get("Mode") == "MultiModel" for container in containers):
         raise not_supported("Mode MultiModel", "batch transform needs a model of its own; AWS refuses this, too.")
-    if len(containers) > 1 and model.get("InferenceExecutionConfig", {}).get("Mode") == "Direct":
+    if len(containers) > 1 and mode == "Direct":
         raise not_supported(
             "InferenceExecutionConfig Mode Direct", "batch transform asks all containers in turn, as Serial does."
         )

@@ -15,15 +15,19 @@ from clary.kernel.store import record
 class Model:
     """`definition` holds CreateModel's members as they were sent, besides the name and the tags.
 
-    `role` is the ARN of the role that servers of the model act as; empty when none was named.
+    `role` is the ARN of the role that servers of the model act as; empty when none was named. `packaged` are the
+    containers where some came from a model package, as it was when the model was made; None where none did.
     """
 
     definition: dict[str, Any]
     role: str = ""
+    packaged: list[dict[str, Any]] | None = None
 
     @property
     def containers(self) -> list[dict[str, Any]]:
         """The containers that serve the model, in the order in which requests pass through them."""
+        if self.packaged is not None:
+            return self.packaged
         primary = self.definition.get("PrimaryContainer")
         found: list[dict[str, Any]] = [primary] if primary else self.definition["Containers"]
         return found

@@ -62,6 +62,7 @@ MODELS = Resource(
     taken=(_CODE, 'Cannot create already existing model "{arn}".'),
     document=model_document,
     role=lambda model: model.role,
+    containers=lambda model: model.containers,
 )
 CONFIGS = Resource(
     "sagemaker",

@@ -5,9 +5,11 @@ from dataclasses import replace
 from typing import Any
 
 from clary.kernel.core.errors import AwsError, validation
+from clary.kernel.core.ids import short_id
 from clary.kernel.objects import parse_s3_uri
 from clary.kernel.rooms import Context, operation
 from clary.kernel.rooms.lists import list_output
+from clary.kernel.rooms.roles import acting_role
 from clary.kernel.rooms.tags import read_tags
 from clary.kernel.serving.models import require_model_data
 from clary.kernel.store import Conflict, Entry
@@ -15,7 +17,6 @@ from clary.support.registry.cloning import inference_of
 from clary.support.registry.contents import metadata_only
 from clary.support.registry.records import ModelPackage
 from clary.support.registry.requests import (
-    COMPLETED,
     announced,
     check_target,
     complete,
@@ -32,6 +33,7 @@ from clary.support.registry.resources import (
     package_to_be,
     user_context,
 )
+from clary.support.registry.validation import ACTIVE, COMPLETED, DELETING, TOPIC, awaiting, profiles
 from clary.support.registry.versions import forget_package, made_by, store_package
 
 _MAX_TRIES = 50
@@ -148,8 +150,24 @@ def update_model_package(
 
 @operation("sagemaker", "DeleteModelPackage", resource=package_asked)
 def delete_model_package(ctx: Context, ModelPackageName: str) -> None:
-    """Forget a package; models made from it, and its data in S3, stay as they are. Its number is not given again."""
-    forget_package(ctx, name_in(ctx, MODEL_PACKAGES, ModelPackageName))
+    """Forget a package; models made from it, and its data in S3, stay as they are. Its number is not given again.
+
+    One that is being validated is Deleting until what validates it was told to stop.
+    """
+    name = name_in(ctx, MODEL_PACKAGES, ModelPackageName)
+
+    def delete(package: ModelPackage) -> ModelPackage | None:
+        return replace(package, status=DELETING) if package.status in ACTIVE else None
+
+    entry = ctx.records(ModelPackage).update(name, delete, status=lambda package: package.status)
+    if entry is not None and entry.status == DELETING:
+        _wake(ctx, name)
+        return
+    forget_package(ctx, name)
+
+
+def _wake(ctx: Context, name: str) -> None:
+    ctx.platform.wake(TOPIC, f"{ctx.account}/{ctx.region}/{name}")
 
 
 def _create(ctx: Context, request: Mapping[str, Any], asked: str, token: str | None, tags: Mapping[str, str]) -> str:
@@ -165,7 +183,15 @@ def _create(ctx: Context, request: Mapping[str, Any], asked: str, token: str | N
         group=MODEL_PACKAGE_GROUPS.get(ctx, name_in(ctx, MODEL_PACKAGE_GROUPS, group)).name if group else "",
         token=token or "",
     )
-    return store_package(ctx, request.get("ModelPackageName", ""), package, asked, tags)
+    if profiles(definition):
+        if "InferenceSpecification" not in definition:
+            raise validation(f"{definition['SourceUri']} is no model or package: there is nothing to validate.")
+        role = acting_role(ctx, definition["ValidationSpecification"]["ValidationRole"])
+        package = awaiting(package, short_id(), role)
+    name = store_package(ctx, request.get("ModelPackageName", ""), package, asked, tags)
+    if package.validations:
+        _wake(ctx, name)
+    return name
 
 
 def _located(ctx: Context, members: Mapping[str, Any], additional: str) -> dict[str, Any]:

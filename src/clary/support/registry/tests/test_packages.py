@@ -52,7 +52,7 @@ def test_a_version_is_described_as_it_was_made(packages: Packages) -> None:
     packages.version("flights", **made)
     described = packages.describe("flights/1")
     assert {name: described[name] for name in made} == made
-    assert described["ModelPackageName"] == described["ModelPackageGroupName"] == "flights"
+    assert (described["ModelPackageName"], described["ModelPackageGroupName"]) == ("flights/1", "flights")
     assert (described["ModelPackageVersion"], described["ModelPackageStatus"]) == (1, "Completed")
     assert described["ModelApprovalStatus"] == "PendingManualApproval"
     assert described["ModelPackageStatusDetails"] == {"ValidationStatuses": [], "ImageScanStatuses": []}

@@ -64,16 +64,12 @@ def test_members_of_json_are_selected_by_name(path: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("model", "said"),
+    ("containers", "mode", "said"),
     [
-        ({}, "has no container"),
-        ({"PrimaryContainer": {"Image": "a", "Mode": "MultiModel"}}, "MultiModel"),
-        (
-            {"Containers": [{"Image": "a"}, {"Image": "b"}], "InferenceExecutionConfig": {"Mode": "Direct"}},
-            "Mode Direct",
-        ),
+        ([{"Image": "a", "Mode": "MultiModel"}], None, "MultiModel"),
+        ([{"Image": "a"}, {"Image": "b"}], "Direct", "Mode Direct"),
     ],
 )
-def test_models_that_cannot_transform_are_refused(model: dict[str, Any], said: str) -> None:
+def test_models_that_cannot_transform_are_refused(containers: list[Any], mode: str | None, said: str) -> None:
     with pytest.raises(AwsError, match=said):
-        check_containers({"ModelName": "m", **model})
+        check_containers(containers, mode)

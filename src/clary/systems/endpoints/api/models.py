@@ -1,5 +1,6 @@
 """Models: a container image with the model data it serves."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from clary.kernel.rooms import Context, operation
@@ -8,6 +9,7 @@ from clary.kernel.rooms.roles import acting_role
 from clary.kernel.rooms.tags import read_tags
 from clary.kernel.serving.models import require_model_data
 from clary.kernel.store import Entry
+from clary.systems.endpoints.packages import resolved
 from clary.systems.endpoints.records import Model
 from clary.systems.endpoints.refusals import check_model
 from clary.systems.endpoints.resources import MODELS, model_document
@@ -26,7 +28,8 @@ def create_model(
     VpcConfig: dict[str, Any] | None = None,
     EnableNetworkIsolation: bool | None = None,
 ) -> dict[str, Any]:
-    """Record a model. Like AWS, refuse one whose data is not there; whether its image runs here shows at deployment."""
+    """Record a model. Like AWS, refuse one whose data is not there, and model packages that are not approved; whether
+    its image runs here shows at deployment."""
     members = {
         "PrimaryContainer": PrimaryContainer,
         "Containers": Containers,
@@ -36,10 +39,12 @@ def create_model(
         "EnableNetworkIsolation": EnableNetworkIsolation,
     }
     definition = {name: value for name, value in members.items() if value is not None}
-    for container in check_model(definition):
+    containers, packaged = _resolved(ctx, definition)
+    for container in containers:
         require_model_data(ctx.platform.objects, container, ctx.account)
     role = acting_role(ctx, ExecutionRoleArn) if ExecutionRoleArn else ""
-    MODELS.create(ctx, ModelName, Model(definition, role), tags=read_tags(Tags))
+    model = Model(definition, role, containers if packaged else None)
+    MODELS.create(ctx, ModelName, model, tags=read_tags(Tags))
     return {"ModelArn": MODELS.arn(ctx, ModelName)}
 
 
@@ -64,3 +69,13 @@ def list_models(ctx: Context, **request: Any) -> dict[str, Any]:
 def delete_model(ctx: Context, ModelName: str) -> None:
     """Forget a model; its data in S3 and endpoints that serve it stay as they are."""
     MODELS.delete(ctx, ModelName)
+
+
+def _resolved(ctx: Context, definition: Mapping[str, Any]) -> tuple[list[dict[str, Any]], bool]:
+    """The containers that serve the model, checked; and whether any of them came from a model package."""
+    primary, several = definition.get("PrimaryContainer"), definition.get("Containers") or []
+    given = [primary] if primary else several
+    if (primary and several) or not any(container.get("ModelPackageName") for container in given):
+        return check_model(definition), False
+    others = {name: value for name, value in definition.items() if name not in {"PrimaryContainer", "Containers"}}
+    return check_model({**others, "Containers": resolved(ctx, given)}), True
