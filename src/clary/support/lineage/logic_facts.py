@@ -21,7 +21,7 @@ from clary.support.lineage.vertices import job_reference
 Document = Mapping[str, Any]
 
 CONTRIBUTED, PRODUCED, ASSOCIATED = "ContributedTo", "Produced", "AssociatedWith"
-DATA_SET, MODEL, IMAGE = "DataSet", "Model", "Image"
+DATA_SET, IMAGE, MODEL, MODEL_DATA = "DataSet", "Image", "Model", "ModelData"
 _ENDED = {"Completed", "Failed", "Stopped"}
 
 
@@ -34,8 +34,9 @@ class Facts:
 
     def artifact(self, uri: str, type_name: str) -> str:
         """Something with a URI; what is known of it already stays."""
-        reference = f"artifact/{artifact_id(uri)}"
-        self.entities.setdefault(reference, Artifact(type_name, {"SourceUri": uri}))
+        source = {"SourceUri": uri}
+        reference = f"artifact/{artifact_id(source)}"
+        self.entities.setdefault(reference, Artifact(type_name, source))
         return reference
 
     def action(self, name: str, action: Action) -> str:
@@ -100,8 +101,8 @@ def _serve(facts: Facts, destination: str, containers: Iterable[Document]) -> No
     """What a model's containers contribute to a job or a deployment."""
     for container in containers:
         _contribute(facts, destination, _text(container, "Image"), IMAGE)
-        _contribute(facts, destination, _text(container, "ModelDataUrl"), MODEL)
-        _contribute(facts, destination, _text(container, "ModelDataSource", "S3DataSource", "S3Uri"), MODEL)
+        _contribute(facts, destination, _text(container, "ModelDataUrl"), MODEL_DATA)
+        _contribute(facts, destination, _text(container, "ModelDataSource", "S3DataSource", "S3Uri"), MODEL_DATA)
         _contribute(facts, destination, _text(container, "ModelPackageName"), MODEL)
 
 

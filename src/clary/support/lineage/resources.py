@@ -1,12 +1,14 @@
 """The kinds of resource of this room, and how one is named.
 
-AWS says that there can be only one artifact of a source URI, and two accounts give the artifacts of one URI the same
-id: here it is the URI's MD5 digest.
+There is one artifact of a source: of its URI and, where they are given, its types, such as the version of an object.
+Two accounts give the artifacts of one source the same id (the SDK joins them by it): here it is an MD5 digest.
 """
 
 import hashlib
 from collections.abc import Mapping
 from typing import Any
+
+import orjson
 
 from clary.kernel.core.arns import parse_arn
 from clary.kernel.core.errors import AwsError, validation
@@ -23,7 +25,7 @@ ARTIFACTS = Resource(
     missing=_MISSING,
     taken=(
         "ValidationException",
-        "An artifact of this SourceUri already exists: {arn}. There is one artifact of each SourceUri.",
+        "An artifact of this Source already exists: {arn}. There is one of each SourceUri with the same SourceTypes.",
     ),
 )
 ACTIONS = Resource("sagemaker", "action", Action, missing=_MISSING, taken=_TAKEN)
@@ -33,9 +35,11 @@ CONTEXTS = Resource("sagemaker", "context", LineageContext, missing=_MISSING, ta
 ENTITIES: Mapping[str, Resource[Any]] = {one.type_name: one for one in (ARTIFACTS, ACTIONS, CONTEXTS)}
 
 
-def artifact_id(source_uri: str) -> str:
-    """The name of the artifact of a source."""
-    return hashlib.md5(source_uri.encode(), usedforsecurity=False).hexdigest()
+def artifact_id(source: Mapping[str, Any]) -> str:
+    """The name of the artifact of a source; the order of its types does not matter."""
+    types = sorted((one["SourceIdType"], one["Value"]) for one in source.get("SourceTypes") or ())
+    told = orjson.dumps([source["SourceUri"], types]) if types else source["SourceUri"].encode()
+    return hashlib.md5(told, usedforsecurity=False).hexdigest()
 
 
 def read_reference(ctx: Context, text: str) -> str:

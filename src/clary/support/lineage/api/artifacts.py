@@ -1,4 +1,4 @@
-"""Artifacts: things with a URI, one for each."""
+"""Artifacts: things with a URI, one for each source."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -16,7 +16,7 @@ _WORD = "Artifact"
 def _of_source(ctx: Context, params: Mapping[str, Any]) -> str:
     """What is acted on: the artifact of an ARN, or of a source."""
     source = params.get("Source")
-    return params.get("ArtifactArn") or (f"artifact/{artifact_id(source['SourceUri'])}" if source else "*")
+    return params.get("ArtifactArn") or (f"artifact/{artifact_id(source)}" if source else "*")
 
 
 @operation("sagemaker", "CreateArtifact", resource=_of_source)
@@ -30,8 +30,8 @@ def create_artifact(
     MetadataProperties: dict[str, str] | None = None,
     Tags: list[dict[str, str]] | None = None,
 ) -> dict[str, Any]:
-    """Record that something with a URI exists. There is one artifact of a SourceUri."""
-    name, uri, identity = artifact_id(Source["SourceUri"]), Source["SourceUri"], entities.caller(ctx)
+    """Record that something with a URI exists. There is one artifact of a source."""
+    name, identity = artifact_id(Source), entities.caller(ctx)
     artifact = Artifact(
         ArtifactType,
         Source,
@@ -41,7 +41,7 @@ def create_artifact(
         modified_by=identity,
         title=ArtifactName,
     )
-    ARTIFACTS.create(ctx, name, artifact, parent=uri, tags=read_tags(Tags))
+    ARTIFACTS.create(ctx, name, artifact, parent=Source["SourceUri"], tags=read_tags(Tags))
     return {"ArtifactArn": ARTIFACTS.arn(ctx, name)}
 
 
@@ -76,15 +76,5 @@ def delete_artifact(
     """Forget an artifact that has no associations, by its ARN or its source."""
     if (ArtifactArn is None) == (Source is None):
         raise validation("Give either ArtifactArn or Source, and not both.")
-    name = named(ctx, ARTIFACTS, ArtifactArn) if ArtifactArn is not None else _found_by(ctx, Source or {})
+    name = named(ctx, ARTIFACTS, ArtifactArn) if ArtifactArn is not None else artifact_id(Source or {})
     return {"ArtifactArn": entities.delete(ctx, ARTIFACTS, name)}
-
-
-def _found_by(ctx: Context, source: Mapping[str, Any]) -> str:
-    """The name of the artifact of a source; where the source says more than the URI, of exactly that."""
-    name = artifact_id(source["SourceUri"])
-    found = ARTIFACTS.get(ctx, name)
-    asked = source.get("SourceTypes")
-    if asked and asked != found.value.source.get("SourceTypes"):
-        raise ARTIFACTS.not_found(ctx, name)
-    return name

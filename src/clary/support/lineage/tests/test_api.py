@@ -44,8 +44,11 @@ def test_an_artifact_is_one_of_its_source(world: World) -> None:
         "LineageGroupArn": f"{ARN}lineage-group/sagemaker-default-lineage-group",
     }
     assert world.call("ListTags", ResourceArn=arn)["Tags"] == [{"Key": "k", "Value": "v"}]
-    again = {"Source": {"SourceUri": "s3://b/data"}, "ArtifactType": "Model"}
+    again = {"Source": source, "ArtifactType": "Model"}
     refused(world, "ValidationException", f"already exists: {arn}", "CreateArtifact", **again)
+    untyped = world.artifact("s3://b/data")
+    assert untyped != arn
+    assert len(world.call("ListArtifacts", SourceUri="s3://b/data")["ArtifactSummaries"]) == 2
 
     world.call("UpdateArtifact", ArtifactArn=arn, ArtifactName="Other", PropertiesToRemove=["a", "none"])
     world.call("UpdateArtifact", ArtifactArn=arn)
@@ -61,7 +64,7 @@ def test_an_artifact_is_one_of_its_source(world: World) -> None:
     assert world.call("DeleteArtifact", Source=source) == {"ArtifactArn": arn}
     refused(world, "ResourceNotFound", arn, "DescribeArtifact", ArtifactArn=arn)
     refused(world, "ResourceNotFound", arn, "UpdateArtifact", ArtifactArn=arn)
-    assert world.artifact("s3://b/data") == arn
+    assert world.call("CreateArtifact", **again) == {"ArtifactArn": arn}
 
 
 def test_actions_and_contexts_are_known_by_name_or_arn(world: World) -> None:
