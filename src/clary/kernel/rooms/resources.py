@@ -8,7 +8,7 @@ and creates, finds and deletes through it, so that names that are taken, names t
 alike everywhere. The registry collects the declarations, for operations that reach into all rooms: tags and search.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -16,6 +16,7 @@ from clary.kernel.core.errors import AwsError
 from clary.kernel.rooms.context import Context
 from clary.kernel.rooms.tags import tags_with, tags_without
 from clary.kernel.store import AlreadyExists, Conflict, Entry
+from clary.kernel.store.contract import Change
 
 T = TypeVar("T")
 
@@ -70,13 +71,19 @@ class Resource(Generic[T]):
         tags: Mapping[str, str] | None = None,
         status: str = "",
         parent: str = "",
+        also: Sequence[Change] = (),
     ) -> Entry[T]:
-        """Store a new one with its tags, all or nothing. Raises the error for a name that is taken."""
+        """Store a new one with its tags and the changes in `also`, all or nothing.
+
+        Raises the error for a name that is taken.
+        """
         table = ctx.records(self.record)
         arn = self.arn(ctx, name)
         for _ in range(_MAX_TRIES):
             try:
-                return table.create(name, value, status=status, parent=parent, also=tags_with(ctx, arn, tags or {}))
+                return table.create(
+                    name, value, status=status, parent=parent, also=[*tags_with(ctx, arn, tags or {}), *also]
+                )
             except AlreadyExists:
                 if table.get(name) is not None:
                     raise self.already_there(ctx, name) from None

@@ -6,6 +6,6 @@ dataclasses marked with `@record`, read and written through a `Table`. `changes`
 
 from clary.kernel.store.changes import Change
 from clary.kernel.store.contract import AlreadyExists, Conflict, Store
-from clary.kernel.store.records import Entry, Page, Table, record
+from clary.kernel.store.records import Batch, Entry, Page, Table, record
 
-__all__ = ["AlreadyExists", "Change", "Conflict", "Entry", "Page", "Store", "Table", "record"]
+__all__ = ["AlreadyExists", "Batch", "Change", "Conflict", "Entry", "Page", "Store", "Table", "record"]

@@ -190,12 +190,21 @@ class Table(Generic[T]):
     def _write(
         self, change: Insert | Replace, was: str | None, also: Sequence[Change], *, told: bool = False
     ) -> Entry[T]:
-        row, observers = change.row, self._observers
-        notes = () if observers is None or (row.status == was and not told) else observers.notes(row, was)
+        notes = self.notes(change, was, told=told)
         written = self._entry(cast(Row, self._store.apply([change, *also, *notes])[0]))
-        if observers is not None and notes:
-            observers.ring(row.key.kind)
+        if notes:
+            self.ring()
         return written
+
+    def notes(self, change: Insert | Replace, was: str | None, *, told: bool = False) -> Sequence[Change]:
+        """What to write together with a change so that observers of the kind are told of it; `ring` when it is done."""
+        row, observers = change.row, self._observers
+        return () if observers is None or (row.status == was and not told) else observers.notes(row, was)
+
+    def ring(self) -> None:
+        """Wake those who observe the kind."""
+        if self._observers is not None:
+            self._observers.ring(self._type.kind)
 
     def update(
         self,
@@ -315,6 +324,42 @@ class Table(Generic[T]):
             row.updated_at,
             row.version,
         )
+
+
+class Batch:
+    """Writes to any tables that are to happen together or not at all. Observers are told of each, as of single ones."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._changes: list[Change] = []
+        self._rings: dict[str, Callable[[], None]] = {}
+
+    def create(self, table: Table[T], name: str, value: T, *, status: str = "", parent: str = "") -> None:
+        """Add a record."""
+        self._note(table, table.insertion(name, value, status=status, parent=parent), None)
+
+    def replace(
+        self, table: Table[T], entry: Entry[T], value: T, *, status: str | None = None, parent: str | None = None
+    ) -> None:
+        """Write over the version that was read."""
+        self._note(table, table.replacement(entry, value, status=status, parent=parent), entry.status)
+
+    def add(self, *changes: Change) -> None:
+        """Changes that nobody is told of."""
+        self._changes += changes
+
+    def write(self) -> None:
+        """Do it all. Raises AlreadyExists, or Conflict when one of the versions is past; nothing has changed then."""
+        if self._changes:
+            self._store.apply(self._changes)
+        for ring in self._rings.values():
+            ring()
+
+    def _note(self, table: Table[T], change: Insert | Replace, was: str | None) -> None:
+        notes = table.notes(change, was)
+        self._changes += [change, *notes]
+        if notes:
+            self._rings[table._type.kind] = table.ring
 
 
 def kind_of(cls: type) -> str:

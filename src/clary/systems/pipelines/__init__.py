@@ -1,4 +1,4 @@
-"""Pipelines: steps that wait for each other, run one after the other or side by side, and can be run again."""
+"""Pipelines: versioned DAGs of steps that run again on new data."""
 
 from clary.kernel.rooms import Room
 
@@ -6,6 +6,5 @@ ROOM = Room(
     name="pipelines",
     number=2,
     title="Pipelines",
-    summary="versioned DAG: process, train, evaluate, condition, approve, register; repeatable on new data; "
-    "gates block bad models",
+    summary="versioned DAGs of steps with parameters, conditions and approvals, repeatable on new data",
 )

@@ -200,6 +200,7 @@ _TYPES = (
         properties=frozenset(("OutputParameters",)),
         cached=("*", "SqsQueueUrl"),
     ),
+    StepType("Cleanup"),
     StepType(CONDITION, properties=frozenset(("Outcome",))),
     StepType(FAIL),
     StepType(
@@ -229,7 +230,6 @@ UNREAD = frozenset(
         "Lineage",
         "Job",
         "Athena",
-        "Cleanup",
         "HubContent",
         "BedrockCustomModel",
         "BedrockCustomModelDeployment",

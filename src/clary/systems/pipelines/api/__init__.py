@@ -1,0 +1,1 @@
+"""The operations of pipelines, by what they act on."""
