@@ -11,6 +11,7 @@ from typing import Any
 
 from clary.systems.pipelines.language.compound import COMPARISONS, MEMBERSHIPS, condition_members
 from clary.systems.pipelines.language.errors import Unresolvable
+from clary.systems.pipelines.language.texts import as_boolean, as_number
 from clary.systems.pipelines.language.values import Scope, resolve
 
 _OPERATORS: Mapping[str, Callable[[Any, Any], bool]] = {
@@ -81,12 +82,8 @@ def _alike(left: Any, right: Any) -> tuple[Any, Any]:
 
 
 def _read(text: str, beside: Any) -> Any:
-    if isinstance(beside, bool):
-        return text.lower() == "true" if text.lower() in ("true", "false") else text
-    try:
-        return int(text) if text.lstrip("+-").isdecimal() and len(text) <= 64 else float(text)
-    except ValueError:
-        return text
+    found = as_boolean(text) if isinstance(beside, bool) else as_number(text)
+    return text if found is None else found
 
 
 def _kind(value: Any) -> str:

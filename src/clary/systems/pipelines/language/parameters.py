@@ -1,14 +1,12 @@
 """The parameters of a pipeline: their types, and the values that an execution has for them."""
 
-import math
-import re
 from collections.abc import Mapping
 from typing import Any
 
 from clary.systems.pipelines.language.definition import Definition, Parameter
+from clary.systems.pipelines.language.texts import as_boolean, as_number
 
 TYPES = ("String", "Integer", "Float", "Boolean")
-_WHOLE = re.compile(r"[+-]?\d{1,19}")
 _LEAST, _MOST = -(2**63), 2**63 - 1
 _SHOWN = 128
 
@@ -65,17 +63,13 @@ def _read(parameter: Parameter, text: str) -> Any:
 def _from_text(parameter: Parameter, text: str) -> Any:
     if parameter.type == "String":
         return text
-    if parameter.type == "Boolean" and text.lower() in ("true", "false"):
-        return text.lower() == "true"
-    if parameter.type == "Integer" and _WHOLE.fullmatch(text) and _LEAST <= int(text) <= _MOST:
-        return int(text)
-    if parameter.type == "Float":
-        try:
-            value = float(text)
-        except ValueError:
-            value = math.nan
-        if math.isfinite(value):
-            return value
+    found = as_boolean(text) if parameter.type == "Boolean" else as_number(text)
+    if parameter.type == "Float" and found is not None:
+        return float(found)
+    if parameter.type == "Boolean" and found is not None:
+        return found
+    if parameter.type == "Integer" and isinstance(found, int) and _LEAST <= found <= _MOST:
+        return found
     raise ParameterError(
         f"Unexpected type for parameter '{parameter.name}'. Expected {parameter.type} but found {_shown(text)}"
     )

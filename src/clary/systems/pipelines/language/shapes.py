@@ -5,7 +5,6 @@ its step will describe. When a step starts, `fitted` gives resolved values the t
 parameter of type Integer may stand where the wire has a string, as in HyperParameters, and text where it has a number.
 """
 
-import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -15,6 +14,7 @@ from clary.kernel.wire.patterns import compile_pattern
 from clary.systems.pipelines.language.expressions import is_function
 from clary.systems.pipelines.language.paths import Token, spelled
 from clary.systems.pipelines.language.step_types import StepType
+from clary.systems.pipelines.language.texts import as_boolean, as_number, as_text
 
 Report = Callable[[str, str], None]
 """Told a problem and the JSON path it is at."""
@@ -243,25 +243,12 @@ def fitted(value: Any, shape: Shape | None) -> Any:
 
 
 def _from_text(text: str, type_: str) -> Any:
-    stripped = text.strip()
-    if type_ == "boolean" and stripped.lower() in ("true", "false"):
-        return stripped.lower() == "true"
-    if type_ in _NUMBERS and len(stripped) <= 64:
-        try:
-            number = float(stripped)
-            whole = int(stripped) if stripped.lstrip("+-").isdigit() else int(number) if number.is_integer() else None
-        except (ValueError, OverflowError):
-            return text
-        if type_ in ("integer", "long"):
-            return text if whole is None else whole
-        return number if math.isfinite(number) else text
-    return text
-
-
-def as_text(value: bool | int | float | str) -> str:
-    """A single value as text: `true`, `5`, `0.25`, and strings as they are."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, float):
-        return repr(value)
-    return str(value)
+    if type_ == "boolean":
+        found = as_boolean(text)
+        return text if found is None else found
+    number = as_number(text) if type_ in _NUMBERS else None
+    if number is None:
+        return text
+    if type_ in ("integer", "long"):
+        return int(number) if number == int(number) else text
+    return float(number)

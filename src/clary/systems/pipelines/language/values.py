@@ -20,8 +20,9 @@ from clary.systems.pipelines.language.expressions import (
     is_function,
 )
 from clary.systems.pipelines.language.paths import Missing, follow
-from clary.systems.pipelines.language.shapes import as_text, fitted, input_shape
+from clary.systems.pipelines.language.shapes import fitted, input_shape
 from clary.systems.pipelines.language.step_types import STEP_TYPES
+from clary.systems.pipelines.language.texts import as_text
 
 
 class Scope(Protocol):
