@@ -313,17 +313,21 @@ class Table(Generic[T]):
         return Key(self._type.kind, self._account, self._region, name)
 
     def _entry(self, row: Row) -> Entry[T]:
-        return Entry(
-            read_document(self._cls, orjson.loads(row.body), row.schema),
-            row.key.name,
-            row.key.account,
-            row.key.region,
-            row.status,
-            row.parent,
-            row.created_at,
-            row.updated_at,
-            row.version,
-        )
+        return _entry(row, read_document(self._cls, orjson.loads(row.body), row.schema))
+
+
+def _entry(row: Row, value: T) -> Entry[T]:
+    return Entry(
+        value,
+        row.key.name,
+        row.key.account,
+        row.key.region,
+        row.status,
+        row.parent,
+        row.created_at,
+        row.updated_at,
+        row.version,
+    )
 
 
 class Batch:
@@ -332,31 +336,36 @@ class Batch:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._changes: list[Change] = []
+        self._values: dict[int, Any] = {}
         self._rings: dict[str, Callable[[], None]] = {}
 
     def create(self, table: Table[T], name: str, value: T, *, status: str = "", parent: str = "") -> None:
         """Add a record."""
-        self._note(table, table.insertion(name, value, status=status, parent=parent), None)
+        self._note(table, table.insertion(name, value, status=status, parent=parent), value, None)
 
     def replace(
         self, table: Table[T], entry: Entry[T], value: T, *, status: str | None = None, parent: str | None = None
     ) -> None:
         """Write over the version that was read."""
-        self._note(table, table.replacement(entry, value, status=status, parent=parent), entry.status)
+        self._note(table, table.replacement(entry, value, status=status, parent=parent), value, entry.status)
 
     def add(self, *changes: Change) -> None:
         """Changes that nobody is told of."""
         self._changes += changes
 
-    def write(self) -> None:
-        """Do it all. Raises AlreadyExists, or Conflict when one of the versions is past; nothing has changed then."""
-        if self._changes:
-            self._store.apply(self._changes)
+    def write(self) -> list[Entry[Any]]:
+        """Do it all; return the records that were added and written over, in their order.
+
+        Raises AlreadyExists, or Conflict when one of the versions is past; nothing has changed then.
+        """
+        rows = self._store.apply(self._changes) if self._changes else []
         for ring in self._rings.values():
             ring()
+        return [_entry(cast(Row, rows[position]), value) for position, value in self._values.items()]
 
-    def _note(self, table: Table[T], change: Insert | Replace, was: str | None) -> None:
+    def _note(self, table: Table[T], change: Insert | Replace, value: T, was: str | None) -> None:
         notes = table.notes(change, was)
+        self._values[len(self._changes)] = value
         self._changes += [change, *notes]
         if notes:
             self._rings[table._type.kind] = table.ring

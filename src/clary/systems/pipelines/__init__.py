@@ -7,4 +7,12 @@ ROOM = Room(
     number=2,
     title="Pipelines",
     summary="versioned DAGs of steps with parameters, conditions and approvals, repeatable on new data",
+    observes=(
+        "training_job",
+        "processing_job",
+        "transform_job",
+        "model_package",
+        "endpoint",
+        "inference_component",
+    ),
 )

@@ -84,9 +84,10 @@ class PipelineStep:
 
     `job` is the name of what the step makes, chosen and recorded before it is made; `arn` is there once it was made.
     `attempt` counts tries in this run of the execution. `failure` is the exception type that retry policies know the
-    failure by. `retry_at` is when the next attempt may begin, `retries` how many attempts each policy has granted.
-    `outputs` are the output parameters of a function or a callback, `outcome` of a condition. `shown` is what only
-    ListPipelineExecutionSteps tells. `cache_hit` and `reused` are the ARNs of executions that did the work.
+    last failure by; `retries` says of each such type how often the step was tried again, and when it first failed so;
+    `retry_at` is when the next attempt may begin. `outputs` are the output parameters of a function or a callback,
+    `outcome` of a condition. `shown` is what metadata and references tell besides. `cache_hit` and `reused` are the
+    ARNs of executions that did the work. A child of a ForEach has its `index` and its `item`; the ForEach all items.
     """
 
     step: str
@@ -97,12 +98,11 @@ class PipelineStep:
     attempt: int = 1
     job: str = ""
     arn: str = ""
-    first_at: float = 0.0
     ended_at: float | None = None
     failure_reason: str = ""
     failure: str = ""
     retry_at: float | None = None
-    retries: dict[str, int] = field(default_factory=dict)
+    retries: dict[str, list[float]] = field(default_factory=dict)
     cache_key: str = ""
     cache_hit: str = ""
     reused: str = ""

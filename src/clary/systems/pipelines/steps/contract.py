@@ -63,6 +63,8 @@ class Driver(ABC):
     named: str = ""
     exact_name: bool = False
     """Whether that member is the name itself, and not what the name begins with."""
+    kind: str = ""
+    """The kind of record whose changes tell that there is something new; empty for what is looked at each time."""
 
     def also(self, work: Work) -> Sequence[Change]:
         """What is to be written together with the record of a step that is about to start."""
@@ -78,6 +80,10 @@ class Driver(ABC):
 
     def stop(self, work: Work) -> bool:
         """Ask a step that runs to stop; False for what cannot be asked, and is waited for."""
+        return False
+
+    def forget(self, work: Work) -> bool:
+        """Let go of what is held in memory of a step that has ended; whether there was anything."""
         return False
 
     @abstractmethod

@@ -46,8 +46,8 @@ class Calls:
     def of(self, work: Work) -> Future[dict[str, Any]] | None:
         return self._futures.get(_key(work))
 
-    def forget(self, work: Work) -> None:
-        self._futures.pop(_key(work), None)
+    def forget(self, work: Work) -> bool:
+        return self._futures.pop(_key(work), None) is not None
 
     def close(self) -> None:
         for future in self._futures.values():
@@ -92,6 +92,9 @@ class Lambda(Driver):
         if call is None:
             return _interrupted(work)
         return _progress(work, call) if call.done() else None
+
+    def forget(self, work: Work) -> bool:
+        return calls_of(work.own.platform).forget(work)
 
     def metadata(self, record: PipelineStep) -> dict[str, Any]:
         return {"Lambda": {"Arn": record.arn, "OutputParameters": shown(record.outputs)}} if record.arn else {}

@@ -17,10 +17,11 @@ class Made(Driver):
     that Stop<noun> is an operation.
     """
 
-    def __init__(self, noun: str, *, status: str = "", stops: bool = False) -> None:
+    def __init__(self, noun: str, *, kind: str = "", status: str = "", stops: bool = False) -> None:
         self.noun = noun
         self.named = f"{noun}Name"
         self.arn = f"{noun}Arn"
+        self.kind = kind
         self.status = status
         self.stops = stops
 
@@ -77,8 +78,8 @@ class Made(Driver):
         return Progress(EXECUTING, arn=arn)
 
 
-TRAINING = Made("TrainingJob", status="TrainingJobStatus", stops=True)
-PROCESSING = Made("ProcessingJob", status="ProcessingJobStatus", stops=True)
-TRANSFORM = Made("TransformJob", status="TransformJobStatus", stops=True)
+TRAINING = Made("TrainingJob", kind="training_job", status="TrainingJobStatus", stops=True)
+PROCESSING = Made("ProcessingJob", kind="processing_job", status="ProcessingJobStatus", stops=True)
+TRANSFORM = Made("TransformJob", kind="transform_job", status="TransformJobStatus", stops=True)
 MODEL = Made("Model")
 ENDPOINT_CONFIG = Made("EndpointConfig")

@@ -1,7 +1,8 @@
-"""A kernel on a virtual clock, whose wake-ups are followed at once and in order."""
+"""A kernel on a virtual clock, whose wake-ups are followed at once and in order, and whose jobs end when told to."""
 
 import json
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,20 +10,133 @@ import pytest
 
 from clary.kernel.core.clock import VirtualClock
 from clary.kernel.core.settings import Settings
+from clary.kernel.jobs.contract import Capability, Failure, HostSpec, Observation, Outcome, Phase
+from clary.kernel.objects.uri import parse_s3_uri
 from clary.kernel.rooms import Platform
+from clary.systems.pipelines.notices import notices_of
 
 ACCOUNT = "000000000000"
 REGION = "us-east-1"
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/any-role"
 IMAGE = "python:3.12"
+BUCKET = "pipelines"
+
+_RESOURCES = {"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 1}
+
+
+class ScriptedExecutor:
+    """Hosts that run until they are told how to end, or that end at once."""
+
+    def __init__(self, platform: Platform) -> None:
+        self._platform = platform
+        self._clock = platform.clock
+        self.ends_at_once = True
+        self.fails: Callable[[HostSpec], str] = lambda _: ""
+        self.started: list[str] = []
+        self._hosts: dict[tuple[str, str], Observation] = {}
+        self._specs: dict[tuple[str, str], HostSpec] = {}
+
+    def start(self, spec: HostSpec) -> None:
+        key = (spec.job, spec.host)
+        if key in self._hosts:
+            return
+        self.started.append(spec.job)
+        self._specs[key] = spec
+        self._hosts[key] = Observation(spec.job, spec.host, Phase.RUNNING, {Phase.RUNNING: self._clock.now()})
+        if self.ends_at_once:
+            self.end(spec.job)
+
+    def end(self, name: str, reason: str = "") -> None:
+        """End the hosts whose job's name has this in it."""
+        for key, seen in self._hosts.items():
+            if name in key[0] and not seen.ended:
+                self._end(key, reason or self.fails(self._specs[key]))
+
+    def _end(self, key: tuple[str, str], reason: str, outcome: Outcome | None = None) -> None:
+        how = outcome or (Outcome.FAILED if reason else Outcome.COMPLETED)
+        stored = [output.uri for output in self._specs[key].outputs if output.archive]
+        for uri in stored:
+            self._platform.objects.put_bytes(*parse_s3_uri(uri), b"packed")
+        self._hosts[key] = Observation(
+            *key,
+            Phase.ENDED,
+            {Phase.RUNNING: self._clock.now(), Phase.ENDED: self._clock.now()},
+            outcome=how,
+            exit_code=1 if reason else 0,
+            failure=Failure.ALGORITHM if reason else None,
+            reason=reason,
+            outputs=tuple(stored),
+        )
+        wake = self._specs[key].wake
+        if wake is not None:
+            self._platform.wake(wake.topic, wake.key)
+
+    def observe(self, job: str, host: str) -> Observation | None:
+        return self._hosts.get((job, host))
+
+    def stop(self, job: str, host: str) -> None:
+        if not self._hosts[job, host].ended:
+            self._end((job, host), "", Outcome.STOPPED)
+
+    def hosts(self) -> list[tuple[str, str]]:
+        return list(self._hosts)
+
+    def forget(self, job: str, host: str) -> None:
+        self._hosts.pop((job, host), None)
+
+    def end_all(self, *, forget: bool = False) -> int:
+        return 0
+
+    def prepare(self) -> None:
+        """Nothing to make ready."""
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    def capabilities(self) -> list[Capability]:
+        return []
 
 
 class World:
-    """One home, and calls into it."""
+    """One home, calls into it, and a controller that runs when `settle` is called."""
 
     def __init__(self, home: Path) -> None:
         self.clock = VirtualClock()
         self.platform = Platform(Settings.load({}, home=str(home), slots_cpus=1000), self.clock)
+        self.executor = ScriptedExecutor(self.platform)
+        self.platform.executor = self.executor
+        self.platform.objects.buckets.create(BUCKET, ACCOUNT, REGION)
+        self._woken: deque[tuple[str, str | None]] = deque()
+        self._reconcilers = {period.topic: run for period, run in self.platform.registry.reconcilers}
+        vars(self.platform)["_waker"] = self
+
+    def wake(self, topic: str, key: str | None = None) -> None:
+        """What the platform calls to wake: remembered until `settle`."""
+        if (topic, key) not in self._woken:
+            self._woken.append((topic, key))
+
+    def settle(self) -> None:
+        """Reconcile until nobody wakes anybody any more."""
+        for _ in range(10_000):
+            if not self._woken:
+                return
+            topic, key = self._woken.popleft()
+            if topic in ("pipelines", "pipelines-observer", "training", "batch_transform", "processing"):
+                self._reconcilers[topic](self.platform, key)
+        raise AssertionError("it never settles")
+
+    def pass_time(self, seconds: float) -> None:
+        """Let time pass, and the period of the reconcilers with it."""
+        self.clock.advance(seconds)
+        self.wake("pipelines")
+        self.settle()
+
+    def restart(self) -> None:
+        """Forget what a controller holds in memory."""
+        self._woken.clear()
+        notices_of.end(self.platform)
+        for topic in ("training", "pipelines-observer", "pipelines"):
+            self.wake(topic)
 
     def call(self, operation: str, **params: Any) -> dict[str, Any]:
         answer: Any = self.platform.call(ACCOUNT, REGION, "sagemaker", operation, **params)
@@ -34,6 +148,34 @@ class World:
         request = {"ClientRequestToken": token(f"create {name}"), "RoleArn": ROLE, "PipelineDefinition": document}
         return str(self.call("CreatePipeline", PipelineName=name, **request | members)["PipelineArn"])
 
+    def start(self, name: str, number: int = 1, **members: Any) -> str:
+        """Start an execution, the `number`th, and return its ARN."""
+        request = {"ClientRequestToken": token(f"start {name} {number}"), **members}
+        return str(self.call("StartPipelineExecution", PipelineName=name, **request)["PipelineExecutionArn"])
+
+    def run(self, name: str, number: int = 1, **members: Any) -> str:
+        """Start an execution and let it go as far as it will."""
+        arn = self.start(name, number, **members)
+        self.settle()
+        return arn
+
+    def status(self, arn: str) -> str:
+        return str(self.call("DescribePipelineExecution", PipelineExecutionArn=arn)["PipelineExecutionStatus"])
+
+    def steps(self, arn: str) -> dict[str, dict[str, Any]]:
+        """The steps that have begun, in their order, by name."""
+        listed = self.call(
+            "ListPipelineExecutionSteps", PipelineExecutionArn=arn, MaxResults=100, SortOrder="Ascending"
+        )
+        return {each["StepName"]: each for each in listed["PipelineExecutionSteps"]}
+
+    def statuses(self, arn: str) -> dict[str, str]:
+        return {name: step["StepStatus"] for name, step in self.steps(arn).items()}
+
+    def put(self, key: str, document: Any) -> str:
+        self.platform.objects.put_bytes(BUCKET, key, json.dumps(document).encode())
+        return f"s3://{BUCKET}/{key}"
+
 
 def token(text: str) -> str:
     return f"{text:-<32}"
@@ -43,8 +185,41 @@ def definition(*steps: dict[str, Any], parameters: Any = ()) -> str:
     return json.dumps({"Version": "2020-12-01", "Parameters": list(parameters), "Steps": list(steps)})
 
 
+def parameter(name: str, type_: str = "String", default: Any = None) -> dict[str, Any]:
+    return {"Name": name, "Type": type_} | ({} if default is None else {"DefaultValue": default})
+
+
 def fail(name: str = "End", message: Any = "over", **members: Any) -> dict[str, Any]:
     return {"Name": name, "Type": "Fail", "Arguments": {"ErrorMessage": message}, **members}
+
+
+def train(name: str, *after: str, arguments: dict[str, Any] | None = None, **members: Any) -> dict[str, Any]:
+    """A training step that runs after others."""
+    request = {
+        "AlgorithmSpecification": {"TrainingImage": IMAGE, "TrainingInputMode": "File"},
+        "OutputDataConfig": {"S3OutputPath": f"s3://{BUCKET}/out"},
+        "ResourceConfig": _RESOURCES,
+        "StoppingCondition": {"MaxRuntimeInSeconds": 60},
+        "RoleArn": ROLE,
+        **(arguments or {}),
+    }
+    return {"Name": name, "Type": "Training", "Arguments": request, "DependsOn": list(after), **members}
+
+
+def condition(name: str, left: Any, right: Any, *, then: Any = (), otherwise: Any = (), **members: Any) -> Any:
+    comparison = {"Type": "GreaterThanOrEqualTo", "LeftValue": left, "RightValue": right}
+    branches = {"IfSteps": list(then), "ElseSteps": list(otherwise)}
+    return {"Name": name, "Type": "Condition", "Arguments": {"Conditions": [comparison], **branches}, **members}
+
+
+def model(name: str, *after: str, **members: Any) -> dict[str, Any]:
+    """A step that makes a model: done at once, and cheap."""
+    request = {"ExecutionRoleArn": ROLE, "PrimaryContainer": {"Image": IMAGE}}
+    return {"Name": name, "Type": "Model", "Arguments": request, "DependsOn": list(after), **members}
+
+
+def get(path: str) -> dict[str, str]:
+    return {"Get": path}
 
 
 @pytest.fixture
