@@ -45,6 +45,15 @@ def test_v3_script_mode(environment: Environments, flights: Path) -> None:
     assert "train-r2" in result["printed"]
 
 
+@pytest.mark.parametrize("version", ["v2", "v3"])
+def test_processing(environment: Environments, flights: Path, tmp_path: Path, version: str) -> None:
+    result = environment(f"sagemaker-{version}").run(f"{version}_processing.py", str(flights), str(tmp_path))
+    assert (result["status"], result["message"]) == ("Completed", f"{4 * ROWS} flights")
+    assert result["rows"] == {"first": 3 * ROWS, "second": ROWS}
+    assert result["count"] == "3"
+    assert f"second {ROWS}" in result["printed"], "the job's log belongs on the user's screen"
+
+
 def test_v2_batch_transform(environment: Environments, flights: Path, tmp_path: Path) -> None:
     result = environment("sagemaker-v2").run("v2_transform.py", str(flights), str(tmp_path), timeout=900)
     assert (result["joined"], result["documents"], result["piped"], result["ids"]) == (ROWS, ROWS, ROWS, 20)

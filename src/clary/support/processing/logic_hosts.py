@@ -69,7 +69,8 @@ def seconds_left(job: ProcessingJob) -> float:
 def hosts_of(request: Mapping[str, Any]) -> list[Host]:
     """The hosts that a request asks for, named as SageMaker names them."""
     cluster = request["ProcessingResources"]["ClusterConfig"]
-    return name_hosts([(HOMOGENEOUS_GROUP, cluster["InstanceType"], cluster["InstanceCount"])])
+    kind = cluster.get("SelectedInstanceType") or cluster["InstanceType"]
+    return name_hosts([(HOMOGENEOUS_GROUP, kind, cluster.get("SelectedInstanceCount") or cluster["InstanceCount"])])
 
 
 def host_specs(

@@ -11,9 +11,8 @@ from clary.kernel.rooms.refusing import refuse_members
 DEFAULT_MAX_RUNTIME_SECONDS = 86_400
 
 _REFUSED = {
-    "ProcessingResources.ClusterConfig.InstancePreferences": "name one InstanceType",
-    "ProcessingResources.ClusterConfig.SelectedInstanceType": "name one InstanceType",
-    "ProcessingResources.ClusterConfig.SelectedInstanceCount": "name one InstanceCount",
+    "ProcessingResources.ClusterConfig.SelectedInstanceType": "this says what was selected; name an InstanceType",
+    "ProcessingResources.ClusterConfig.SelectedInstanceCount": "this says what was selected; name an InstanceCount",
     "ProcessingOutputConfig.Outputs.FeatureStoreOutput": "there is no feature store yet; use S3Output",
 }
 # Where a dataset definition's query would run. The room that comes with one takes its name out of here, and
@@ -32,16 +31,13 @@ _S3_INPUT_DEFAULTS = {
 def complete(request: Mapping[str, Any]) -> dict[str, Any]:
     """The request with AWS's defaults, as it is stored. Raises ValidationException for what cannot be honoured."""
     refuse_members(request, _REFUSED)
-    cluster = request["ProcessingResources"]["ClusterConfig"]
-    if not cluster.get("InstanceType"):
-        raise validation("ProcessingResources.ClusterConfig.InstanceType is required.")
     inputs = request.get("ProcessingInputs", [])
     _check_names("ProcessingInputs", [one["InputName"] for one in inputs])
     output = request.get("ProcessingOutputConfig", {"Outputs": []})
     _check_names("ProcessingOutputConfig", [one["OutputName"] for one in output["Outputs"]])
     return {
         **request,
-        "ProcessingResources": {"ClusterConfig": {"InstanceCount": 1, **cluster}},
+        "ProcessingResources": {"ClusterConfig": _cluster(request["ProcessingResources"]["ClusterConfig"])},
         "StoppingCondition": {
             "MaxRuntimeInSeconds": DEFAULT_MAX_RUNTIME_SECONDS,
             **request.get("StoppingCondition", {}),
@@ -49,6 +45,18 @@ def complete(request: Mapping[str, Any]) -> dict[str, Any]:
         "ProcessingInputs": [_input(one) for one in inputs],
         "ProcessingOutputConfig": {**output, "Outputs": [_output(one) for one in output["Outputs"]]},
     }
+
+
+def _cluster(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The cluster with what is selected from InstancePreferences: the first, since all types fit here."""
+    preferences = given.get("InstancePreferences")
+    if bool(preferences) == bool(given.get("InstanceType")):
+        raise validation("ProcessingResources.ClusterConfig must have either an InstanceType or InstancePreferences.")
+    if not preferences:
+        return {"InstanceCount": 1, **given}
+    first = preferences[0]
+    count = first.get("InstanceCount") or given.get("InstanceCount") or 1
+    return {**given, "SelectedInstanceType": first["InstanceType"], "SelectedInstanceCount": count}
 
 
 def _check_names(member: str, names: Sequence[str]) -> None:

@@ -20,7 +20,7 @@ from clary.kernel.jobs.contract import (
     Resources,
     Wake,
 )
-from clary.support.processing.logic_hosts import Attempt, command, host_specs
+from clary.support.processing.logic_hosts import Attempt, command, host_specs, hosts_of
 from clary.support.processing.logic_progress import ask_to_stop, follow, must_stop
 from clary.support.processing.logic_requests import complete
 from clary.support.processing.records import ProcessingJob
@@ -65,6 +65,9 @@ def test_defaults_are_those_of_aws() -> None:
 ATHENA = {"AthenaDatasetDefinition": {"Catalog": "c", "Database": "d"}, "LocalPath": DATA}
 
 
+PREFERENCES = {
+    "InstancePreferences": [{"InstanceType": "ml.c5.xlarge", "InstanceCount": 2}, {"InstanceType": "ml.m5.large"}]
+}
 TO_FEATURES = {"OutputName": "o", "FeatureStoreOutput": {"FeatureGroupName": "g"}}
 
 
@@ -83,17 +86,24 @@ TO_FEATURES = {"OutputName": "o", "FeatureStoreOutput": {"FeatureGroupName": "g"
         ({"ProcessingOutputConfig": s3_outputs("s3://b/k", "/data")}, "below /opt/ml"),
         ({"ProcessingOutputConfig": {"Outputs": [{"OutputName": "o"}]}}, "has no S3Output"),
         ({"ProcessingOutputConfig": {"Outputs": [TO_FEATURES]}}, "no feature store yet"),
-        ({"ProcessingResources": {"ClusterConfig": {"VolumeSizeInGB": 1}}}, "InstanceType is required"),
-        (
-            {"ProcessingResources": {"ClusterConfig": {"InstancePreferences": [{"InstanceType": "ml.t3.medium"}]}}},
-            "name one InstanceType",
-        ),
+        ({"ProcessingResources": {"ClusterConfig": {"VolumeSizeInGB": 1}}}, "either an InstanceType or InstancePref"),
+        ({"ProcessingResources": {"ClusterConfig": {**PREFERENCES, "InstanceType": "x"}}}, "either an InstanceType"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_honoured_is_refused(members: dict[str, Any], message: str) -> None:
     with pytest.raises(AwsError, match=message) as caught:
         job_of(**members)
     assert caught.value.code == "ValidationException"
+
+
+def test_the_first_preference_is_selected() -> None:
+    cluster = {**PREFERENCES, "VolumeSizeInGB": 1}
+    asked = complete({**request("job"), "ProcessingResources": {"ClusterConfig": cluster}})
+    shown = asked["ProcessingResources"]["ClusterConfig"]
+    assert (shown["SelectedInstanceType"], shown["SelectedInstanceCount"]) == ("ml.c5.xlarge", 2)
+    assert [(host.name, host.instance_type) for host in hosts_of(asked)] == [
+        ("algo-1", "ml.c5.xlarge"), ("algo-2", "ml.c5.xlarge"),
+    ]  # fmt: skip
 
 
 def test_hosts_are_told_what_sagemaker_tells_them() -> None:
