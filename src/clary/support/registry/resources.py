@@ -1,10 +1,8 @@
-"""The kinds of resource of this room, how they are described, and how requests name them."""
+"""The kinds of resource of this room, how they are described, and what authorisation asks about."""
 
 from collections.abc import Mapping
 from typing import Any
 
-from clary.kernel.core.arns import parse_arn
-from clary.kernel.core.errors import AwsError, validation
 from clary.kernel.rooms import Context, Resource
 from clary.kernel.store import Entry
 from clary.support.registry.records import ModelPackage, ModelPackageGroup
@@ -68,23 +66,6 @@ MODEL_PACKAGES = Resource(
     search="ModelPackage",
     document=package_document,
 )
-
-
-def name_in(ctx: Context, resource: Resource[Any], given: str) -> str:
-    """The name of a resource that is given by its name or its ARN.
-
-    Raises ValidationException for the ARN of another kind or region, AccessDeniedException for another account's.
-    """
-    if not given.startswith("arn:"):
-        return given
-    arn = parse_arn(given)
-    if (arn.service, arn.resource_type) != (resource.service, resource.type_name):
-        raise validation(f"{given} is not the ARN of a {resource.type_name}.")
-    if arn.region != ctx.region:
-        raise validation(f"ARN should be scoped to correct region: {ctx.region}, not {arn.region} ({given}).")
-    if arn.account != ctx.account:
-        raise AwsError("AccessDeniedException", f"{given} is not a resource of account {ctx.account}.")
-    return arn.resource_name
 
 
 def group_asked(_: Context, params: Mapping[str, Any]) -> str:

@@ -12,9 +12,9 @@ from clary.support.registry.resources import (
     MODEL_PACKAGE_GROUPS,
     group_asked,
     group_document,
-    name_in,
     user_context,
 )
+from clary.support.registry.sharing import located
 
 _MAX_TRIES = 20
 
@@ -34,8 +34,8 @@ def create_model_package_group(
 
 @operation("sagemaker", "DescribeModelPackageGroup", resource=group_asked)
 def describe_model_package_group(ctx: Context, ModelPackageGroupName: str) -> dict[str, Any]:
-    name = name_in(ctx, MODEL_PACKAGE_GROUPS, ModelPackageGroupName)
-    return group_document(ctx, MODEL_PACKAGE_GROUPS.get(ctx, name))
+    owner, name = located(ctx, MODEL_PACKAGE_GROUPS, ModelPackageGroupName)
+    return group_document(owner, MODEL_PACKAGE_GROUPS.get(owner, name))
 
 
 @operation("sagemaker", "ListModelPackageGroups")
@@ -53,7 +53,7 @@ def list_model_package_groups(ctx: Context, **request: Any) -> dict[str, Any]:
 @operation("sagemaker", "DeleteModelPackageGroup", resource=group_asked)
 def delete_model_package_group(ctx: Context, ModelPackageGroupName: str) -> None:
     """Forget an empty group. Its name may be used again, and its versions are then counted anew."""
-    name = name_in(ctx, MODEL_PACKAGE_GROUPS, ModelPackageGroupName)
+    _, name = located(ctx, MODEL_PACKAGE_GROUPS, ModelPackageGroupName)
     for _ in range(_MAX_TRIES):
         entry = MODEL_PACKAGE_GROUPS.get(ctx, name)
         count = ctx.records(ModelPackage).count(parent=name)

@@ -27,12 +27,12 @@ from clary.support.registry.requests import (
 from clary.support.registry.resources import (
     MODEL_PACKAGE_GROUPS,
     MODEL_PACKAGES,
-    name_in,
     package_asked,
     package_document,
     package_to_be,
     user_context,
 )
+from clary.support.registry.sharing import located
 from clary.support.registry.validation import ACTIVE, COMPLETED, DELETING, TOPIC, awaiting, profiles
 from clary.support.registry.versions import forget_package, made_by, store_package
 
@@ -64,7 +64,8 @@ def create_model_package(
 
 @operation("sagemaker", "DescribeModelPackage", resource=package_asked)
 def describe_model_package(ctx: Context, ModelPackageName: str, IncludedData: str | None = None) -> dict[str, Any]:
-    described = package_document(ctx, MODEL_PACKAGES.get(ctx, name_in(ctx, MODEL_PACKAGES, ModelPackageName)))
+    owner, name = located(ctx, MODEL_PACKAGES, ModelPackageName)
+    described = package_document(owner, MODEL_PACKAGES.get(owner, name))
     card = described.get("ModelCard", {})
     if IncludedData == "MetadataOnly" and "ModelCardContent" in card:
         described["ModelCard"] = {**card, "ModelCardContent": metadata_only(card["ModelCardContent"])}
@@ -99,7 +100,8 @@ def list_model_packages(ctx: Context, **request: Any) -> dict[str, Any]:
     approval, part = request.pop("ModelApprovalStatus", None), request.get("NameContains", "")
     filters: dict[str, Any] = {}
     if group:
-        name = MODEL_PACKAGE_GROUPS.get(ctx, name_in(ctx, MODEL_PACKAGE_GROUPS, group)).name
+        ctx, name = located(ctx, MODEL_PACKAGE_GROUPS, group)
+        MODEL_PACKAGE_GROUPS.get(ctx, name)
         if kind == "Unversioned":
             raise validation("ModelPackageType Unversioned and ModelPackageGroupName exclude each other.")
         filters["parent"] = name
@@ -124,12 +126,12 @@ def update_model_package(
     ctx: Context, *, ModelPackageArn: str, ClientToken: str | None = None, **request: Any
 ) -> dict[str, Any]:
     """Change a version: approve or reject it, describe it, add to it. Who observes packages is told of approvals."""
-    name = name_in(ctx, MODEL_PACKAGES, ModelPackageArn)
+    owner, name = located(ctx, MODEL_PACKAGES, ModelPackageArn)
     asked = fingerprint(request)
     request = _located(ctx, inference_of(ctx, request), "AdditionalInferenceSpecificationsToAdd")
-    packages = ctx.records(ModelPackage)
+    packages = owner.records(ModelPackage)
     for _ in range(_MAX_TRIES):
-        entry = MODEL_PACKAGES.get(ctx, name)
+        entry = MODEL_PACKAGES.get(owner, name)
         package = entry.value
         if not package.group:
             raise validation(f"{ModelPackageArn} is no version of a model package group: only those are updated.")
@@ -145,7 +147,7 @@ def update_model_package(
         break
     else:
         raise Conflict(name)
-    return {"ModelPackageArn": MODEL_PACKAGES.arn(ctx, name)}
+    return {"ModelPackageArn": MODEL_PACKAGES.arn(owner, name)}
 
 
 @operation("sagemaker", "DeleteModelPackage", resource=package_asked)
@@ -154,7 +156,7 @@ def delete_model_package(ctx: Context, ModelPackageName: str) -> None:
 
     One that is being validated is Deleting until what validates it was told to stop.
     """
-    name = name_in(ctx, MODEL_PACKAGES, ModelPackageName)
+    _, name = located(ctx, MODEL_PACKAGES, ModelPackageName)
 
     def delete(package: ModelPackage) -> ModelPackage | None:
         return replace(package, status=DELETING) if package.status in ACTIVE else None
@@ -180,7 +182,7 @@ def _create(ctx: Context, request: Mapping[str, Any], asked: str, token: str | N
         definition=definition,
         status=COMPLETED,
         created_by=user_context(ctx),
-        group=MODEL_PACKAGE_GROUPS.get(ctx, name_in(ctx, MODEL_PACKAGE_GROUPS, group)).name if group else "",
+        group=located(ctx, MODEL_PACKAGE_GROUPS, group)[1] if group else "",
         token=token or "",
     )
     if profiles(definition):

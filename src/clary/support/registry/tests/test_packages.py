@@ -225,7 +225,7 @@ def test_what_cannot_be_honoured_is_refused(packages: Packages, members: dict[st
     [
         ("flights/7", "ModelPackage arn:aws:sagemaker:us-east-1:000000000000:model-package/flights/7 does not exist."),
         (arn("x").replace("us-east-1", "eu-west-1"), "ARN should be scoped to correct region"),
-        (arn("x").replace(ACCOUNT, "111122223333"), "not a resource of account"),
+        (arn("x").replace(ACCOUNT, "111122223333"), "no resource-based policy allows the action"),
         (arn("x").replace("model-package", "model"), "not the ARN of a model-package"),
     ],
 )
