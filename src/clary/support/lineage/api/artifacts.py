@@ -73,8 +73,11 @@ def update_artifact(
 def delete_artifact(
     ctx: Context, *, ArtifactArn: str | None = None, Source: dict[str, Any] | None = None
 ) -> dict[str, Any]:
-    """Forget an artifact that has no associations, by its ARN or its source."""
-    if (ArtifactArn is None) == (Source is None):
-        raise validation("Give either ArtifactArn or Source, and not both.")
-    name = named(ctx, ARTIFACTS, ArtifactArn) if ArtifactArn is not None else artifact_id(Source or {})
-    return {"ArtifactArn": entities.delete(ctx, ARTIFACTS, name)}
+    """Forget an artifact that has no associations, by its ARN, its source, or both, as SDK v3 does."""
+    names = {artifact_id(Source)} if Source is not None else set()
+    if ArtifactArn is not None:
+        names.add(named(ctx, ARTIFACTS, ArtifactArn))
+    if len(names) != 1:
+        said = "they are of different artifacts" if names else "neither is given"
+        raise validation(f"ArtifactArn or Source must name the artifact to delete; {said}.")
+    return {"ArtifactArn": entities.delete(ctx, ARTIFACTS, names.pop())}

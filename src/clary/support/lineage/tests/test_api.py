@@ -60,8 +60,11 @@ def test_an_artifact_is_one_of_its_source(world: World) -> None:
 
     other = {"SourceUri": "s3://b/data", "SourceTypes": [{"SourceIdType": "S3ETag", "Value": "f"}]}
     refused(world, "ResourceNotFound", "does not exist", "DeleteArtifact", Source=other)
-    refused(world, "ValidationException", "either", "DeleteArtifact")
+    refused(world, "ValidationException", "neither", "DeleteArtifact")
+    refused(world, "ValidationException", "different", "DeleteArtifact", Source=source, ArtifactArn=untyped)
     assert world.call("DeleteArtifact", Source=source) == {"ArtifactArn": arn}
+    uri = {"SourceUri": "s3://b/data"}
+    assert world.call("DeleteArtifact", Source=uri, ArtifactArn=untyped) == {"ArtifactArn": untyped}
     refused(world, "ResourceNotFound", arn, "DescribeArtifact", ArtifactArn=arn)
     refused(world, "ResourceNotFound", arn, "UpdateArtifact", ArtifactArn=arn)
     assert world.call("CreateArtifact", **again) == {"ArtifactArn": arn}
