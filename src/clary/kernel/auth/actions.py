@@ -58,4 +58,6 @@ def action_of(operation: Operation) -> str:
         return f"s3:{_S3_ACTIONS.get(name, name)}"
     if service == "lambda" and name == "Invoke":
         return "lambda:InvokeFunction"
+    if service in {"sqs", "sns"}:  # a batch is allowed by what allows each of it
+        return f"{service}:{name.removesuffix('Batch')}"
     return f"{_PREFIXES.get(service, service)}:{name}"

@@ -6,15 +6,15 @@ from typing import Any
 
 import orjson
 
-from clary.kernel.core.arns import parse_arn
 from clary.kernel.core.clock import iso
-from clary.kernel.core.errors import AwsError
 from clary.kernel.rooms import Platform
+from clary.support.eventbridge.dead_letters import put_aside
 from clary.support.eventbridge.inputs import Facts, rendered
 from clary.support.eventbridge.measures import measures_of
 from clary.support.eventbridge.outbox import Outbox
 from clary.support.eventbridge.records import Delivery
-from clary.support.eventbridge.senders import Failure, Parcel, batch_of, failure_of, queue_path, send
+from clary.support.eventbridge.schedule_targets import schedule_text
+from clary.support.eventbridge.senders import Failure, Parcel, batch_of, send
 
 MOST_TRIES = 185
 LONGEST_AGE_SECONDS = 86_400
@@ -42,6 +42,8 @@ def carry(platform: Platform, lane: str) -> float | None:
 
 
 def _parcel(delivery: Delivery, event: bytes) -> Parcel:
+    if delivery.is_scheduled:
+        return Parcel(delivery, orjson.loads(event), schedule_text(delivery, event))
     facts = Facts(delivery.source, delivery.source.rpartition("/")[2], f"{iso(delivery.queued_at)[:19]}Z")
     return Parcel(delivery, orjson.loads(event), rendered(delivery.target, event, facts))
 
@@ -65,11 +67,12 @@ def _settle(platform: Platform, outbox: Outbox, parcels: Sequence[Parcel], outco
             again.append((delivery, now + _pause(delivery.tries)))
         else:
             counted["FailedInvocations"] = 1
-            put_aside = _put_aside(platform, parcel, failure, exhausted)
-            if put_aside is None:
+            outcome = put_aside(platform, parcel, failure, exhausted)
+            if outcome is None:
                 again.append((delivery, now + _DEAD_LETTERS_AGAIN_SECONDS))
                 continue
-            counted |= put_aside
+            if outcome:
+                counted[outcome] = 1
             done.append(delivery)
         measures.count(delivery, counted)
     outbox.settle(done, again)
@@ -90,36 +93,3 @@ def _exhausted(delivery: Delivery, failure: Failure, now: float) -> str | None:
 def _pause(tries: int) -> float:
     """The seconds before the next try: twice as long each time, with a jitter of a half."""
     return min(2.0 ** min(tries, 20), _LONGEST_PAUSE_SECONDS) * (0.5 + random.random() / 2)
-
-
-def _put_aside(platform: Platform, parcel: Parcel, failure: Failure, exhausted: str) -> dict[str, float] | None:
-    """Send what cannot be delivered to the target's dead-letter queue; return what to count, None to try that again."""
-    delivery = parcel.delivery
-    target = (delivery.target.get("DeadLetterConfig") or {}).get("Arn")
-    if target is None:
-        return {}
-    queue = parse_arn(target)
-    attributes = {
-        "RULE_ARN": delivery.source,
-        "TARGET_ARN": delivery.target["Arn"],
-        "ERROR_CODE": failure.code,
-        "ERROR_MESSAGE": failure.message[:1000] or failure.code,
-        "EXHAUSTED_RETRY_CONDITION": exhausted,
-        "RETRY_ATTEMPTS": str(delivery.tries),
-    }
-    message: dict[str, Any] = {
-        "MessageBody": orjson.dumps(parcel.event).decode(),
-        "MessageAttributes": {
-            name: {"DataType": "Number" if name == "RETRY_ATTEMPTS" else "String", "StringValue": value}
-            for name, value in attributes.items()
-            if value
-        },
-    }
-    if queue.resource.endswith(".fifo"):
-        message |= {"MessageGroupId": parcel.token, "MessageDeduplicationId": parcel.token}
-    try:
-        source = parse_arn(delivery.source)
-        platform.call(source.account, queue.region, "sqs", "SendMessage", QueueUrl=queue_path(queue), **message)
-    except AwsError as error:
-        return {"InvocationsFailedToBeSentToDlq": 1} if failure_of(error).final else None
-    return {"InvocationsSentToDlq": 1}

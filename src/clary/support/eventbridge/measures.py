@@ -1,4 +1,4 @@
-"""CloudWatch metrics of rules: counted in memory by the process that delivers, written about once a second.
+"""CloudWatch metrics of rules and schedules: counted in memory by who delivers, written about once a second.
 
 What was counted in the last second is lost when that process is killed, and written when it ends in order.
 """
@@ -12,7 +12,13 @@ from clary.kernel.rooms import OnePerPlatform, Platform
 from clary.kernel.telemetry.metrics import Datum
 from clary.support.eventbridge.records import Delivery
 
-NAMESPACE = "AWS/Events"
+NAMESPACE, SCHEDULER = "AWS/Events", "AWS/Scheduler"
+_OF_SCHEDULES = {
+    "Invocations": "InvocationAttemptCount",
+    "FailedInvocations": "InvocationDroppedCount",
+    "InvocationsSentToDlq": "InvocationsSentToDeadLetterCount",
+    "InvocationsFailedToBeSentToDlq": "InvocationsFailedToBeSentToDeadLetterCount",
+}
 _FLUSH_SECONDS = 1.0
 
 
@@ -40,14 +46,17 @@ class Measures:
             self._written_at = self._platform.clock.monotonic()
         for source, counts in counted.items():
             arn = parse_arn(source)
-            bus, _, rule = arn.resource_name.rpartition("/")
-            of_rule = {"RuleName": rule, **({"EventBusName": bus} if bus else {})}
+            where, _, name = arn.resource_name.rpartition("/")
+            if arn.service == "scheduler":
+                namespace, names, own = SCHEDULER, _OF_SCHEDULES, {"ScheduleGroup": where}
+            else:
+                namespace, names, own = NAMESPACE, {}, {"RuleName": name, **({"EventBusName": where} if where else {})}
             data = [
-                Datum(name, dimensions, value=float(count), unit="Count")
-                for name, count in counts.items()
-                for dimensions in ({}, of_rule)
+                Datum(names.get(metric, metric), dimensions, value=float(count), unit="Count")
+                for metric, count in counts.items()
+                for dimensions in ({}, own)
             ]
-            self._platform.metrics.put(arn.account, arn.region, NAMESPACE, data)
+            self._platform.metrics.put(arn.account, arn.region, namespace, data)
 
 
 measures_of: OnePerPlatform[Measures] = OnePerPlatform(Measures, Measures.flush)

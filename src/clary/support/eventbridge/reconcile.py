@@ -1,14 +1,18 @@
-"""Deliver what rules have matched, from what is stored: at once, again when it failed, at least once."""
+"""Deliver what rules have matched and schedules have called for, from what is stored: at once, again when it failed,
+at least once."""
 
 from clary.kernel.rooms import Platform, observer, reconciler
 from clary.kernel.store import Change
-from clary.support.eventbridge import sagemaker
+from clary.support.eventbridge import sagemaker, timers
 from clary.support.eventbridge.courier import carry
+from clary.support.eventbridge.firing import fire, heal
 from clary.support.eventbridge.measures import measures_of
 from clary.support.eventbridge.outbox import Outbox
 from clary.support.eventbridge.publishing import TOPIC, publish
+from clary.support.eventbridge.timers import Timers
 
 _EVERY_SECONDS = 5.0
+_AT_ONCE = 200
 
 
 @reconciler(TOPIC, every_seconds=_EVERY_SECONDS)
@@ -20,6 +24,22 @@ def deliver(platform: Platform, key: str | None) -> float | None:
     for lane in Outbox(platform).waiting():
         platform.wake(TOPIC, lane)
     return None
+
+
+@reconciler(timers.TOPIC, every_seconds=30.0)
+def fire_due(platform: Platform, key: str | None) -> float | None:
+    """Fire the timers whose time has come; return when the next is due."""
+    while due := Timers(platform).due(_AT_ONCE):
+        for timer in due:
+            fire(platform, timer)
+    next_at = Timers(platform).next_at()
+    return None if next_at is None else max(0.0, next_at - platform.clock.now())
+
+
+@reconciler("events-timers", every_seconds=60.0)
+def heal_timers(platform: Platform, key: str | None) -> None:
+    """Set timers that a crash kept from being set."""
+    heal(platform)
 
 
 @observer

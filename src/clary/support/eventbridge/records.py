@@ -61,6 +61,36 @@ class Delivery:
     scheduled_at: float = 0.0
 
     @property
+    def is_scheduled(self) -> bool:
+        """Whether a schedule of EventBridge Scheduler made it, not a rule."""
+        return self.scheduled_at > 0
+
+    @property
     def lane(self) -> str:
         """What is delivered one after the other: all of one target."""
         return f"{self.source}|{self.target.get('Id', '')}"
+
+
+@record("schedule_group", version=1)
+@dataclass(frozen=True, slots=True)
+class ScheduleGroup:
+    """A group of schedules. The default one is there without a record. `token` is that of its CreateScheduleGroup."""
+
+    token: str = ""
+
+
+@record("schedule", version=1)
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """A schedule, named `<group>/<name>`, its status whether it is enabled, its parent the group.
+
+    `request` holds CreateSchedule's members, or those of its last update, as they were sent, its times in epoch
+    seconds; `role` is what it acts as; `since` is when it began to count; `token` that of its CreateSchedule.
+    """
+
+    name: str
+    group: str
+    request: dict[str, Any]
+    role: str
+    since: float
+    token: str = ""

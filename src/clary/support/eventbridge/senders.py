@@ -17,6 +17,7 @@ from clary.support.eventbridge.names import Bus, admits, find_bus
 from clary.support.eventbridge.paths import find
 from clary.support.eventbridge.publishing import publish
 from clary.support.eventbridge.records import Delivery
+from clary.support.eventbridge.universal import params_of, read_universal
 
 QUEUE_BATCH = 10
 _TRY_AGAIN = frozenset(
@@ -145,9 +146,9 @@ def _to_function(platform: Platform, arn: Arn, parcel: Parcel) -> None:
 
 
 def _to_stream(platform: Platform, arn: Arn, parcel: Parcel) -> None:
-    path = (parcel.delivery.target.get("KinesisParameters") or {}).get("PartitionKeyPath")
-    found = find(parcel.event, path) if path else []
-    key = _text(found[0]) if found else str(parcel.event["id"])
+    given = parcel.delivery.target.get("KinesisParameters") or {}
+    found = find(parcel.event, given["PartitionKeyPath"]) if given.get("PartitionKeyPath") else []
+    key = given.get("PartitionKey") or (_text(found[0]) if found else str(parcel.event["id"]))
     call(
         platform,
         parcel.delivery,
@@ -213,6 +214,15 @@ def _to_log_group(platform: Platform, arn: Arn, parcel: Parcel) -> None:
 
 
 def _to_bus(platform: Platform, arn: Arn, parcel: Parcel) -> None:
+    """Send an event on to another bus; a schedule makes one of its input."""
+    given = parcel.delivery.target.get("EventBridgeParameters")
+    if given is not None:
+        entry = {**given, "EventBusName": str(arn), "Detail": parcel.text}
+        answer = call(platform, parcel.delivery, arn.region, "events", "PutEvents", Entries=[entry])
+        for each in answer["Entries"]:
+            if "ErrorCode" in each:
+                raise AwsError(each["ErrorCode"], each["ErrorMessage"])
+        return
     bus = Bus(arn.account, arn.region, arn.resource_name)
     found = find_bus(platform, bus)
     if found is None:
@@ -242,6 +252,15 @@ def _to_pipeline(platform: Platform, arn: Arn, parcel: Parcel) -> None:
     )
 
 
+def _to_operation(platform: Platform, arn: Arn, parcel: Parcel) -> None:
+    """Call what a universal target names, with its input for the request."""
+    called = read_universal(platform, arn.resource)
+    region = parse_arn(parcel.delivery.source).region
+    given = orjson.loads(parcel.text) if parcel.delivery.target.get("Input") else {}
+    params = params_of(platform.registry.model(*called), given)
+    call(platform, parcel.delivery, region, *called, **params)
+
+
 def _resolved(value: str, event: Mapping[str, Any]) -> str:
     """A parameter's value: what its path leads to, where it is one."""
     if not value.startswith("$."):
@@ -262,4 +281,5 @@ _SENDERS: Mapping[str, Callable[[Platform, Arn, Parcel], None]] = {
     "logs": _to_log_group,
     "events": _to_bus,
     "sagemaker": _to_pipeline,
+    "scheduler": _to_operation,
 }

@@ -11,12 +11,14 @@ from clary.kernel.rooms.tags import read_tags, tags_with, tags_without
 from clary.kernel.store import AlreadyExists, Conflict, Entry
 from clary.kernel.wire import page_asked, page_output
 from clary.support.eventbridge.book import note_change
+from clary.support.eventbridge.firing import set_timer, timer_name
 from clary.support.eventbridge.names import Bus, bus_named, get_rule, rule_arn, rule_key, rules_of
-from clary.support.eventbridge.outbox import Outbox
 from clary.support.eventbridge.patterns import compiled
-from clary.support.eventbridge.records import DISABLED, ENABLED, Rule
+from clary.support.eventbridge.records import DEFAULT_BUS, DISABLED, ENABLED, Rule
 from clary.support.eventbridge.resources import rule_resource
 from clary.support.eventbridge.targets import SERVICE
+from clary.support.eventbridge.timers import Timers
+from clary.support.eventbridge.times import next_of_rule
 
 _MOST_TRIES = 20
 
@@ -50,6 +52,7 @@ def put_rule(
         since=ctx.platform.clock.now(),
     )
     entry = _put(ctx, bus, asked, State, tags)
+    set_timer(ctx.platform, entry)
     note_change(ctx.platform, bus)
     return {"RuleArn": rule_arn(entry)}
 
@@ -60,7 +63,7 @@ def _put(ctx: Context, bus: Bus, asked: Rule, state: str, tags: Mapping[str, str
         found = table.get(key)
         try:
             if found is None:
-                arn = ctx.arn(f"rule/{asked.name}" if bus.name == "default" else f"rule/{bus.name}/{asked.name}")
+                arn = ctx.arn(f"rule/{asked.name}" if bus.name == DEFAULT_BUS else f"rule/{bus.name}/{asked.name}")
                 return table.create(key, asked, status=state, parent=bus.name, also=tags_with(ctx, arn, tags))
             kept = found.value
             counts_on = kept.schedule == asked.schedule and found.status == state
@@ -80,8 +83,14 @@ def _check(pattern: str | None, schedule: str | None, state: str, bus: Bus) -> N
         compiled(pattern)
     if state not in {ENABLED, DISABLED}:
         raise validation(f"State {state} is not supported by Clary: it records no management events of CloudTrail.")
-    if schedule:
-        raise validation("Parameter ScheduleExpression is not valid.")
+    if not schedule:
+        return
+    if bus.name != DEFAULT_BUS:
+        raise validation("ScheduleExpression is supported only on the default event bus.")
+    try:
+        next_of_rule(schedule, 0.0, 0.0)
+    except ValueError as error:
+        raise validation(f"Parameter ScheduleExpression is not valid. Reason: {error}.") from None
 
 
 @operation("events", "DescribeRule", resource=rule_resource)
@@ -122,7 +131,7 @@ def delete_rule(ctx: Context, Name: str, EventBusName: str | None = None, Force:
         except Conflict:
             continue
         note_change(ctx.platform, bus)
-        Outbox(ctx.platform).drop(f"{rule_arn(entry)}|")
+        Timers(ctx.platform).clear(timer_name(entry))
 
 
 @operation("events", "EnableRule", resource=rule_resource)
@@ -145,10 +154,11 @@ def _switch(ctx: Context, name: str, bus_name: str | None, state: str) -> None:
         if entry.status == state:
             break
         try:
-            rules_of(ctx.platform, bus).replace(entry, replace(entry.value, since=now), status=state)
-            break
+            changed = rules_of(ctx.platform, bus).replace(entry, replace(entry.value, since=now), status=state)
         except Conflict:
             continue
+        set_timer(ctx.platform, changed)
+        break
     note_change(ctx.platform, bus)
 
 
