@@ -6,5 +6,15 @@ ROOM = Room(
     name="eventbridge",
     title="EventBridge",
     summary="rules that match events, the platform's own among them, and bring them to targets; schedules",
-    observes=("training_job", "transform_job", "endpoint", "model", "endpoint_config"),
+    observes=(
+        "training_job",
+        "processing_job",
+        "transform_job",
+        "endpoint",
+        "endpoint_config",
+        "model",
+        "model_package",
+        "pipeline_execution",
+        "pipeline_step",
+    ),
 )

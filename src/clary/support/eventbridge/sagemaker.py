@@ -9,10 +9,12 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from clary.kernel.core.arns import partition_of
 from clary.kernel.rooms import Context, Platform
 from clary.kernel.rooms.tags import tags_of
 from clary.kernel.store import Change
 from clary.kernel.wire import Shape
+from clary.support.eventbridge import pipelines
 from clary.support.eventbridge.book import book_of
 from clary.support.eventbridge.names import Bus
 from clary.support.eventbridge.publishing import event_of
@@ -37,11 +39,15 @@ def _as_endpoint(detail: dict[str, Any]) -> dict[str, Any]:
 
 _KINDS: Mapping[str, _Kind] = {
     "training_job": _Kind("SageMaker Training Job State Change", "DescribeTrainingJob"),
+    "processing_job": _Kind("SageMaker Processing Job State Change", "DescribeProcessingJob"),
     "transform_job": _Kind("SageMaker Transform Job State Change", "DescribeTransformJob"),
     "endpoint": _Kind("SageMaker Endpoint State Change", "DescribeEndpoint", _as_endpoint),
     "model": _Kind("SageMaker Model State Change", "DescribeModel"),
+    "model_package": _Kind("SageMaker Model Package State Change", "DescribeModelPackage"),
     "endpoint_config": _Kind("SageMaker Endpoint Config State Change", "DescribeEndpointConfig"),
 }
+
+KINDS = frozenset((*_KINDS, *pipelines.DETAIL_TYPES))
 
 
 def events_of(platform: Platform, changes: Iterable[Change]) -> dict[Bus, list[dict[str, Any]]]:
@@ -49,9 +55,29 @@ def events_of(platform: Platform, changes: Iterable[Change]) -> dict[Bus, list[d
     found: defaultdict[Bus, list[dict[str, Any]]] = defaultdict(list)
     for change in changes:
         bus = Bus(change.account, change.region, DEFAULT_BUS)
-        if book_of(platform).rules(bus).hear(SOURCE):
-            found[bus].append(_event(platform, bus, change))
+        if not book_of(platform).rules(bus).hear(SOURCE):
+            continue
+        of_pipeline = change.kind in pipelines.DETAIL_TYPES
+        event = _pipeline_event(platform, bus, change) if of_pipeline else _event(platform, bus, change)
+        if event is not None:
+            found[bus].append(event)
     return found
+
+
+def _pipeline_event(platform: Platform, bus: Bus, change: Change) -> dict[str, Any] | None:
+    prefix = f"arn:{partition_of(bus.region)}:sagemaker:{bus.region}:{bus.account}"
+    told = pipelines.told(platform, change, prefix)
+    if told is None:
+        return None
+    return event_of(
+        bus,
+        id=change.uid,
+        source=SOURCE,
+        detail_type=pipelines.DETAIL_TYPES[change.kind],
+        time=change.updated_at,
+        resources=told.resources,
+        detail=told.detail,
+    )
 
 
 def _event(platform: Platform, bus: Bus, change: Change) -> dict[str, Any]:
