@@ -1,4 +1,4 @@
-"""python -m clary.runtime train | serve | transform | function | script | warm."""
+"""python -m clary.runtime train | serve | transform | function | script | run | notebook | warm."""
 
 import os
 import sys

@@ -4,7 +4,7 @@ import sys
 
 USAGE = (
     "usage: python -m clary.runtime train | serve | transform | function | script FILE [ARGUMENT...] | "
-    "warm [--preload MODULE,...] [FIFO]"
+    "run COMMAND... | notebook | warm [--preload MODULE,...] [FIFO]"
 )
 
 
@@ -35,6 +35,14 @@ def main(argv: list[str]) -> int:
         from clary.runtime.toolkit.script import script
 
         return script(argv[1], argv[2:])
+    if command == "run" and len(argv) > 1:
+        from clary.runtime.commands.run import run
+
+        return run(argv[1:])
+    if command == "notebook":
+        from clary.runtime.commands.notebook import execute, run_notebook
+
+        return execute() if argv[1:] == ["execute"] else run_notebook()
     if command == "warm":
         from clary.runtime.warm import warm
 

@@ -59,6 +59,8 @@ def base_environment(roots: dict[str, str]) -> dict[str, str]:
         "PIP_CACHE_DIR": f"{roots['cache']}/pip",
         "PIP_DISABLE_PIP_VERSION_CHECK": "1",
         "PIP_ROOT_USER_ACTION": "ignore",
+        "UV_CACHE_DIR": f"{roots['cache']}/uv",
+        "UV_NATIVE_TLS": "1",  # the system's certificates, as pip has
         "CLARY_REQUIREMENTS_CACHE": f"{roots['cache']}/requirements",
     }
     if roots["ml"] != ML_ROOT:

@@ -26,8 +26,9 @@ class Runtime:
 
     `train` and `serve` are the commands for `docker run IMAGE train` and `serve`, `process` is the entrypoint of a
     processing job that names none; empty where the image has none. `programs` are those on its path that no other image
-    has, each with the command that does its work here. `preload` names modules worth having imported before the process
-    is asked for.
+    has, each with the command that does its work here; `run` comes before any other command that a training job gives
+    in place of the image's, and lends it what the image holds. `preload` names modules worth having imported before
+    the process is asked for.
     """
 
     family: str
@@ -35,6 +36,7 @@ class Runtime:
     serve: tuple[str, ...] = ()
     process: tuple[str, ...] = ()
     programs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    run: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
     preload: tuple[str, ...] = ()
     metrics: tuple[Metric, ...] = ()

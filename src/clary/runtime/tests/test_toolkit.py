@@ -16,7 +16,7 @@ from clary.runtime.tests.conftest import Job, put_package
 from clary.runtime.toolkit.archives import extract
 from clary.runtime.toolkit.description import read_description
 from clary.runtime.toolkit.environment import training_environment, user_arguments
-from clary.runtime.toolkit.requirements import find_uv
+from clary.runtime.toolkit.installing import find_uv
 
 REPORT = """
 import json, os, sys

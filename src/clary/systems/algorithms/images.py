@@ -4,6 +4,8 @@ from clary.kernel.images import Family, Metric, Runtime
 
 _TRAIN = ("python", "-m", "clary.runtime", "train")
 _SERVE = ("python", "-m", "clary.runtime", "serve")
+_RUN = ("python", "-m", "clary.runtime", "run")
+_PROGRAMS = {"amazon_sagemaker_scheduler": ("python", "-m", "clary.runtime", "notebook")}
 _NUMBER = r"([-+]?(?:[0-9]*\.?[0-9]+(?:[eE][-+]?[0-9]+)?|nan|inf))"
 
 _XGBOOST_METRICS = (
@@ -25,6 +27,8 @@ FAMILIES = (
             family="xgboost",
             train=_TRAIN,
             serve=_SERVE,
+            run=_RUN,
+            programs=_PROGRAMS,
             environment={"CLARY_ALGORITHM": "xgboost", "CLARY_FRAMEWORK": "xgboost"},
             preload=("xgboost", "pandas"),
             metrics=_XGBOOST_DEFINITIONS,
@@ -38,6 +42,8 @@ FAMILIES = (
             family="scikit-learn",
             train=_TRAIN,
             serve=_SERVE,
+            run=_RUN,
+            programs=_PROGRAMS,
             environment={"CLARY_FRAMEWORK": "sklearn"},
             preload=("sklearn", "pandas"),
         ),
@@ -50,6 +56,8 @@ FAMILIES = (
             family="pytorch",
             train=_TRAIN,
             serve=_SERVE,
+            run=_RUN,
+            programs=_PROGRAMS,
             environment={"CLARY_FRAMEWORK": "pytorch"},
             preload=("torch",),
         ),
@@ -62,6 +70,8 @@ FAMILIES = (
             family="python",
             train=_TRAIN,
             serve=_SERVE,
+            run=_RUN,
+            programs=_PROGRAMS,
             environment={"CLARY_FRAMEWORK": "python"},
         ),
         repositories=("python", "sagemaker-base-python*", "sagemaker-distribution*", "sagemaker-data-science*"),

@@ -159,7 +159,10 @@ def _own_command(request: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _argv(request: Mapping[str, Any], runtime: Runtime) -> tuple[str, ...]:
-    return _own_command(request) or runtime.train
+    own = _own_command(request)
+    if own and own[0] in runtime.programs:
+        return (*runtime.programs[own[0]], *own[1:])
+    return (*runtime.run, *own) if own else runtime.train
 
 
 def _environment(

@@ -13,7 +13,13 @@ from clary.systems.training.logic_requests import complete
 from clary.systems.training.logic_transitions import first_transition
 from clary.systems.training.records import TrainingJob
 
-RUNTIME = Runtime("xgboost", train=("python", "train"), environment={"A": "image", "B": "image"}, preload=("xgboost",))
+RUNTIME = Runtime(
+    "xgboost",
+    train=("python", "train"),
+    run=("python", "run"),
+    environment={"A": "image", "B": "image"},
+    preload=("xgboost",),
+)
 TWO = {"InstanceType": "ml.m5.large", "InstanceCount": 2, "VolumeSizeInGB": 1}
 
 
@@ -163,7 +169,7 @@ def test_an_own_command_replaces_the_runtimes() -> None:
     algorithm = {"TrainingImage": "python:3.12", "TrainingInputMode": "File"}
     command = {"ContainerEntrypoint": ["/bin/bash", "-c"], "ContainerArguments": ["echo 1"]}
     [spec] = specs(AlgorithmSpecification={**algorithm, **command})
-    assert spec.argv == ("/bin/bash", "-c", "echo 1")
+    assert spec.argv == ("python", "run", "/bin/bash", "-c", "echo 1")
     assert spec.warm is None
     [spec] = specs(AlgorithmSpecification={**algorithm, "ContainerArguments": ["train"]})
     assert spec.argv == ("python", "train")
