@@ -6,7 +6,7 @@ from typing import Any
 
 from clary.kernel.wire import Shape
 from clary.systems.pipelines.language import shapes
-from clary.systems.pipelines.language.compound import child_of
+from clary.systems.pipelines.language.compound import child_of, cleaned
 from clary.systems.pipelines.language.definition import Definition, Step
 from clary.systems.pipelines.language.expressions import (
     BadExpression,
@@ -22,6 +22,8 @@ from clary.systems.pipelines.language.graph import Branches, cycle
 from clary.systems.pipelines.language.members import Place
 from clary.systems.pipelines.language.paths import Token
 from clary.systems.pipelines.language.step_types import CONDITION, FOR_EACH, StepType
+
+_CLEANED = ("Training", "Processing", "Transform")
 
 
 def checked(definition: Definition, step_types: Mapping[str, StepType]) -> Definition:
@@ -99,6 +101,16 @@ class _Checker:
                         found[name] = None
             except BadExpression as error:
                 Place(error.below or start, step.name).refuse(error.problem)
+        for name, objects_named in cleaned(step):
+            place = Place(f"{step.path}.Arguments.Resources.S3", step.name)
+            source = self._named(step, name, place)
+            if source.type not in _CLEANED:
+                place.refuse(
+                    f"Step '{name}' is of type {source.type}; only of {', '.join(_CLEANED)} can outputs be deleted"
+                )
+            if source.type != _CLEANED[0] and not objects_named:
+                place.refuse(f"S3Uris must say what to delete of step '{name}', which is of type {source.type}")
+            found[name] = None
         for dependency in step.depends_on:
             self._named(step, dependency.step, Place(f"{step.path}.DependsOn", step.name))
         return tuple(found)

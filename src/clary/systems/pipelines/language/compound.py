@@ -1,4 +1,4 @@
-"""Steps that hold other steps: a condition with its branches, a ForEach with its body; and Fail, which ends them.
+"""Steps that speak of other steps: a condition with its branches, a ForEach with its body, a Cleanup; and Fail.
 
 A ForEach runs its body once for each of its items; the steps of one iteration are named `<step of the body>-<number>`.
 """
@@ -9,8 +9,8 @@ from typing import Any, TypedDict
 
 from clary.systems.pipelines.language.definition import Step
 from clary.systems.pipelines.language.expressions import GET, BadExpression, is_function, reference
-from clary.systems.pipelines.language.members import Place, known, lists, number, objects, one_of
-from clary.systems.pipelines.language.step_types import CONDITION, FAIL, FOR_EACH
+from clary.systems.pipelines.language.members import Place, known, lists, number, objects, one_of, text
+from clary.systems.pipelines.language.step_types import CLEANUP, CONDITION, FAIL, FOR_EACH
 
 MAX_CONCURRENCY = 50
 MAX_LITERAL_ITEMS = 100
@@ -37,7 +37,7 @@ class Nested(TypedDict, total=False):
 
 
 def read(steps: ReadSteps, arguments: Mapping[str, Any], type_: str, place: Place, depth: int) -> Nested:
-    """Check the arguments of a condition, a ForEach or a Fail step, and read the steps in them. Others have none."""
+    """Check the arguments of steps that are no request to an operation, and read the steps in them."""
     if type_ == CONDITION:
         return _condition(steps, arguments, place, depth)
     if type_ == FOR_EACH:
@@ -47,7 +47,36 @@ def read(steps: ReadSteps, arguments: Mapping[str, Any], type_: str, place: Plac
         message = arguments.get("ErrorMessage")
         if message is not None and not isinstance(message, str) and not is_function(message):
             place.at(".ErrorMessage").refuse("ErrorMessage must be a string or a function")
+    if type_ == CLEANUP:
+        _cleanup(arguments, place)
     return {}
+
+
+def _cleanup(arguments: Mapping[str, Any], place: Place) -> None:
+    """`{"Resources": {"S3": [{"StepName", "S3Uris"?}]}}`"""
+    known(arguments, ("Resources",), "Argument", place)
+    resources, where = objects(arguments.get("Resources"), place.at(".Resources")), place.at(".Resources")
+    known(resources, ("S3",), "Resources", where)
+    sources = lists(resources.get("S3"), where.at(".S3"))
+    if not sources:
+        where.at(".S3").refuse("There must be something to clean up")
+    for index, item in enumerate(sources):
+        at = where.at(f".S3[{index}]")
+        source = objects(item, at)
+        known(source, ("StepName", "S3Uris"), "S3", at)
+        text(source, "StepName", at, most=64)
+        if source.get("S3Uris") is None:
+            continue
+        uris = lists(source["S3Uris"], at.at(".S3Uris"))
+        if not uris or not all(isinstance(uri, str) or is_function(uri) for uri in uris):
+            at.at(".S3Uris").refuse("S3Uris must be strings or functions, and at least one")
+
+
+def cleaned(step: Step) -> tuple[tuple[str, bool], ...]:
+    """The steps whose outputs a Cleanup deletes, and whether it names the objects."""
+    if step.type != CLEANUP:
+        return ()
+    return tuple((each["StepName"], bool(each.get("S3Uris"))) for each in step.arguments["Resources"]["S3"])
 
 
 def _condition(steps: ReadSteps, arguments: Mapping[str, Any], place: Place, depth: int) -> Nested:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 CONDITION, FAIL, FOR_EACH = "Condition", "Fail", "ForEach"
-LAMBDA, CALLBACK = "Lambda", "Callback"
+LAMBDA, CALLBACK, CLEANUP = "Lambda", "Callback", "Cleanup"
 
 
 @dataclass(frozen=True)
@@ -203,6 +203,7 @@ _TYPES = (
     StepType("Cleanup"),
     StepType(CONDITION, properties=frozenset(("Outcome",))),
     StepType(FAIL),
+    StepType(CLEANUP),
     StepType(
         FOR_EACH,
         properties=frozenset(
