@@ -13,6 +13,9 @@ The rules:
   After a child's unhandled failure no further one starts, and the ForEach has failed.
 - `parallelism` bounds the steps that run at once, children included; a ForEach itself does not count.
 
+A retry of an execution forgets the states of all steps that have not succeeded. A ForEach then begins anew, with the
+children that have succeeded in place.
+
 Steps start in the order of the definition. One pass over the steps: about a millisecond for a thousand.
 """
 
@@ -270,11 +273,3 @@ def _body(definition: Definition, loop: Step, order: Sequence[Step]) -> Iterator
         waits = [each for each in definition.dependencies(step.name) if each.step in numbers]
         numbers[step.name] = len(numbers)
         yield _Node(step.name, tuple((numbers[each.step], _WANTED[each.trigger]) for each in waits))
-
-
-def to_run_again(states: Mapping[str, StepState]) -> frozenset[str]:
-    """The steps whose states a retry of the execution forgets: all that have not succeeded.
-
-    What succeeded is not run again, in a ForEach neither: it begins anew, with the children that succeeded in place.
-    """
-    return frozenset(name for name, state in states.items() if state.status != SUCCEEDED)

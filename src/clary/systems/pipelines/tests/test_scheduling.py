@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clary.systems.pipelines.language.parsing import parse
-from clary.systems.pipelines.language.scheduling import ENDED, StepState, plan, to_run_again
+from clary.systems.pipelines.language.scheduling import ENDED, StepState, plan
 from clary.systems.pipelines.language.selection import SelectionError, check_source, select
 
 SATISFIED = {
@@ -70,11 +70,15 @@ class Model:
 
     def __init__(self, definition, states):
         self.definition, self.states = definition, states
+        self.found = {}
 
     def status(self, name):
         """A status, or Ready, Waiting or Never."""
-        if name in self.states:
-            return self.states[name].status
+        if name not in self.found:
+            self.found[name] = self.states[name].status if name in self.states else self.fate(name)
+        return self.found[name]
+
+    def fate(self, name):
         step = self.definition.step(name)
         waits = [(self.status(each.step), SATISFIED[each.trigger]) for each in self.definition.dependencies(name)]
         if any(found in ENDED | {"Never"} and found not in wanted for found, wanted in waits):
@@ -152,7 +156,7 @@ def check_children(definition, states, started):
                     assert states[f"{wait.step}-{number}"].status in SATISFIED[wait.trigger]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(pipelines(), st.one_of(st.none(), st.integers(1, 4)), st.data())
 def test_whatever_happens_the_rules_hold(definition, parallelism, data):
     states = {}
@@ -203,9 +207,8 @@ def test_whatever_happens_the_rules_hold(definition, parallelism, data):
     assert found.outcome == expected
     if not bad:
         assert ended <= ENDED | {"Never"}
-    again = {name: state for name, state in states.items() if name not in to_run_again(states)}
-    assert all(state.status == "Succeeded" for state in again.values())
-    assert plan(definition, again).outcome in (None, "Succeeded")
+    again = {name: state for name, state in states.items() if state.status == "Succeeded"}
+    assert plan(definition, again).outcome in (None, "Succeeded"), "a retry of the execution goes on"
 
 
 def states(**statuses):
@@ -272,7 +275,9 @@ def test_a_loop_runs_its_body_for_each_item():
     assert plan(definition, ran).start == ("Y-0",)
     ran |= {"X-1": StepState("Failed"), "Y-0": StepState("Succeeded")}
     assert plan(definition, ran).finish == {"L": "Failed"}
-    assert to_run_again(ran | states(L="Failed")) == {"L", "X-1"}
+    begun_anew = {**ran, "L": StepState("Executing", iterations=2)}
+    del begun_anew["X-1"]
+    assert plan(definition, begun_anew).start == ("X-1",)
     ran |= {"X-1": StepState("Succeeded"), "Y-1": StepState("Succeeded")}
     assert plan(definition, ran).finish == {"L": "Succeeded"}
     assert plan(definition, ran | states(L="Succeeded")).start == ("Z",)
