@@ -1,4 +1,4 @@
-"""Steps that speak of other steps: a condition with its branches, a ForEach with its body, a Cleanup; and Fail.
+"""Steps that are no request to one operation: Condition, with its branches, ForEach, Cleanup, Lineage and Fail.
 
 A ForEach runs its body once for each of its items; the steps of one iteration are named `<step of the body>-<number>`.
 """
@@ -10,7 +10,7 @@ from typing import Any, TypedDict
 from clary.systems.pipelines.language.definition import Step
 from clary.systems.pipelines.language.expressions import GET, BadExpression, is_function, reference
 from clary.systems.pipelines.language.members import Place, known, lists, number, objects, one_of, text
-from clary.systems.pipelines.language.step_types import CLEANUP, CONDITION, FAIL, FOR_EACH
+from clary.systems.pipelines.language.step_types import CLEANUP, CONDITION, FAIL, FOR_EACH, LINEAGE
 
 MAX_CONCURRENCY = 50
 MAX_LITERAL_ITEMS = 100
@@ -49,6 +49,8 @@ def read(steps: ReadSteps, arguments: Mapping[str, Any], type_: str, place: Plac
             place.at(".ErrorMessage").refuse("ErrorMessage must be a string or a function")
     if type_ == CLEANUP:
         _cleanup(arguments, place)
+    if type_ == LINEAGE:
+        _lineage(arguments, place)
     return {}
 
 
@@ -178,6 +180,57 @@ def _selector(value: Any, body: set[str], place: Place) -> None:
         where.refuse(error.problem)
     if found.root != "IterationOutput" or found.name not in body:
         where.refuse(f"'{found.text}' is not IterationOutput.<step of the body>.<property>")
+
+
+ENTITIES = {
+    "Actions": ("Action", "ActionName"),
+    "Artifacts": ("Artifact", "ArtifactName"),
+    "Contexts": ("Context", "ContextName"),
+}
+"""What a Lineage step makes: the types by which its associations know them, and the members that name them."""
+
+
+def _lineage(arguments: Mapping[str, Any], place: Place) -> None:
+    """Entities to be made, and associations between them or with others, whose ARN is given."""
+    known(arguments, (*ENTITIES, "Associations"), "Argument", place)
+    made: set[tuple[str, Any]] = set()
+    for name, (type_, naming) in ENTITIES.items():
+        where = place.at(f".{name}")
+        for index, item in enumerate(lists(arguments.get(name) or [], where)):
+            entity = objects(item, where.at(f"[{index}]"))
+            title = entity.get(naming)
+            made.add((type_, title if isinstance(title, str) else None))
+    where = place.at(".Associations")
+    associations = lists(arguments.get("Associations") or [], where)
+    if not made and not associations:
+        place.refuse("A Lineage step needs an entity or an association")
+    for index, item in enumerate(associations):
+        at = where.at(f"[{index}]")
+        association = objects(item, at)
+        known(association, ("Source", "Destination", "AssociationType"), "Associations", at)
+        for end in ("Source", "Destination"):
+            _end(association.get(end), made, at.at(f".{end}"))
+        kind = association.get("AssociationType")
+        if kind is not None and not isinstance(kind, str) and not is_function(kind):
+            at.at(".AssociationType").refuse("AssociationType must be a string or a function")
+
+
+def _end(value: Any, made: set[tuple[str, Any]], place: Place) -> None:
+    end = objects(value, place)
+    known(end, ("Name", "Type", "Arn"), "association end", place)
+    names = ("Arn",) if end.get("Arn") is not None else ("Name", "Type")
+    for name in ("Name", "Type", "Arn"):
+        given = end.get(name)
+        if (given is not None) != (name in names):
+            place.refuse("An end of an association has either Arn, or Name and Type")
+        if given is not None and not isinstance(given, str) and not is_function(given):
+            place.at(f".{name}").refuse(f"{name} must be a string or a function")
+    if "Arn" in names:
+        return
+    type_ = one_of(end["Type"], [each for each, _ in ENTITIES.values()], "Type", place.at(".Type"))
+    computed = is_function(end["Name"]) or (type_, None) in made
+    if not computed and (type_, end["Name"]) not in made:
+        place.refuse(f"This step makes no {type_} named '{end['Name']}': give the Arn of one that is made elsewhere")
 
 
 def child_name(step: str, iteration: int) -> str:

@@ -41,6 +41,11 @@ def check_arguments(
     arguments: Mapping[str, Any], step_type: StepType, path: str, report: Report, function: Function
 ) -> None:
     """Report what in `arguments` the step's operation would refuse, as far as it is literal."""
+    for name, operation in step_type.parts.items():
+        part = service(step_type.service).operations[operation].input
+        for number, item in enumerate(arguments.get(name) or ()):
+            if part is not None:
+                _value(item, part, f"{path}.{name}[{number}]", report, function)
     shape = input_shape(step_type)
     if shape is None:
         return
@@ -170,11 +175,15 @@ def property_shape(step_type: StepType, path: tuple[Token, ...]) -> Shape | None
     members = _described(step_type)
     if first in members:
         return _follow(members[str(first)].shape, rest, path)
+    if first in step_type.maps:
+        if len(rest) != 1:
+            raise NoProperty(f"{first} is a map of single values: name one, as in {first}['name']")
+        return None
     if first in step_type.properties:
         if rest:
             raise NoProperty(f"{first} is a single value")
         return None
-    shown = ", ".join(sorted({*members, *step_type.properties})) or "no properties"
+    shown = ", ".join(sorted({*members, *step_type.properties, *step_type.maps})) or "no properties"
     raise NoProperty(f"a {step_type.name} step has no '{first}'; it has {shown}")
 
 
@@ -212,6 +221,16 @@ def is_scalar(shape: Shape) -> bool:
 def expected(shape: Shape) -> str:
     """What AWS says where a function stands in the place of a structure or a list."""
     return _EXPECTED.get(shape.type, "Expecting a single value")
+
+
+def fitted_arguments(arguments: Mapping[str, Any], step_type: StepType) -> dict[str, Any]:
+    """Resolved arguments with their scalars in the types of the step's operation, or of its operations."""
+    found: dict[str, Any] = fitted(dict(arguments), input_shape(step_type))
+    for name, operation in step_type.parts.items():
+        part = service(step_type.service).operations[operation].input
+        if name in found:
+            found[name] = [fitted(item, part) for item in found[name]]
+    return found
 
 
 def fitted(value: Any, shape: Shape | None) -> Any:

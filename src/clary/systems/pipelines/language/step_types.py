@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 CONDITION, FAIL, FOR_EACH = "Condition", "Fail", "ForEach"
-LAMBDA, CALLBACK, CLEANUP = "Lambda", "Callback", "Cleanup"
+LAMBDA, CALLBACK, CLEANUP, LINEAGE = "Lambda", "Callback", "Cleanup", "Lineage"
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,9 @@ class StepType:
     generated: members that the operation requires and the pipeline gives
     left_out: members of the operation that a pipeline does not take
     described: the operations whose outputs are the step's properties
+    parts: members of the arguments that are lists of requests, and the operation of each; then `create` is None
     properties: further properties, each a single value
+    maps: further properties that are maps of single values
     siblings: members of the step beside Arguments, and whether they are required
     cached: what of the arguments, and of the siblings, decides whether an earlier run is used again
     """
@@ -31,7 +33,9 @@ class StepType:
     generated: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
     described: tuple[str, ...] = ()
+    parts: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     properties: frozenset[str] = frozenset()
+    maps: frozenset[str] = frozenset()
     siblings: Mapping[str, bool] = field(default_factory=lambda: MappingProxyType({}))
     cached: tuple[str, ...] = ()
     retried: bool = False
@@ -205,6 +209,11 @@ _TYPES = (
     StepType(FAIL),
     StepType(CLEANUP),
     StepType(
+        LINEAGE,
+        parts={"Actions": "CreateAction", "Artifacts": "CreateArtifact", "Contexts": "CreateContext"},
+        maps=frozenset(("ActionArns", "ArtifactArns", "ContextArns")),
+    ),
+    StepType(
         FOR_EACH,
         properties=frozenset(
             (
@@ -228,7 +237,6 @@ UNREAD = frozenset(
     (
         "EMR",
         "EMRServerless",
-        "Lineage",
         "Job",
         "Athena",
         "HubContent",

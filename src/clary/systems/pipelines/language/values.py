@@ -20,7 +20,7 @@ from clary.systems.pipelines.language.expressions import (
     is_function,
 )
 from clary.systems.pipelines.language.paths import Missing, follow
-from clary.systems.pipelines.language.shapes import fitted, input_shape
+from clary.systems.pipelines.language.shapes import fitted_arguments
 from clary.systems.pipelines.language.step_types import STEP_TYPES
 from clary.systems.pipelines.language.texts import as_text
 
@@ -63,8 +63,7 @@ def resolve(value: Any, scope: Scope) -> Any:
 
 def resolved_arguments(step: Step, scope: Scope) -> dict[str, Any]:
     """A step's arguments as its operation takes them: resolved, null members left out. Raises Unresolvable."""
-    arguments: dict[str, Any] = fitted(resolve(dict(step.arguments), scope), input_shape(STEP_TYPES[step.type]))
-    return arguments
+    return fitted_arguments(resolve(dict(step.arguments), scope), STEP_TYPES[step.type])
 
 
 def resolved_siblings(step: Step, scope: Scope) -> dict[str, Any]:

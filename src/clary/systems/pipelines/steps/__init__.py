@@ -10,6 +10,7 @@ from clary.systems.pipelines.language.step_types import (
     FAIL,
     FOR_EACH,
     LAMBDA,
+    LINEAGE,
     STEP_TYPES,
     StepType,
 )
@@ -21,6 +22,7 @@ from clary.systems.pipelines.steps.contract import Driver
 from clary.systems.pipelines.steps.endpoints import Endpoint, InferenceComponent
 from clary.systems.pipelines.steps.functions import Lambda
 from clary.systems.pipelines.steps.jobs import ENDPOINT_CONFIG, MODEL, PROCESSING, TRAINING, TRANSFORM
+from clary.systems.pipelines.steps.lineage import Lineage
 from clary.systems.pipelines.steps.packages import RegisterModel
 
 DRIVERS: Mapping[str, Driver] = {
@@ -35,6 +37,7 @@ DRIVERS: Mapping[str, Driver] = {
     LAMBDA: Lambda(),
     CALLBACK: Callback(),
     "Cleanup": Cleanup(),
+    LINEAGE: Lineage(),
 }
 """By type of step."""
 
@@ -47,7 +50,13 @@ def _available(platform: Platform) -> dict[str, StepType]:
         name: type_
         for name, type_ in STEP_TYPES.items()
         if name in _UNDRIVEN
-        or (name in DRIVERS and (type_.create is None or (type_.service, type_.create) in platform.registry.handlers))
+        or (
+            name in DRIVERS
+            and all(
+                (type_.service, operation) in platform.registry.handlers
+                for operation in (*((type_.create,) if type_.create else ()), *type_.parts.values())
+            )
+        )
     }
 
 
