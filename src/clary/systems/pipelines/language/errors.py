@@ -17,7 +17,8 @@ class DefinitionError(Exception):
     def __str__(self) -> str:
         """As AWS begins what it says of a definition, followed by the place, which AWS leaves out."""
         where = f"step '{self.step}', at {self.path}" if self.step else f"at {self.path}" if self.path else ""
-        return f"Unable to parse pipeline definition. {self.problem}" + (f" ({where})" if where else "")
+        said = self.problem[:1].upper() + self.problem[1:]
+        return f"Unable to parse pipeline definition. {said}" + (f" ({where})" if where else "")
 
 
 class Unresolvable(Exception):

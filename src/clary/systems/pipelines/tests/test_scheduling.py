@@ -156,7 +156,7 @@ def check_children(definition, states, started):
                     assert states[f"{wait.step}-{number}"].status in SATISFIED[wait.trigger]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(pipelines(), st.one_of(st.none(), st.integers(1, 4)), st.data())
 def test_whatever_happens_the_rules_hold(definition, parallelism, data):
     states = {}

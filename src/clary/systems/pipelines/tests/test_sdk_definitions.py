@@ -192,7 +192,7 @@ def spoil(draw, whole):
         container[key] = json.loads(json.dumps(draw(VALUES)))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(st.sampled_from(["v2_abalone", "v3_foreach", "v3_triggers", "v2_checks", "v2_lambdas", "v3_tuning"]), st.data())
 def test_a_spoiled_definition_is_good_or_refused_where_it_is_spoiled(name, data):
     whole = json.loads(json.dumps(document(name)["definition"]))
