@@ -1,5 +1,6 @@
 """The end of a ForEach: how its children ended, and which of them its Selector picks."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -50,8 +51,11 @@ def _picked(world: World, selector: Mapping[str, Any], count: int) -> dict[str, 
 def _value(world: World, field: Reference, number: int) -> float:
     try:
         found = follow(world.properties(f"{field.name}-{number}"), field.path)
-        return float(found)
+        value = float(found)
+        if math.isnan(value):
+            raise ValueError(found)
+        return value
     except (KeyError, Missing):
         raise Unresolvable(field.text, f"iteration {number} has no such value") from None
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise Unresolvable(field.text, f"{found!r} of iteration {number} is no number") from None

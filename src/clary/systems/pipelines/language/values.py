@@ -24,6 +24,9 @@ from clary.systems.pipelines.language.shapes import fitted_arguments
 from clary.systems.pipelines.language.step_types import STEP_TYPES
 from clary.systems.pipelines.language.texts import as_text
 
+MAX_ITEMS = 5000
+"""Like the most steps of a definition: ours, so that one ForEach does not take the controller's time."""
+
 
 class Scope(Protocol):
     """An execution as a step sees it. Whoever implements it may raise Unresolvable, and LookupError for what is not."""
@@ -147,4 +150,6 @@ def items_of(value: Any) -> list[Any]:
             raise Unresolvable("IterableItems", f"'{value[:100]}' is not a list in JSON") from None
     if not isinstance(items, list):
         raise Unresolvable("IterableItems", "it is not a list")
+    if len(items) > MAX_ITEMS:
+        raise Unresolvable("IterableItems", f"a ForEach has at most {MAX_ITEMS} items, and these are {len(items)}")
     return items

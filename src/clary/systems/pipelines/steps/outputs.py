@@ -1,5 +1,6 @@
 """Output parameters of functions and callbacks: read as the types that the step declares, shown as text."""
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -16,13 +17,15 @@ def declared(step: Step, given: Mapping[str, Any], whose: str) -> dict[str, Any]
     """The outputs that a step declares, of what was given. Raises BadOutput."""
     found = {}
     for each in step.document.get("OutputParameters") or ():
-        name, kind = each["OutputName"], each.get("OutputType", "String")
+        name, kind = each["OutputName"], each.get("OutputType") or "String"
         if name not in given:
             raise BadOutput(f"{whose} has no output '{name}', which step '{step.name}' declares.")
         try:
             found[name] = _READ[kind](given[name])
-        except (ValueError, TypeError):
-            raise BadOutput(f"{whose} has {given[name]!r} as its output '{name}', which is no {kind}.") from None
+        except (ValueError, TypeError, OverflowError):
+            raise BadOutput(
+                f"{whose} has {_text(given[name])[:100]} as its output '{name}', which is no {kind}."
+            ) from None
     return found
 
 
@@ -44,7 +47,10 @@ def _integer(value: Any) -> int:
 def _number(value: Any) -> float:
     if isinstance(value, bool):
         raise TypeError(value)
-    return float(value)
+    number = float(value)
+    if not math.isfinite(number):
+        raise ValueError(value)
+    return number
 
 
 def _boolean(value: Any) -> bool:

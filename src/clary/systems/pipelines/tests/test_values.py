@@ -13,6 +13,7 @@ from clary.systems.pipelines.language.parameters import ParameterError, effectiv
 from clary.systems.pipelines.language.parsing import parse
 from clary.systems.pipelines.language.retries import wait_before_retry
 from clary.systems.pipelines.language.values import items_of, resolve, resolved_arguments, resolved_siblings
+from clary.systems.pipelines.steps.outputs import BadOutput, declared
 
 ROLE = "arn:aws:iam::123456789012:role/pipelines"
 
@@ -295,7 +296,7 @@ def test_conditions_are_anded_and_nested():
 def test_items_are_a_list_or_a_list_as_text():
     assert items_of([1, "a"]) == [1, "a"]
     assert items_of('["a", {"b": 1}]') == ["a", {"b": 1}]
-    for wrong in ("a", '{"a": 1}', 5, "[" * 100_000):
+    for wrong in ("a", '{"a": 1}', 5, "[" * 100_000, [0] * 5001):
         with pytest.raises(Unresolvable, match="IterableItems"):
             items_of(wrong)
 
@@ -309,3 +310,18 @@ def test_a_failure_is_retried_as_the_policies_say():
     assert wait_before_retry(step, "Step.SERVICE_FAULT", 4, 0) == 16
     assert wait_before_retry(step, "Step.SERVICE_FAULT", 5, 0) is None
     assert wait_before_retry(step, "SageMaker.RESOURCE_LIMIT", 0, 0) is None
+
+
+def test_outputs_are_of_the_types_that_the_step_declares():
+    types = {"s": None, "i": "Integer", "f": "Float", "b": "Boolean"}
+    outputs = [{"OutputName": name, "OutputType": type_} for name, type_ in types.items()]
+    step = {"Name": "F", "Type": "Lambda", "FunctionArn": "f", "OutputParameters": outputs}
+    step = parse(json.dumps({"Steps": [step]})).step("F")
+    given = {"s": 1, "i": "2", "f": "2.5", "b": "True", "more": None}
+    assert declared(step, given, "The function") == {"s": "1", "i": 2, "f": 2.5, "b": True}
+    for wrong in ({"i": 1.5}, {"i": "x"}, {"f": "nan"}, {"f": 10**400}, {"f": True}, {"b": "yes"}, {"b": None}):
+        with pytest.raises(BadOutput, match="which is no"):
+            declared(step, given | wrong, "The function")
+    del given["s"]
+    with pytest.raises(BadOutput, match="no output 's'"):
+        declared(step, given, "The function")
