@@ -14,9 +14,9 @@ from clary.systems.pipelines.language.expressions import (
     Join,
     PropertyFileValue,
     Reference,
-    StoredValue,
     expression,
     expressions_in,
+    is_function,
 )
 from clary.systems.pipelines.language.graph import Branches, cycle
 from clary.systems.pipelines.language.members import Place
@@ -66,41 +66,35 @@ class _Checker:
         self.parameters = {parameter.name for parameter in definition.parameters}
 
     def experiment(self, values: Mapping[str, Any]) -> None:
-        place = Place("PipelineExperimentConfig")
+        """Refuse names of an experiment and a trial that are not known when an execution starts."""
         for name, value in values.items():
-            where = place.at(f".{name}")
+            where = Place(f"PipelineExperimentConfig.{name}")
             if value is None or isinstance(value, str):
                 continue
-            if not isinstance(value, dict):
+            if not is_function(value):
                 where.refuse(f"{name} must be a string or a function")
             try:
                 for path, found in expressions_in(value, where.path):
-                    if isinstance(found, Reference) and found.root not in ("Parameters", "Execution"):
-                        Place(path).refuse(
-                            "An experiment's name is made of parameters and of the execution's variables"
-                        )
-                    if isinstance(found, PropertyFileValue | StoredValue):
-                        Place(path).refuse(
-                            "An experiment's name is made of parameters and of the execution's variables"
-                        )
-                    self._parameter(found, Place(path))
-                if not isinstance(expression(value), Reference | Join):
-                    where.refuse(f"{name} must be a string or a function")
-            except (BadExpression, ValueError) as error:
-                where.refuse(getattr(error, "problem", f"{name} must be a string or a function"))
+                    place = Place(path)
+                    if not isinstance(found, Join | Reference) or (
+                        isinstance(found, Reference) and found.root not in ("Parameters", "Execution")
+                    ):
+                        place.refuse("An experiment's name is made of parameters and of the execution's variables")
+                    self._parameter(found, place)
+            except BadExpression as error:
+                Place(error.below).refuse(error.problem)
 
     def references(self, step: Step) -> tuple[str, ...]:
         """The names of the steps whose values a step takes, having checked that they are there to be taken."""
         found: dict[str, None] = {}
         for below, value in own_values(step).items():
-            start = step.path + below
             try:
-                for path, each in expressions_in(value, start):
+                for path, each in expressions_in(value, step.path + below):
                     name = self._expression(step, each, Place(path, step.name))
                     if name is not None:
                         found[name] = None
             except BadExpression as error:
-                Place(error.below or start, step.name).refuse(error.problem)
+                Place(error.below, step.name).refuse(error.problem)
         for name, objects_named in cleaned(step):
             place = Place(f"{step.path}.Arguments.Resources.S3", step.name)
             source = self._named(step, name, place)

@@ -181,9 +181,9 @@ def _misplaced(found: Reference) -> str | None:
 
 
 def expressions_in(value: Any, path: str) -> Iterator[tuple[str, Expression]]:
-    """Every function in `value`, outer ones before what stands in them. Raises BadExpression with `below` from `path`.
+    """Every function in `value` with its JSON path, which begins with `path`; outer ones before what stands in them.
 
-    `path` is only the start of the paths that are given out.
+    Raises BadExpression, whose `below` then is the whole path.
     """
     pending: list[tuple[Any, str, int]] = [(value, path, 0)]
     while pending:

@@ -33,7 +33,6 @@ from clary.systems.pipelines.language.step_types import FOR_EACH
 STARTING, EXECUTING, STOPPING = "Starting", "Executing", "Stopping"
 STOPPED, FAILED, SUCCEEDED = "Stopped", "Failed", "Succeeded"
 COMPLETED_WITH_FAILURES = "CompletedWithFailures"
-ENDED = frozenset((STOPPED, FAILED, SUCCEEDED))
 
 
 @dataclass(frozen=True)

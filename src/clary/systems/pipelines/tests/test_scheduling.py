@@ -7,9 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clary.systems.pipelines.language.parsing import parse
-from clary.systems.pipelines.language.scheduling import ENDED, StepState, plan
+from clary.systems.pipelines.language.scheduling import StepState, plan
 from clary.systems.pipelines.language.selection import SelectionError, check_source, select
 
+ENDED = {"Succeeded", "Failed", "Stopped"}
 SATISFIED = {
     "Completed": {"Succeeded"},
     "Failed": {"Failed"},
