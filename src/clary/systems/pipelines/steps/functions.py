@@ -31,6 +31,7 @@ class Calls:
     def __init__(self, platform: Platform) -> None:
         self._platform = platform
         self._own: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
         self._futures: dict[tuple[str, str, int, int], Future[dict[str, Any]]] = {}
 
@@ -52,8 +53,9 @@ class Calls:
     def close(self) -> None:
         for future in self._futures.values():
             future.cancel()
-        if self._own is not None:
+        if self._own is not None and self._thread is not None:
             self._own.call_soon_threadsafe(self._own.stop)
+            self._thread.join()
 
     def _loop(self) -> asyncio.AbstractEventLoop:
         """The platform's event loop; one of our own in a process without."""
@@ -62,8 +64,23 @@ class Calls:
         with self._lock:
             if self._own is None:
                 self._own = asyncio.new_event_loop()
-                threading.Thread(target=self._own.run_forever, name="pipelines-functions", daemon=True).start()
+                self._thread = threading.Thread(target=_run, args=(self._own,), name="pipelines-functions", daemon=True)
+                self._thread.start()
             return self._own
+
+
+def _run(loop: asyncio.AbstractEventLoop) -> None:
+    """Run an event loop until it is stopped, and end what runs on it."""
+    loop.run_forever()
+    tasks = asyncio.all_tasks(loop)
+
+    async def end() -> None:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    loop.run_until_complete(end())
+    loop.close()
 
 
 def _function(work: Work) -> str:

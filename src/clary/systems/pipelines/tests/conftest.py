@@ -3,6 +3,7 @@
 import json
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ REGION = "us-east-1"
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/any-role"
 IMAGE = "python:3.12"
 BUCKET = "pipelines"
+DRIVEN = ("training", "processing", "batch_transform", "pipelines-observer", "pipelines")
 
 _RESOURCES = {"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 1}
 
@@ -102,13 +104,14 @@ class World:
 
     def __init__(self, home: Path) -> None:
         self.clock = VirtualClock()
-        self.platform = Platform(Settings.load({}, home=str(home), slots_cpus=1000), self.clock)
+        self.platform = Platform(Settings.load({}, home=str(home), slots_cpus=1000, ephemeral=True), self.clock)
         self.executor = ScriptedExecutor(self.platform)
         self.platform.executor = self.executor
         self.platform.objects.buckets.create(BUCKET, ACCOUNT, REGION)
         self._woken: deque[tuple[str, str | None]] = deque()
         self._reconcilers = {period.topic: run for period, run in self.platform.registry.reconcilers}
         vars(self.platform)["_waker"] = self
+        self.around: Callable[[str], AbstractContextManager[None]] = lambda _: nullcontext()
 
     def wake(self, topic: str, key: str | None = None) -> None:
         """What the platform calls to wake: remembered until `settle`."""
@@ -121,7 +124,9 @@ class World:
             if not self._woken:
                 return
             topic, key = self._woken.popleft()
-            if topic in ("pipelines", "pipelines-observer", "training", "batch_transform", "processing"):
+            if topic not in DRIVEN:
+                continue
+            with self.around(topic):
                 self._reconcilers[topic](self.platform, key)
         raise AssertionError("it never settles")
 
@@ -135,7 +140,7 @@ class World:
         """Forget what a controller holds in memory."""
         self._woken.clear()
         notices_of.end(self.platform)
-        for topic in ("training", "pipelines-observer", "pipelines"):
+        for topic in DRIVEN:
             self.wake(topic)
 
     def call(self, operation: str, **params: Any) -> dict[str, Any]:
