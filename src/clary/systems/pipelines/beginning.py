@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from clary.kernel.core.clock import Clock
 from clary.kernel.core.errors import AwsError
 from clary.kernel.store import Entry
 from clary.systems.pipelines.language.caching import cache_key, fresh, is_cached
@@ -46,9 +47,9 @@ def step_of(definition: Definition, name: str) -> Step:
 
 
 def first_record(
-    world: World, entry: Entry[PipelineExecution], name: str, loops: Mapping[str, PipelineStep], now: float
+    world: World, entry: Entry[PipelineExecution], name: str, begun: Mapping[str, PipelineStep], now: float
 ) -> PipelineStep:
-    """The record of a step that is about to begin; `loops` has the ForEach whose child it may be."""
+    """The record of a step that is about to begin, after others, the ForEach whose child it may be among them."""
     step = step_of(world.definition, name)
     shown = {"DisplayName": step.display_name, "Description": step.description}
     record = PipelineStep(
@@ -57,22 +58,23 @@ def first_record(
         status=STARTING,
         run=entry.value.run,
         started_at=now,
+        number=len(begun),
         shown={member: text for member, text in shown.items() if text},
     )
     child = child_of(name) if name not in world.definition else None
     if child is None:
         return record
     loop = world.definition.iterated[child[0]]
-    return replace(record, body_of=loop, index=child[1], item=loops[loop].item[child[1]])
+    return replace(record, body_of=loop, index=child[1], item=begun[loop].item[child[1]])
 
 
 class Beginning:
     """Begins steps of one execution."""
 
-    def __init__(self, world: World, entry: Entry[PipelineExecution], now: float) -> None:
+    def __init__(self, world: World, entry: Entry[PipelineExecution], clock: Clock) -> None:
         self._world = world
         self._entry = entry
-        self._now = now
+        self._clock = clock
 
     def begin(self, record: PipelineStep) -> Ready | PipelineStep:
         """What is to be started, or the record of a step that needs no starting: it has ended, or it iterates."""
@@ -81,7 +83,7 @@ class Beginning:
         try:
             if step.type == CONDITION:
                 outcome = holds(step.arguments.get("Conditions", ()), scope)
-                return replace(record, status=SUCCEEDED, ended_at=self._now, outcome=str(outcome))
+                return replace(record, status=SUCCEEDED, ended_at=self._clock.now(), outcome=str(outcome))
             if step.type == FAIL:
                 message = str(resolve(step.arguments.get("ErrorMessage", ""), scope))
                 return self._failed(record, message, ErrorMessage=message)
@@ -133,7 +135,7 @@ class Beginning:
         """The record of a step whose work was done before, by a run that is fresh enough and still there."""
         own, execution = self._world.own, self._entry.value
         entry = own.records(PipelineCache).get(cache_name(execution.pipeline, step.name, record.cache_key))
-        if entry is None or step.cache is None or not fresh(step.cache, entry.value.ended_at, self._now):
+        if entry is None or step.cache is None or not fresh(step.cache, entry.value.ended_at, self._clock.now()):
             return None
         source = own.records(PipelineStep).get(f"{entry.value.execution}/{entry.value.step}")
         if source is None or source.value.status != SUCCEEDED:
@@ -141,13 +143,13 @@ class Beginning:
         if not DRIVERS[step.type].is_kept(own, source.value):
             return None
         arn = own.arn(execution_path(execution.pipeline, entry.value.execution), service="sagemaker")
-        return replace(taken_from(source.value, record), ended_at=self._now, cache_hit=arn)
+        return replace(taken_from(source.value, record), ended_at=self._clock.now(), cache_hit=arn)
 
     def _failed(self, record: PipelineStep, reason: str, **shown: str) -> PipelineStep:
         return replace(
             record,
             status=FAILED,
-            ended_at=self._now,
+            ended_at=self._clock.now(),
             failure_reason=reason[:_LONGEST_REASON],
             shown={**record.shown, **shown},
         )

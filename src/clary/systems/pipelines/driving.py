@@ -84,7 +84,6 @@ class _Look:
         self._platform = platform
         self._entry = entry
         self._news = news
-        self._now = platform.clock.now()
         self._definition: Definition = definitions_of(platform).of(entry)
         own = platform.acting_as_root(entry.account, entry.region, "sagemaker", "StartPipelineExecution")
         self._role, self._unassumable = _acting(own, entry.value.acting)
@@ -95,7 +94,7 @@ class _Look:
         self._world.records = self._records
         self._changed: set[str] = set()
         self._batch = Batch(platform.store)
-        self._beginning = Beginning(self._world, entry, self._now)
+        self._beginning = Beginning(self._world, entry, platform.clock)
         self._ended: list[Work] = []
         self._wait: float | None = None
         self.over = False
@@ -141,6 +140,10 @@ class _Look:
                 self._stop()
 
     @property
+    def _now(self) -> float:
+        return self._platform.clock.now()
+
+    @property
     def _stopping(self) -> bool:
         return self._entry.value.status == STOPPING
 
@@ -160,7 +163,10 @@ class _Look:
             source = each.value
             if source.step not in names and source.body_of not in names:
                 continue
-            record = replace(source, run=self._entry.value.run, started_at=self._now, attempt=1, cache_hit="")
+            number = len(self._records)
+            record = replace(
+                source, run=self._entry.value.run, started_at=self._now, number=number, attempt=1, cache_hit=""
+            )
             self._put(replace(taken_from(source, record), ended_at=self._now, reused=arn, index=source.index))
         missing = names - self._records.keys() - iterated.keys()
         if missing:

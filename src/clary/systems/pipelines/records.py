@@ -82,12 +82,13 @@ class PipelineExecution:
 class PipelineStep:
     """A step that an execution has begun, named `<execution>/<step>`; its parent is the execution.
 
-    `job` is the name of what the step makes, chosen and recorded before it is made; `arn` is there once it was made.
-    `attempt` counts tries in this run of the execution. `failure` is the exception type that retry policies know the
-    last failure by; `retries` says of each such type how often the step was tried again, and when it first failed so;
-    `retry_at` is when the next attempt may begin. `outputs` are the output parameters of a function or a callback,
-    `outcome` of a condition. `shown` is what metadata and references tell besides. `cache_hit` and `reused` are the
-    ARNs of executions that did the work. A child of a ForEach has its `index` and its `item`; the ForEach all items.
+    `number` is how many had begun before it. `job` is the name of what the step makes, chosen and recorded before it is
+    made; `arn` is there once it was made. `attempt` counts tries in this run of the execution. `failure` is the
+    exception type that retry policies know the last failure by; `retries` says of each such type how often the step was
+    tried again, and when it first failed so; `retry_at` is when the next attempt may begin. `outputs` are the output
+    parameters of a function or a callback, `outcome` of a condition. `shown` is what metadata and references tell
+    besides. `cache_hit` and `reused` are the ARNs of executions that did the work. A child of a ForEach has its `index`
+    and its `item`; the ForEach all items.
     """
 
     step: str
@@ -95,6 +96,7 @@ class PipelineStep:
     status: str
     run: int
     started_at: float
+    number: int = 0
     attempt: int = 1
     job: str = ""
     arn: str = ""

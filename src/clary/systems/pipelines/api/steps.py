@@ -98,4 +98,4 @@ def _waits(ctx: Context, execution: Entry[PipelineExecution], callback: Pipeline
 
 
 def _place(entry: Entry[PipelineStep]) -> list[Any]:
-    return [entry.value.started_at, entry.created_at, entry.name]
+    return [entry.value.started_at, entry.value.number, entry.name]

@@ -11,6 +11,8 @@ from clary.kernel.rooms.tests.crossings import Crash, Fuse, burning
 from clary.systems.pipelines.tests.conftest import World, condition, fail, get, model, token, train
 from clary.systems.pipelines.tests.test_steps import messages, process, queue
 
+EVERY = 20
+
 
 def ten_steps(url: str) -> list[dict[str, Any]]:
     """Jobs side by side and in line, a property file, a condition, a callback, a package, a model, a trigger."""
@@ -69,36 +71,47 @@ def burning_in_pipelines(world: World, fuse: Fuse, topic: str) -> AbstractContex
     return burning(world.platform, fuse) if topic.startswith("pipelines") else nullcontext()
 
 
+class Recurring(Fuse):
+    """Burns at every twentieth crossing, beginning with one of the first twenty; None never burns."""
+
+    def __init__(self, first: int | None) -> None:
+        super().__init__(None)
+        self._first = first
+        self.crashes = 0
+
+    def _cross(self) -> None:
+        self.crossings += 1
+        if self.crossings % EVERY == self._first:
+            self.crashes += 1
+            raise Crash
+
+
 @pytest.mark.slow
 def test_a_crash_at_any_crossing_changes_nothing_about_the_end(tmp_path: Path) -> None:
-    """Every write that driving an execution makes, in whichever room, is crashed before and after, one at a time."""
+    """Every write that driving an execution makes, in whichever room, is crashed before and after, a few at a time."""
     world = World(tmp_path)
     world.executor.fails = lambda spec: "broken" if "-Flaky-" in spec.job else ""
     world.put("Evaluate/evaluation/report.json", {"auc": 0.9})
     url = queue(world, "crashes")
     world.create("crashes", *ten_steps(url))
     expected: dict[str, str] = {}
-    crossing = -1
-    try:
-        while True:
-            arn = world.start("crashes", crossing)
-            before = len(world.executor.started)
-            fuse = Fuse(crossing if crossing >= 0 else None)
-            world.around = partial(burning_in_pipelines, world, fuse)
-            tokens = run_to_the_end(world, arn, url)
-            statuses = world.statuses(arn)
-            expected = expected or dict(sorted(statuses.items()))
-            assert dict(sorted(statuses.items())) == expected, crossing
-            assert world.status(arn) == "CompletedWithFailures", crossing
-            ran = [name.split("-")[3] for name in world.executor.started[before:]]
-            assert sorted(ran) == ["Evaluate", "Flaky", "Left", "Prepare", "Right"], (crossing, ran)
-            assert len(tokens) == 1, "it was asked once"
-            assert {step["AttemptCount"] for step in world.steps(arn).values()} == {1}
-            packages = world.call("ListModelPackages", ModelPackageGroupName="crashes", MaxResults=100)
-            crossing += 1
-            assert len(packages["ModelPackageSummaryList"]) == min(crossing + 1, 100), "one for each execution"
-            if 0 <= fuse.crossings <= crossing:
-                break
-        assert crossing > 40, "the crossings were not counted"
-    finally:
-        world.platform.close()
+    crashes = 0
+    for number, first in enumerate([None, *range(EVERY)]):
+        arn = world.start("crashes", number)
+        before = len(world.executor.started)
+        fuse = Recurring(first)
+        world.around = partial(burning_in_pipelines, world, fuse)
+        tokens = run_to_the_end(world, arn, url)
+        crashes += fuse.crashes
+        statuses = dict(sorted(world.statuses(arn).items()))
+        expected = expected or statuses
+        assert statuses == expected, first
+        assert world.status(arn) == "CompletedWithFailures", first
+        ran = [name.split("-")[3] for name in world.executor.started[before:]]
+        assert sorted(ran) == ["Evaluate", "Flaky", "Left", "Prepare", "Right"], (first, ran)
+        assert len(tokens) == 1, "it was asked once"
+        assert {step["AttemptCount"] for step in world.steps(arn).values()} == {1}
+        packages = world.call("ListModelPackages", ModelPackageGroupName="crashes", MaxResults=100)
+        assert len(packages["ModelPackageSummaryList"]) == number + 1, "one for each execution"
+    assert crashes > 2 * EVERY, "the crossings were not counted"
+    world.platform.close()
