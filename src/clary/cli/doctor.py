@@ -21,10 +21,15 @@ _MODULES = (
     ("Parquet input", ("pyarrow",), "pip install 'clary[data]'"),
     ("Firehose into PostgreSQL-like warehouses", ("psycopg",), "pip install 'clary[data]'"),
     ("Firehose into OpenSearch", ("opensearchpy",), "pip install 'clary[data]'"),
+    ("Spark in processing jobs", ("pyspark",), "pip install 'clary[spark]'"),
     ("PyTorch script mode", ("torch",), "pip install 'clary[torch]'"),
     ("CRC32C, CRC64NVME and SHA checksums at full speed", ("awscrt",), "pip install awscrt"),
 )
-_PROGRAMS = (("The AWS command line", "aws", "pip install awscli"), ("Fast installs in `make`", "uv", "pip install uv"))
+_PROGRAMS = (
+    ("The AWS command line", "aws", "pip install awscli"),
+    ("Fast installs in `make`", "uv", "pip install uv"),
+    ("Java, for Spark", "java", "install openjdk-17-jre-headless"),
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ directory tree under /opt/ml. README.md beside this file states the contract in 
     python -m clary.runtime serve                     answer /ping and /invocations for the model in /opt/ml/model
     python -m clary.runtime function                  answer invocations of the Lambda function in /opt/ml/task
     python -m clary.runtime script FILE [ARGUMENT...] what python3 FILE ARGUMENT... does, in this interpreter
+    python -m clary.runtime spark-submit ...         run a Spark application, as SageMaker's smspark-submit does
     python -m clary.runtime warm --preload a,b [FIFO] import a and b, wait for one JSON line, then become its command
 
 CLARY_ML_ROOT names the directory that stands for /opt/ml (default: /opt/ml).

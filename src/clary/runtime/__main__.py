@@ -1,4 +1,4 @@
-"""python -m clary.runtime train | serve | transform | function | script | run | notebook | warm."""
+"""python -m clary.runtime train | serve | transform | function | script | run | notebook | spark-submit | warm."""
 
 import os
 import sys

@@ -4,7 +4,8 @@ import sys
 
 USAGE = (
     "usage: python -m clary.runtime train | serve | transform | function | script FILE [ARGUMENT...] | "
-    "run COMMAND... | notebook | warm [--preload MODULE,...] [FIFO]"
+    "run COMMAND... | notebook | spark-submit [OPTION...] APPLICATION [ARGUMENT...] | "
+    "warm [--preload MODULE,...] [FIFO]"
 )
 
 
@@ -43,6 +44,10 @@ def main(argv: list[str]) -> int:
         from clary.runtime.commands.notebook import execute, run_notebook
 
         return execute() if argv[1:] == ["execute"] else run_notebook()
+    if command == "spark-submit":
+        from clary.runtime.spark.submit import spark_submit
+
+        return spark_submit(argv[1:])
     if command == "warm":
         from clary.runtime.warm import warm
 

@@ -32,23 +32,24 @@ _INTERPRETERS = ("python", "python3")
 class Attempt:
     """One run of all hosts of a job; everything about it that must not change once it has begun.
 
-    `id` names it to the executor, `log_ms` ends the names of its log streams. `began` is when its first host began to
-    download; `over` says that another attempt is due.
+    `id` names it to the executor, `log_ms` ends the names of its log streams, `secret` is one that its hosts have in
+    common. `began` is when its first host began to download; `over` says that another attempt is due.
     """
 
     id: str
     hosts: list[dict[str, Any]]
     log_ms: int
     max_runtime_seconds: float
+    secret: str
     began: float | None = None
     over: bool = False
 
     @classmethod
-    def of(cls, job: ProcessingJob, name: str, granted: Sequence[Resources], now: float) -> "Attempt":
+    def of(cls, job: ProcessingJob, name: str, granted: Sequence[Resources], now: float, secret: str) -> "Attempt":
         """The job's next attempt, its hosts with what they were granted and an address each."""
         id = f"{JOB_PREFIX}{name}-{job.uid}-{job.restarts + 1}"
         hosts = place_hosts(id, hosts_of(job.request), granted)
-        return cls(id, [asdict(host) for host in hosts], int(now * 1000), seconds_left(job))
+        return cls(id, [asdict(host) for host in hosts], int(now * 1000), seconds_left(job), secret)
 
     @property
     def host_names(self) -> list[str]:
@@ -98,7 +99,12 @@ def host_specs(
             account=account,
             region=region,
             role=role,
-            environment={**environment, **runtime.environment, **request.get("Environment", {})},
+            environment={
+                **environment,
+                **runtime.environment,
+                "CLARY_CLUSTER_SECRET": attempt.secret,
+                **request.get("Environment", {}),
+            },
             files=_files(job, name, hosts, host),
             channels=_channels(request, index, len(hosts)),
             outputs=_outputs(request),

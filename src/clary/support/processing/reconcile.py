@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+from clary.kernel.core.ids import new_id
 from clary.kernel.images import ImageUnavailable, Runtime
 from clary.kernel.jobs.contract import HostSpec, Observation, Resources
 from clary.kernel.jobs.statuses import FAILED, STOPPED, STOPPING
@@ -53,7 +54,7 @@ class ProcessingJobs(JobKind[ProcessingJob, Attempt]):
     def begun(
         self, entry: Entry[ProcessingJob], granted: Sequence[Resources], now: float
     ) -> tuple[ProcessingJob, Attempt]:
-        attempt = Attempt.of(entry.value, entry.name, granted, now)
+        attempt = Attempt.of(entry.value, entry.name, granted, now, new_id())
         return replace(entry.value, attempt=attempt.document()), attempt
 
     def specs(self, platform: Platform, entry: Entry[ProcessingJob], attempt: Attempt) -> list[HostSpec]:

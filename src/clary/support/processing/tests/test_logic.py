@@ -40,7 +40,7 @@ def job_of(**members: Any) -> ProcessingJob:
 def specs(**members: Any) -> list[HostSpec]:
     job = job_of(**members)
     count = job.request["ProcessingResources"]["ClusterConfig"]["InstanceCount"]
-    attempt = Attempt.of(job, "job", [Resources(1, 100)] * count, 12.5)
+    attempt = Attempt.of(job, "job", [Resources(1, 100)] * count, 12.5, "s")
     return host_specs(
         job, attempt, RUNTIME, name="job", account="1", region="r", wake=Wake("t", "k"), environment={"A": "given"}
     )
@@ -127,7 +127,7 @@ def test_hosts_are_told_what_sagemaker_tells_them() -> None:
     assert first.outputs == (
         Output("processing/output", "s3://b/out", archive=False, continuous=True, resumes=False),
     )  # fmt: skip
-    assert first.environment == {"A": "image", "B": "job"}
+    assert first.environment == {"A": "image", "B": "job", "CLARY_CLUSTER_SECRET": "s"}
     assert (first.network, first.max_runtime_seconds, first.stop_grace_seconds) == (False, 60.0, 120.0)
     assert first.log is not None
     assert (first.log.group, first.log.stream) == ("/aws/sagemaker/ProcessingJobs", "job/algo-1-12500")
@@ -172,7 +172,7 @@ def ended(outcome: Outcome, host: str = "algo-1", at: float = 20.0, **members: A
 def begun(**members: Any) -> ProcessingJob:
     job = job_of(**members)
     hosts = job.request["ProcessingResources"]["ClusterConfig"]["InstanceCount"]
-    attempt = Attempt.of(job, "job", [Resources()] * hosts, 9.0)
+    attempt = Attempt.of(job, "job", [Resources()] * hosts, 9.0, "s")
     return follow(_with(job, attempt), [running(f"algo-{number + 1}") for number in range(hosts)])
 
 
@@ -226,7 +226,7 @@ def test_lost_hosts_mean_other_attempts_within_the_same_time() -> None:
     for number in (1, 2, 3):
         job = follow(job, [ended(Outcome.LOST)])
         assert (job.status, job.restarts, job.ran_seconds) == ("InProgress", number, 10.0 * number)
-        attempt = Attempt.of(job, "job", [Resources()], 30.0)
+        attempt = Attempt.of(job, "job", [Resources()], 30.0, "s")
         assert attempt.id.endswith(f"-{number + 1}")
         assert attempt.max_runtime_seconds == 100 - 10.0 * number
         job = follow(_with(job, attempt), [running()])
