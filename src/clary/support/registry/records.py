@@ -50,3 +50,48 @@ class Token:
 
     package: str
     fingerprint: str
+
+
+@record("model_card", version=1)
+@dataclass(frozen=True, slots=True)
+class ModelCard:
+    """A model card in its latest version; earlier ones are `PastVersion`s. Times are epoch seconds.
+
+    Another content makes another version, another status does not. `created_by` and `modified_by` are UserContexts,
+    `versioned_at` says when this version was made.
+    """
+
+    number: int
+    content: str
+    status: str
+    created_by: dict[str, Any]
+    versioned_at: float
+    modified_by: dict[str, Any] | None = None
+    security: dict[str, Any] | None = None
+
+
+@record("model_card_version", version=1)
+@dataclass(frozen=True, slots=True)
+class PastVersion:
+    """A version of a card that is not its latest any more, `<card>/<version>`, the card its parent."""
+
+    number: int
+    content: str
+    status: str
+    versioned_at: float
+    modified_at: float
+    modified_by: dict[str, Any] | None
+
+
+@record("model_card_export_job", version=1)
+@dataclass(frozen=True, slots=True)
+class ExportJob:
+    """The export of a card, `<card>/<job>`, the card its parent, with all that is exported."""
+
+    number: int
+    content: str
+    card_status: str
+    output: str
+    status: str
+    artifact: str = ""
+    failure_reason: str = ""

@@ -7,6 +7,8 @@ from typing import Any
 import orjson
 
 from clary.kernel.core.errors import AwsError, not_supported, validation
+from clary.support.registry.contents import check_content
+from clary.support.registry.schema import PACKAGE_CARD
 
 PENDING_APPROVAL = "PendingManualApproval"
 
@@ -57,6 +59,7 @@ def complete(request: Mapping[str, Any]) -> dict[str, Any]:
         raise validation("SourceUri and InferenceSpecification cannot be given together.")
     if "ValidationSpecification" in kept and not {"InferenceSpecification", "SourceUri"} & kept.keys():
         raise validation("ValidationSpecification needs an InferenceSpecification: there is nothing to validate.")
+    _check_card(kept)
     specifications = kept.get("AdditionalInferenceSpecifications", [])
     check_specifications([*_one(kept.get("InferenceSpecification")), *specifications], specifications)
     defaults: dict[str, Any] = {"CertifyForMarketplace": False, "SkipModelValidation": "None"}
@@ -80,6 +83,20 @@ def check_specifications(every: Sequence[Mapping[str, Any]], additional: Sequenc
     for specification in every:
         for container in specification["Containers"]:
             _check_container(container)
+
+
+def _check_card(members: Mapping[str, Any]) -> None:
+    """Raise ValidationException unless the content of a package's card follows the schema of such cards."""
+    content = members.get("ModelCard", {}).get("ModelCardContent")
+    if content is not None:
+        check_content(content, PACKAGE_CARD, "ModelCardContent")
+
+
+def _card(kept: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """A package's card after an update of its content, its status, or both."""
+    if kept.get("ModelCardStatus") == "Archived" and "ModelCardContent" in given:
+        raise validation("Model Card is in Archived state: its content cannot be updated.")
+    return {**kept, **given}
 
 
 def _check_container(container: Mapping[str, Any]) -> None:
@@ -117,6 +134,9 @@ def updated(definition: Mapping[str, Any], request: Mapping[str, Any]) -> dict[s
     approval = request.get("ModelApprovalStatus", definition.get("ModelApprovalStatus"))
     if approval != definition.get("ModelApprovalStatus") and "ApprovalDescription" not in request:
         kept.pop("ApprovalDescription", None)  # it told of another status
+    _check_card(request)
+    if "ModelCard" in request:
+        kept["ModelCard"] = _card(kept.get("ModelCard", {}), request["ModelCard"])
     properties = {**kept.get("CustomerMetadataProperties", {}), **request.get("CustomerMetadataProperties", {})}
     for key in request.get("CustomerMetadataPropertiesToRemove", ()):
         properties.pop(key, None)

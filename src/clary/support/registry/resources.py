@@ -3,9 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
+from clary.kernel.core.errors import AwsError
 from clary.kernel.rooms import Context, Resource
 from clary.kernel.store import Entry
-from clary.support.registry.records import ModelPackage, ModelPackageGroup
+from clary.support.registry.contents import searched
+from clary.support.registry.records import ModelCard, ModelPackage, ModelPackageGroup
 
 _CODE = "ValidationException"
 
@@ -48,6 +50,28 @@ def package_document(ctx: Context, entry: Entry[ModelPackage]) -> dict[str, Any]
     }
 
 
+def card_document(ctx: Context, entry: Entry[ModelCard]) -> dict[str, Any]:
+    """What Search and the observers of cards are told of a card, in its latest version."""
+    return {**card_description(ctx, entry), **searched(entry.value.content)}
+
+
+def card_description(ctx: Context, entry: Entry[ModelCard]) -> dict[str, Any]:
+    """What DescribeModelCard says of a card, in its latest version."""
+    card = entry.value
+    return {
+        "ModelCardArn": MODEL_CARDS.arn(ctx, entry.name),
+        "ModelCardName": entry.name,
+        "ModelCardVersion": card.number,
+        "Content": card.content,
+        "ModelCardStatus": card.status,
+        "SecurityConfig": card.security,
+        "CreationTime": entry.created_at,
+        "CreatedBy": card.created_by,
+        "LastModifiedTime": entry.updated_at,
+        "LastModifiedBy": card.modified_by,
+    }
+
+
 MODEL_PACKAGE_GROUPS = Resource(
     "sagemaker",
     "model-package-group",
@@ -66,6 +90,30 @@ MODEL_PACKAGES = Resource(
     search="ModelPackage",
     document=package_document,
 )
+MODEL_CARDS = Resource(
+    "sagemaker",
+    "model-card",
+    ModelCard,
+    missing=("ResourceNotFound", "Model card {arn} does not exist."),
+    taken=("ConflictException", "Model card already exists: {arn}"),
+    search="ModelCard",
+    document=card_document,
+)
+
+
+def card_name(ctx: Context, given: str) -> str:
+    """The name of a card that is given by its name or ARN. Raises the resource's error for one of another place."""
+    if not given.startswith("arn:"):
+        return given
+    name = given.rpartition("/")[2]
+    if MODEL_CARDS.arn(ctx, name) != given:
+        raise AwsError("ResourceNotFound", f"Model card {given} does not exist.")
+    return name
+
+
+def card_asked(_: Context, params: Mapping[str, Any]) -> str:
+    """The card that a request names, for authorisation."""
+    return _asked("model-card", str(params["ModelCardName"]))
 
 
 def group_asked(_: Context, params: Mapping[str, Any]) -> str:

@@ -15,7 +15,7 @@ from clary.kernel.core.errors import AwsError
 from clary.kernel.core.settings import Settings
 from clary.kernel.rooms import Platform
 from clary.kernel.rooms.tests.crossings import Fuse, burning, survive
-from clary.support.registry.reconcile import reconcile
+from clary.support.registry.reconcile.validation import reconcile
 from clary.support.registry.tests.conftest import ACCOUNT, BUCKET, REGION, ROLE, Packages
 
 IMAGE = "python:3.12"

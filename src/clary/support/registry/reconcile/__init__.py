@@ -1,0 +1,1 @@
+"""What this room drives: the validation of packages, and the export of model cards."""
