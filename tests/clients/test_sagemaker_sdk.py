@@ -114,6 +114,8 @@ def test_v2_registers_approves_and_deploys_by_arn(environment: Environments, fli
     assert result["arns"] == ["1", "2"]
     assert (result["pending"], result["approved"]) == ("PendingManualApproval", 2)
     assert result["transformed"], "the endpoint and the transform job answer alike"
+    assert (result["versions"], result["risk"], result["exported"]) == ([2, 1], "Medium", "%PDF-")
+    assert result["discovered"], "the card finds the training job behind the package"
     assert result["error"] < 0.25 * result["baseline"]
 
 

@@ -10,6 +10,8 @@ import sagemaker
 from sagemaker import ModelPackage
 from sagemaker.estimator import Estimator
 from sagemaker.inputs import TrainingInput
+from sagemaker.model_card import IntendedUses, ModelCard, ModelCardStatusEnum, RiskRatingEnum
+from sagemaker.model_card import ModelPackage as CardPackage
 from sagemaker.model_metrics import MetricsSource, ModelMetrics
 from sagemaker.s3 import S3Downloader
 from sagemaker.serializers import CSVSerializer
@@ -34,6 +36,7 @@ estimator = Estimator(
 )
 estimator.fit({"train": TrainingInput(train, content_type="text/csv")}, logs="None")
 
+metrics = ModelMetrics(model_statistics=MetricsSource("application/json", "s3://any/statistics.json"))
 packages = [
     estimator.create_model().register(
         content_types=["text/csv"],
@@ -41,7 +44,7 @@ packages = [
         inference_instances=["ml.m5.large"],
         transform_instances=["ml.m5.large"],
         model_package_group_name=group,
-        model_metrics=ModelMetrics(model_statistics=MetricsSource("application/json", "s3://any/statistics.json")),
+        model_metrics=None if attempt == 1 else metrics,
         customer_metadata_properties={"attempt": str(attempt)},
         description="minutes in the air",
     )
@@ -71,6 +74,23 @@ transformer.transform(data, content_type="text/csv", split_type="Line", logs=Fal
 transformed = [float(value) for value in S3Downloader.read_file(output).split()]
 transformer.delete_model()
 
+card = ModelCard(
+    name=f"{group}-card",
+    status=ModelCardStatusEnum.DRAFT,
+    model_package_details=CardPackage.from_model_package_arn(packages[0].model_package_arn, sagemaker_session=session),
+    intended_uses=IntendedUses(purpose_of_model="minutes in the air", risk_rating=RiskRatingEnum.LOW),
+    sagemaker_session=session,
+)
+card.create()
+card.intended_uses.risk_rating = RiskRatingEnum.MEDIUM
+card.status = ModelCardStatusEnum.APPROVED
+card.update()
+versions = [one["ModelCardVersion"] for one in card.get_version_history()]
+exported = S3Downloader.read_bytes(card.export_pdf(f"s3://{session.default_bucket()}/v2-registry/cards"))
+loaded = ModelCard.load(name=card.name, sagemaker_session=session)
+discovered = loaded.training_details.training_job_details.training_arn
+card.delete()
+
 for one in packages:
     client.delete_model_package(ModelPackageName=one.model_package_arn)
 client.delete_model_package_group(ModelPackageGroupName=group)
@@ -83,6 +103,10 @@ print(
             "arns": [one.model_package_arn.partition("/")[2].partition("/")[2] for one in packages],
             "pending": pending,
             "approved": approved["ModelPackageVersion"],
+            "versions": versions,
+            "discovered": discovered.rpartition("/")[2] == estimator.latest_training_job.name,
+            "risk": loaded.intended_uses.risk_rating,
+            "exported": exported[:5].decode(),
             "transformed": transformed == predicted,
             "error": sum(abs(p - y) for p, y in zip(predicted, labels, strict=True)) / len(labels),
             "baseline": sum(abs(mean - y) for y in labels) / len(labels),

@@ -32,7 +32,10 @@ def inference_of(ctx: Context, request: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _of_model(ctx: Context, arn: str) -> dict[str, Any]:
-    model = ctx.call("sagemaker", "DescribeModel", {"ModelName": arn.rpartition("/")[2]})
+    name = arn.rpartition("/")[2]
+    if arn != ctx.arn(f"model/{name}"):
+        raise validation(f"SourceUri {arn} is not a model of account {ctx.account} in {ctx.region}.")
+    model = ctx.call("sagemaker", "DescribeModel", {"ModelName": name})
     containers = [model["PrimaryContainer"]] if model.get("PrimaryContainer") else model["Containers"]
     packages = [one["ModelPackageName"] for one in containers if one.get("ModelPackageName")]
     if len(packages) == 1 and len(containers) == 1:

@@ -4,6 +4,7 @@ What is imported for it is heavy, and not everywhere installed: it is the extra 
 """
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +28,11 @@ def document(name: str, version: int, status: str, content: str, made_at: float)
     """The PDF of a card's version; the same for the same arguments. Raises CannotExport."""
     try:
         from fpdf import FPDF
+        from fpdf.errors import FPDFException
     except ImportError:
         raise CannotExport(
             "Exporting model cards as PDF needs fpdf2: install Clary with its extra, clary[reports]."
         ) from None
-    from datetime import UTC, datetime
-
     pdf = FPDF()
     pdf.set_title(f"Model card {name}, version {version}")
     pdf.set_creator("Clary")
@@ -42,6 +42,14 @@ def document(name: str, version: int, status: str, content: str, made_at: float)
         pdf.set_font("Card", size=10)
     else:
         pdf.set_font("Helvetica", size=10)
+    try:
+        _write(pdf, name, version, status, content)
+        return bytes(pdf.output())
+    except FPDFException as error:
+        raise CannotExport(f"The card cannot be laid out: {error}") from None
+
+
+def _write(pdf: Any, name: str, version: int, status: str, content: str) -> None:
     pdf.add_page()
     _line(pdf, f"Model card {name}", size=20)
     _line(pdf, f"Version {version}, {status}", size=11)
@@ -51,7 +59,6 @@ def document(name: str, version: int, status: str, content: str, made_at: float)
             _line(pdf, _title(section), size=14)
             _member(pdf, value, 0)
     pdf.embed_file(bytes=content.encode(), basename="model-card.json", desc="The card's content", compress=True)
-    return bytes(pdf.output())
 
 
 def _member(pdf: Any, value: Any, depth: int) -> None:

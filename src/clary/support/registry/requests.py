@@ -35,6 +35,12 @@ def check_target(request: Mapping[str, Any]) -> None:
         raise validation("Give ModelPackageGroupName for a version of a group, or ModelPackageName for a package.")
 
 
+def check_source(request: Mapping[str, Any]) -> None:
+    """Raise ValidationException where a request names both a source and what it would be the source of."""
+    if "SourceUri" in request and "InferenceSpecification" in request:
+        raise validation("SourceUri and InferenceSpecification cannot be given together.")
+
+
 def complete(request: Mapping[str, Any]) -> dict[str, Any]:
     """The members that are kept of a CreateModelPackage request without token and tags, with AWS's defaults.
 
@@ -55,8 +61,7 @@ def complete(request: Mapping[str, Any]) -> dict[str, Any]:
         kept.pop("ModelApprovalStatus", None)  # the SDK sends it always; it does not apply
         if "InferenceSpecification" not in kept:
             raise validation("InferenceSpecification is missing: a package that is no version of a group needs one.")
-    if "SourceUri" in kept and "InferenceSpecification" in kept:
-        raise validation("SourceUri and InferenceSpecification cannot be given together.")
+    check_source(kept)
     if "ValidationSpecification" in kept and not {"InferenceSpecification", "SourceUri"} & kept.keys():
         raise validation("ValidationSpecification needs an InferenceSpecification: there is nothing to validate.")
     _check_card(kept)
@@ -117,10 +122,11 @@ def sources(container: Mapping[str, Any]) -> list[str]:
 
 
 def updated(definition: Mapping[str, Any], request: Mapping[str, Any]) -> dict[str, Any]:
-    """The kept members after an UpdateModelPackage request. Raises ValidationException or ConflictException."""
+    """The kept members after an UpdateModelPackage request, which has the specification of its source, if any.
+
+    Raises ValidationException.
+    """
     kept = dict(definition)
-    if "SourceUri" in request and "InferenceSpecification" in request:
-        raise validation("SourceUri and InferenceSpecification cannot be given together.")
     for name in (
         "ModelApprovalStatus",
         "ApprovalDescription",

@@ -13,7 +13,15 @@ from clary.kernel.core.errors import AwsError, validation
 from clary.kernel.rooms import Context, Resource
 from clary.support.registry.records import ModelPackageGroup
 
-_SHARED = frozenset({"DescribeModelPackageGroup", "DescribeModelPackage", "ListModelPackages", "UpdateModelPackage"})
+_SHARED = frozenset(
+    {
+        "BatchDescribeModelPackage",
+        "DescribeModelPackageGroup",
+        "DescribeModelPackage",
+        "ListModelPackages",
+        "UpdateModelPackage",
+    }
+)
 
 
 def located(ctx: Context, resource: Resource[Any], given: str) -> tuple[Context, str]:

@@ -18,6 +18,7 @@ from clary.support.registry.contents import metadata_only
 from clary.support.registry.records import ModelPackage
 from clary.support.registry.requests import (
     announced,
+    check_source,
     check_target,
     complete,
     fingerprint,
@@ -79,7 +80,8 @@ def batch_describe_model_package(ctx: Context, ModelPackageArnList: list[str]) -
     errors: dict[str, Any] = {}
     for arn in ModelPackageArnList:
         try:
-            described = ctx.call("sagemaker", "DescribeModelPackage", {"ModelPackageName": arn})
+            owner, name = located(ctx, MODEL_PACKAGES, arn)
+            described = package_document(owner, MODEL_PACKAGES.get(owner, name))
         except AwsError as error:
             errors[arn] = {"ErrorCode": error.code, "ErrorResponse": error.message}
             continue
@@ -87,8 +89,8 @@ def batch_describe_model_package(ctx: Context, ModelPackageArnList: list[str]) -
             message = f"{arn} is not a version of a model package group."
             errors[arn] = {"ErrorCode": "ValidationException", "ErrorResponse": message}
             continue
-        shown = (*_SUMMARY, "InferenceSpecification")
-        found[arn] = {name: described[name] for name in shown if name in described and name != "ModelLifeCycle"}
+        shown = [name for name in (*_SUMMARY, "InferenceSpecification") if name != "ModelLifeCycle"]
+        found[arn] = {name: described[name] for name in shown if described.get(name) is not None}
     return {"ModelPackageSummaries": found, "BatchDescribeModelPackageErrorMap": errors}
 
 
@@ -128,8 +130,7 @@ def update_model_package(
     """Change a version: approve or reject it, describe it, add to it. Who observes packages is told of approvals."""
     owner, name = located(ctx, MODEL_PACKAGES, ModelPackageArn)
     asked = fingerprint(request)
-    request = _located(ctx, inference_of(ctx, request), "AdditionalInferenceSpecificationsToAdd")
-    packages = owner.records(ModelPackage)
+    packages, change = owner.records(ModelPackage), None
     for _ in range(_MAX_TRIES):
         entry = MODEL_PACKAGES.get(owner, name)
         package = entry.value
@@ -138,7 +139,10 @@ def update_model_package(
         updates = remembered(package.updates, ClientToken, asked)
         if updates is None:
             break
-        definition = updated(package.definition, request)
+        if change is None:
+            check_source(request)
+            change = _located(ctx, inference_of(ctx, request), "AdditionalInferenceSpecificationsToAdd")
+        definition = updated(package.definition, change)
         changed = replace(package, definition=definition, updates=updates, modified_by=user_context(ctx))
         try:
             packages.replace(entry, changed, told=announced(package.definition, definition))

@@ -185,6 +185,15 @@ def test_a_model_or_a_package_may_be_the_source(packages: Packages) -> None:
         assert {name: taken[name] for name in container} == container
     refusal = refused(packages, "CreateModelPackage", ModelPackageGroupName="flights", SourceUri=arn("flights/9"))
     assert "does not exist" in refusal.message
+    packages.version("flights")
+    packages.update("flights/3", SourceUri=source)
+    [taken] = packages.describe("flights/3")["InferenceSpecification"]["Containers"]
+    assert taken["Environment"] == {"A": "b"}
+    with pytest.raises(AwsError, match="cannot be given together"):
+        packages.update("flights/3", SourceUri=source, InferenceSpecification=SPECIFICATION)
+    foreign = source.replace(ACCOUNT, "111122223333")
+    refusal = refused(packages, "CreateModelPackage", ModelPackageGroupName="flights", SourceUri=foreign)
+    assert "is not a model of account" in refusal.message
 
 
 @pytest.mark.parametrize(
