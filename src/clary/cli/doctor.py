@@ -22,6 +22,7 @@ _MODULES = (
     ("Firehose into PostgreSQL-like warehouses", ("psycopg",), "pip install 'clary[data]'"),
     ("Firehose into OpenSearch", ("opensearchpy",), "pip install 'clary[data]'"),
     ("Spark in processing jobs", ("pyspark",), "pip install 'clary[spark]'"),
+    ("Model cards as PDF", ("fpdf",), "pip install 'clary[reports]'"),
     ("PyTorch script mode", ("torch",), "pip install 'clary[torch]'"),
     ("CRC32C, CRC64NVME and SHA checksums at full speed", ("awscrt",), "pip install awscrt"),
 )

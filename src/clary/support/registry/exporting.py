@@ -20,6 +20,9 @@ _FONT = Path("/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf")
 _MILLIMETRES = 6.0
 
 
+NEEDED = "The export of a model card needs fpdf2, which is not installed: pip install 'clary[reports]'."
+
+
 class CannotExport(Exception):
     """No document can be made here, and why."""
 
@@ -30,9 +33,7 @@ def document(name: str, version: int, status: str, content: str, made_at: float)
         from fpdf import FPDF
         from fpdf.errors import FPDFException
     except ImportError:
-        raise CannotExport(
-            "Exporting model cards as PDF needs fpdf2: install Clary with its extra, clary[reports]."
-        ) from None
+        raise CannotExport(NEEDED) from None
     pdf = FPDF()
     pdf.set_title(f"Model card {name}, version {version}")
     pdf.set_creator("Clary")

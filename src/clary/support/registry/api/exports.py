@@ -1,16 +1,17 @@
 """Export jobs of model cards: a version as a PDF document in S3."""
 
+import importlib.util
 from collections.abc import Mapping
 from typing import Any
 
 from clary.kernel.core.arns import parse_arn
-from clary.kernel.core.errors import AwsError
+from clary.kernel.core.errors import AwsError, validation
 from clary.kernel.objects import parse_s3_uri
 from clary.kernel.rooms import Context, operation
 from clary.kernel.rooms.lists import list_output
 from clary.kernel.store import AlreadyExists, Entry
 from clary.support.registry.api.cards import past_version
-from clary.support.registry.exporting import IN_PROGRESS, TOPIC
+from clary.support.registry.exporting import IN_PROGRESS, NEEDED, TOPIC
 from clary.support.registry.records import ExportJob
 from clary.support.registry.resources import MODEL_CARDS, card_asked, card_name
 
@@ -31,6 +32,8 @@ def create_model_card_export_job(
 ) -> dict[str, Any]:
     """Record the export of a version, of the latest unless one is named; a reconciler writes the document."""
     entry = MODEL_CARDS.get(ctx, card_name(ctx, ModelCardName))
+    if importlib.util.find_spec("fpdf") is None:
+        raise validation(NEEDED)
     parse_s3_uri(OutputConfig["S3OutputPath"])
     latest = ModelCardVersion in (None, entry.value.number)
     version = entry.value if latest else past_version(ctx, entry.name, int(ModelCardVersion or 0))
