@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from threading import Lock
 from typing import Any
 
 from clary.kernel.rooms import Context
@@ -12,6 +13,8 @@ from clary.support.registry.requests import token_in_use
 from clary.support.registry.resources import MODEL_PACKAGE_GROUPS, MODEL_PACKAGES
 
 _MAX_TRIES = 100
+# Those who want a number of the same group would only send each other round: one at a time asks, in each process.
+_in_turn = Lock()
 
 
 def made_by(ctx: Context, token: str, asked: str) -> str | None:
@@ -32,6 +35,11 @@ def store_package(
 
     Raises what the resources raise for a group that is missing and a name that is taken.
     """
+    with _in_turn:
+        return _store(ctx, name, package, asked, tags or {})
+
+
+def _store(ctx: Context, name: str, package: ModelPackage, asked: str, tags: Mapping[str, str]) -> str:
     packages = ctx.records(ModelPackage)
     for _ in range(_MAX_TRIES):
         earlier = made_by(ctx, package.token, asked) if package.token else None
@@ -46,7 +54,7 @@ def store_package(
             name, package = f"{package.group}/{number}", replace(package, number=number)
         if package.token:
             also.append(ctx.records(Token).insertion(package.token, Token(name, asked), parent=name))
-        also += tags_with(ctx, MODEL_PACKAGES.arn(ctx, name), tags or {})
+        also += tags_with(ctx, MODEL_PACKAGES.arn(ctx, name), tags)
         try:
             packages.create(name, package, status=package.status, parent=package.group, also=also)
             return name

@@ -1,5 +1,6 @@
 """Groups and packages over a bare kernel: versions, tokens, approval, lists, deletion, what is refused."""
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -241,3 +242,12 @@ def test_what_cannot_be_honoured_is_refused(packages: Packages, members: dict[st
 def test_names_that_lead_nowhere_are_refused(packages: Packages, name: str, said: str) -> None:
     for operation in ("DescribeModelPackage", "DeleteModelPackage"):
         assert said in refused(packages, operation, ModelPackageName=name).message
+
+
+def test_versions_that_are_created_at_once_get_numbers_of_their_own(packages: Packages) -> None:
+    packages.group("flights")
+    with ThreadPoolExecutor(8) as pool:
+        made = list(pool.map(lambda _: packages.version("flights"), range(16)))
+        repeated = set(pool.map(lambda _: packages.version("flights", ClientToken="once"), range(8)))
+    assert sorted(made) == sorted(arn(f"flights/{number}") for number in range(1, 17))
+    assert repeated == {arn("flights/17")}
