@@ -74,12 +74,22 @@ def _member(pdf: Any, value: Any, depth: int) -> None:
     elif isinstance(value, list):
         for number, item in enumerate(value, start=1):
             if isinstance(item, Mapping):
-                _line(pdf, f"{number}.", depth)
-                _member(pdf, item, depth + 1)
+                _item(pdf, item, number, depth)
             else:
                 _line(pdf, f"- {_text(item)}", depth)
     else:
         _line(pdf, _text(value), depth)
+
+
+def _item(pdf: Any, item: Mapping[str, Any], number: int, depth: int) -> None:
+    """One of several: under its name, where it has one, with its value beside that."""
+    rest = {name: member for name, member in item.items() if name != "name" and member is not None}
+    heading = f"{number}. {item.get('name') or ''}"
+    value = rest.get("value")
+    if value is not None and (not isinstance(value, list) or _is_row(value)):
+        heading = f"{heading}: {_text(rest.pop('value'))}"
+    _line(pdf, heading, depth)
+    _member(pdf, rest, depth + 1)
 
 
 def _is_row(value: Any) -> bool:

@@ -1,6 +1,7 @@
 """AWS's published schema of model cards, and a check of documents against what it uses of JSON Schema. Pure.
 
-Source: "Model card JSON schema" and "Model package model card schema" of the SageMaker developer guide.
+Written after "Model card JSON schema" and "Model package model card schema" of the SageMaker developer guide, and the
+limits that the SDK keeps to. Whether a member is null or absent is the same here.
 """
 
 import re
