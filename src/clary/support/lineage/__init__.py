@@ -6,5 +6,12 @@ ROOM = Room(
     name="lineage",
     title="ML Lineage",
     summary="what data sets, models, jobs and endpoints came from and went into, recorded by itself and queried",
-    observes=("training_job", "transform_job", "endpoint"),
+    observes=(
+        "training_job",
+        "processing_job",
+        "transform_job",
+        "model_package_group",
+        "model_package",
+        "endpoint",
+    ),
 )

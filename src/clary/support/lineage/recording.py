@@ -1,6 +1,7 @@
 """Write down what is known and not yet recorded: all of it in one transaction, nothing twice."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from clary.kernel.rooms import Context, Platform
 from clary.kernel.store import AlreadyExists, Conflict
@@ -43,7 +44,9 @@ def _missing(ctx: Context, facts: Facts) -> list[Insert]:
         stored = resource.find(ctx, name)
         if stored is None:
             uri = entity.source["SourceUri"]
-            insertions.append(ctx.records(resource.record).insertion(name, entity, parent=uri))
+            insertion = ctx.records(resource.record).insertion(name, entity, parent=uri)
+            when = facts.times.get(reference, insertion.row.created_at)
+            insertions.append(Insert(replace(insertion.row, created_at=when, updated_at=when)))
         types[reference] = entity.type if stored is None else stored.value.type
     table = ctx.records(Association)
     for (source, destination), type_name in facts.associations.items():

@@ -121,6 +121,74 @@ def test_a_transform_job_has_a_model_and_data_that_it_produced(world: World) -> 
     }
 
 
+def test_a_processing_job_produces_what_a_training_job_may_take(world: World) -> None:
+    place = {"S3DataType": "S3Prefix", "S3InputMode": "File", "LocalPath": "/opt/ml/processing/input"}
+    output = {"S3Uri": "s3://data/train", "LocalPath": "/opt/ml/processing/train", "S3UploadMode": "EndOfJob"}
+    world.call(
+        "CreateProcessingJob", ProcessingJobName="p", RoleArn=ROLE, AppSpecification={"ImageUri": IMAGE},
+        ProcessingInputs=[{"InputName": "raw", "S3Input": {"S3Uri": "s3://data/raw", **place}}],
+        ProcessingOutputConfig={"Outputs": [{"OutputName": "train", "S3Output": output}]},
+        ProcessingResources={
+            "ClusterConfig": {"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 1},
+        },
+    )  # fmt: skip
+    world.become("processing_job", "p", status="Completed")
+    train(world)
+    complete(world)
+    world.observe()
+    assert world.edges() - TRAINED == {
+        (IMAGE, "ContributedTo", "p-aws-processing-job"),
+        ("s3://data/raw", "ContributedTo", "p-aws-processing-job"),
+        ("p-aws-processing-job", "Produced", "s3://data/train"),
+    }
+    (model,) = world.call("ListArtifacts", SourceUri=MODEL)["ArtifactSummaries"]
+    asked = {"StartArns": [model["ArtifactArn"]], "Direction": "Ascendants", "IncludeEdges": False}
+    jobs = world.call("QueryLineage", **asked, Filters={"LineageTypes": ["TrialComponent"]})["Vertices"]
+    assert [one["Type"] for one in jobs] == ["TrainingJob", "ProcessingJob"]
+
+
+def test_versions_of_a_model_belong_to_their_group_and_have_approvals(world: World) -> None:
+    world.platform.objects.put_bytes("data", MODEL.removeprefix("s3://data/"), b"")
+    container = {"Image": IMAGE, "ModelDataUrl": MODEL}
+    specification = {
+        "Containers": [container], "SupportedContentTypes": ["text/csv"], "SupportedResponseMIMETypes": ["text/csv"],
+    }  # fmt: skip
+    world.call("CreateModelPackageGroup", ModelPackageGroupName="g")
+    arn = world.call("CreateModelPackage", ModelPackageGroupName="g", InferenceSpecification=specification)[
+        "ModelPackageArn"
+    ]
+    for status in ("Approved", "Rejected", "Approved"):
+        world.call("UpdateModelPackage", ModelPackageArn=arn, ModelApprovalStatus=status, ApprovalDescription="why")
+    stage = {"Stage": "Production", "StageStatus": "Ready"}
+    world.call("UpdateModelPackage", ModelPackageArn=arn, ModelLifeCycle=stage)
+    world.observe()
+    world.become("model_package", "g/1", status="Failed")  # told of once more, and nothing was approved
+    world.observe()
+    approvals = world.call("ListActions", SourceUri=arn, SortBy="Name", SortOrder="Ascending")["ActionSummaries"]
+    names = [one["ActionName"] for one in approvals]
+    assert [name.split("-")[2] for name in names] == ["Approved", "Approved", "PendingManualApproval", "Rejected"]
+    described = world.call("DescribeAction", ActionName=names[-1])
+    assert (described["ActionType"], described["Status"]) == ("Approval", "Completed")
+    assert described["Properties"] == {"ModelApprovalStatus": "Rejected", "ApprovalDescription": "why"}
+    (group,) = world.call("ListContexts", ContextType="ModelGroup")["ContextSummaries"]
+    assert world.edges() == {
+        (IMAGE, "ContributedTo", arn),
+        (MODEL, "ContributedTo", arn),
+        *((name, "ContributedTo", arn) for name in names),
+        (arn, "AssociatedWith", group["ContextName"]),
+    }
+    world.become("model_package", "g/1", status="Completed")
+    world.call("CreateModel", ModelName="packaged", ExecutionRoleArn=ROLE, PrimaryContainer={"ModelPackageName": arn})
+    variant = {"VariantName": "v", "ModelName": "packaged", "InstanceType": "ml.m5.large", "InitialInstanceCount": 1}
+    world.call("CreateEndpointConfig", EndpointConfigName="packaged", ProductionVariants=[variant])
+    world.call("CreateEndpoint", EndpointName="e", EndpointConfigName="packaged")
+    world.become("endpoint", "e", status="InService")
+    world.observe()
+    (package,) = world.call("ListArtifacts", SourceUri=arn)["ArtifactSummaries"]
+    found = world.call("ListAssociations", SourceArn=package["ArtifactArn"], DestinationType="ModelDeployment")
+    assert len(found["AssociationSummaries"]) == 1
+
+
 def test_an_endpoint_that_serves_is_a_context_and_its_deployments_are_actions(world: World) -> None:
     train(world)
     complete(world)
