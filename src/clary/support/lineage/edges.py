@@ -1,6 +1,10 @@
-"""Associations as edges: named by both ends, found from either."""
+"""Associations as edges: named by both ends, found from either, in the order of the other end.
 
-from collections.abc import Sequence
+What separates the ends in a name sorts before all that an end may hold, so that the order of names is that of ends.
+"""
+
+from collections.abc import Iterator
+from itertools import islice
 
 from clary.kernel.rooms import Context
 from clary.kernel.store import Entry
@@ -20,16 +24,24 @@ def ends(edge: Edge) -> tuple[str, str]:
     return source, destination
 
 
-def leaving(ctx: Context, reference: str, limit: int) -> Sequence[Edge]:
-    """Up to `limit` associations whose source this is, in the order of their destinations."""
-    return ctx.records(Association).all(name_prefix=edge_name(reference, ""), limit=limit)
+def leaving(ctx: Context, reference: str, after: str = "") -> Iterator[Edge]:
+    """The associations whose source this is, in the order of their destinations, from behind `after` on.
+
+    They are read as they are asked for, some at a time.
+    """
+    behind = edge_name(reference, after) if after else None
+    return ctx.records(Association).scan(after=behind, name_prefix=edge_name(reference, ""))
 
 
-def arriving(ctx: Context, reference: str, limit: int) -> Sequence[Edge]:
-    """Up to `limit` associations whose destination this is, in the order of their sources."""
-    return ctx.records(Association).all(parent=reference, limit=limit)
+def arriving(ctx: Context, reference: str, after: str = "") -> Iterator[Edge]:
+    """The associations whose destination this is, in the order of their sources, from behind `after` on.
+
+    They are read as they are asked for, some at a time.
+    """
+    behind = edge_name(after, reference) if after else None
+    return ctx.records(Association).scan(after=behind, parent=reference)
 
 
-def touching(ctx: Context, reference: str, limit: int) -> Sequence[Edge]:
+def touching(ctx: Context, reference: str, limit: int) -> list[Edge]:
     """Some associations of an entity, at most `limit` of each direction."""
-    return [*leaving(ctx, reference, limit), *arriving(ctx, reference, limit)]
+    return [*islice(leaving(ctx, reference), limit), *islice(arriving(ctx, reference), limit)]

@@ -1,14 +1,23 @@
 """A lineage query as a search through a graph: breadth first, level by level, and no further than a page needs. Pure.
 
 Vertices have an order: by their distance from the start, then by name. So a page goes on behind the last vertex of the
-one before, whatever comes and goes in between. What an edge leads to stands where its farther end stands; an edge that
-leads to nothing new, at the end of the level behind the one it leaves from.
+one before, whatever comes and goes in between. An edge stands where the vertex stands that it leads to for the first
+time; one that leads to nothing new, at the end of that level.
+
+The edges of a vertex come in the order of what they lead to, so that those of a level are merged and followed until the
+page is full: a vertex with very many, such as an image that every job uses, costs no more than the page.
 """
 
-from collections.abc import Callable, Iterable
+import heapq
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import takewhile
 
 Place = tuple[int, str]
+Follow = Callable[[str, str], Iterable["Step"]]
+"""The edges to go along from a vertex that lead behind a name, in the order of the vertices that they lead to."""
+
+_END = "\U0010ffff"  # behind every name
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +60,7 @@ class Reach:
 
     def place_of_step(self, step: Step) -> Place:
         behind = self.distance[step.at] + 1
-        return (behind, step.to) if self.distance[step.to] == behind else (behind, "\U0010ffff")
+        return (behind, step.to) if self.distance[step.to] == behind else (behind, _END)
 
 
 class TooLarge(Exception):
@@ -60,7 +69,7 @@ class TooLarge(Exception):
 
 def search(
     start: str,
-    follow: Callable[[str], Iterable[Step]],
+    follow: Follow,
     wanted: Callable[[str, str], bool] | None,
     *,
     depth: int,
@@ -70,17 +79,30 @@ def search(
 ) -> Page:
     """The first `limit` vertices behind a place that are at most `depth` edges from `start` and `wanted`.
 
-    `follow` gives the edges to go along from a vertex. `wanted` gets a vertex and its type; None wants all, and then
-    `steps` are all edges that leave a vertex nearer than `depth`, each on one page. With `wanted`, they are those of
-    the shortest paths to what the page found. Raises TooLarge.
+    `wanted` gets a vertex and its type; None wants all, and then `steps` are all edges that leave a vertex nearer than
+    `depth`, each on one page. With `wanted`, they are those of the shortest paths to what the page found. Raises
+    TooLarge when more than `most_steps` edges would be followed.
     """
     reach = Reach(start, {start: 0})
     frontier, found = [start], list[str]()
     for level in range(1, depth + 1):
-        frontier = _advance(reach, frontier, follow, level, most_steps)
-        ahead = (one for one in sorted(frontier) if behind is None or reach.place(one) > behind)
-        found.extend(one for one in ahead if wanted is None or wanted(one, reach.types[one]))
-        if len(found) > limit or not frontier:
+        after = behind[1] if behind is not None and behind[0] == level else ""
+        fresh: list[str] = []
+        for vertex in _advance(reach, _merged(frontier, follow, after), level, most_steps):
+            fresh.append(vertex)
+            if behind is not None and reach.place(vertex) <= behind:
+                continue
+            if wanted is None or wanted(vertex, reach.types[vertex]):
+                found.append(vertex)
+                if len(found) > limit:
+                    break
+        if len(found) > limit:
+            break
+        if after:  # the level was begun by the page before; what follows needs all of it
+            begun = _up_to(after, _merged(frontier, follow, ""))
+            fresh.extend(_advance(reach, begun, level, most_steps))
+        frontier = sorted(fresh)
+        if not frontier:
             break
     page = found[:limit]
     last = reach.place(page[-1]) if len(found) > limit else None
@@ -91,21 +113,25 @@ def search(
     return Page(page, sorted(among, key=reach.place), steps, reach.types, last)
 
 
-def _advance(
-    reach: Reach, frontier: Iterable[str], follow: Callable[[str], Iterable[Step]], level: int, most_steps: int
-) -> list[str]:
-    """Follow the edges of a level; return the vertices that are new."""
-    fresh: list[str] = []
-    for vertex in frontier:
-        for step in follow(vertex):
-            reach.steps.append(step)
-            if len(reach.steps) > most_steps:
-                raise TooLarge
-            if step.to not in reach.distance:
-                reach.distance[step.to] = level
-                reach.types[step.to] = step.to_type
-                fresh.append(step.to)
-    return fresh
+def _merged(frontier: Iterable[str], follow: Follow, after: str) -> Iterator[Step]:
+    """The edges of a level, in the order of what they lead to."""
+    return heapq.merge(*(follow(vertex, after) for vertex in frontier), key=lambda step: step.to)
+
+
+def _up_to(name: str, steps: Iterable[Step]) -> Iterator[Step]:
+    return takewhile(lambda step: step.to <= name, steps)
+
+
+def _advance(reach: Reach, steps: Iterable[Step], level: int, most_steps: int) -> Iterator[str]:
+    """Follow edges of a level, one after the other as they are asked for; yield the vertices that are new."""
+    for step in steps:
+        reach.steps.append(step)
+        if len(reach.steps) > most_steps:
+            raise TooLarge
+        if step.to not in reach.distance:
+            reach.distance[step.to] = level
+            reach.types[step.to] = step.to_type
+            yield step.to
 
 
 def _all_between(reach: Reach, behind: Place | None, last: Place | None) -> list[Step]:

@@ -12,7 +12,7 @@ from clary.kernel.wire import bad_token, page_asked, page_output
 T = TypeVar("T")
 
 _READ_AT_ONCE = 500
-_READ_AT_MOST = 20_000
+_READ_AT_MOST = 10_000
 
 
 def listed(

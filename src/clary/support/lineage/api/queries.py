@@ -1,6 +1,7 @@
 """QueryLineage: what an entity came from, and what came of it."""
 
-from collections.abc import Callable, Iterator, Mapping
+import heapq
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from clary.kernel.core.errors import validation
@@ -8,7 +9,7 @@ from clary.kernel.rooms import Context, operation
 from clary.kernel.rooms.lists import epoch_seconds
 from clary.kernel.wire import bad_token, decode_token, encode_token
 from clary.support.lineage import edges, vertices
-from clary.support.lineage.logic_search import Place, Step, TooLarge, search
+from clary.support.lineage.logic_search import Follow, Place, Step, TooLarge, search
 from clary.support.lineage.resources import read_reference
 
 _MOST_DEPTH = 10
@@ -60,22 +61,24 @@ def query_lineage(
     return output
 
 
-def _follow(ctx: Context, direction: str) -> Callable[[str], Iterator[Step]]:
+def _follow(ctx: Context, direction: str) -> Follow:
     """The associations to go along from an entity: against them to ascendants, with them to descendants."""
 
-    def follow(reference: str) -> Iterator[Step]:
+    def follow(reference: str, after: str) -> Iterator[Step]:
+        ways: list[Iterable[Step]] = []
         if direction != "Ascendants":
-            for edge in edges.leaving(ctx, reference, _MOST_STEPS + 1):
-                source, destination = edges.ends(edge)
-                held = edge.value
-                yield Step(source, destination, held.type, source, destination, held.destination_type)
+            ways.append(_step(edge, reference) for edge in edges.leaving(ctx, reference, after))
         if direction != "Descendants":
-            for edge in edges.arriving(ctx, reference, _MOST_STEPS + 1):
-                source, destination = edges.ends(edge)
-                held = edge.value
-                yield Step(source, destination, held.type, destination, source, held.source_type)
+            ways.append(_step(edge, reference) for edge in edges.arriving(ctx, reference, after))
+        return heapq.merge(*ways, key=lambda step: step.to)
 
     return follow
+
+
+def _step(edge: edges.Edge, at: str) -> Step:
+    (source, destination), held = edges.ends(edge), edge.value
+    to, to_type = (destination, held.destination_type) if at == source else (source, held.source_type)
+    return Step(source, destination, held.type, at, to, to_type)
 
 
 def _wanted(ctx: Context, filters: Mapping[str, Any]) -> Callable[[str, str], bool] | None:

@@ -16,13 +16,15 @@ NAMES = "abcdefgh"
 graphs = st.sets(st.tuples(st.sampled_from(NAMES), st.sampled_from(NAMES)).filter(lambda edge: edge[0] != edge[1]))
 
 
-def following(edges: Edges, direction: str) -> Callable[[str], Iterable[Step]]:
-    def follow(vertex: str) -> Iterable[Step]:
-        for source, destination in sorted(edges):
-            if source == vertex and direction != "Ascendants":
-                yield Step(source, destination, "", source, destination, destination)
-            if destination == vertex and direction != "Descendants":
-                yield Step(source, destination, "", destination, source, source)
+def following(edges: Edges, direction: str) -> Callable[[str, str], Iterable[Step]]:
+    def follow(vertex: str, after: str) -> Iterable[Step]:
+        steps = [
+            Step(source, destination, "", vertex, to, to)
+            for source, destination in edges
+            for at, to, barred in ((source, destination, "Ascendants"), (destination, source, "Descendants"))
+            if at == vertex and to > after and direction != barred
+        ]
+        return sorted(steps, key=lambda step: step.to)
 
     return follow
 
@@ -102,7 +104,7 @@ def shortest(way: Edges, near: dict[str, int], vertex: str) -> Iterable[list[str
 def test_a_search_stops_where_its_page_is_full():
     asked: list[str] = []
 
-    def follow(vertex: str) -> Iterable[Step]:
+    def follow(vertex: str, after: str) -> Iterable[Step]:
         asked.append(vertex)
         for number in range(10):
             child = f"{vertex}{number}"
@@ -113,3 +115,21 @@ def test_a_search_stops_where_its_page_is_full():
     assert asked == ["a", *(f"a{number}" for number in range(10))], "one level more, to know that there is more"
     with pytest.raises(TooLarge):
         search("a", follow, lambda *_: False, depth=10, limit=10, most_steps=1000)
+
+
+def test_a_vertex_with_very_many_edges_costs_what_the_page_costs():
+    taken = 0
+
+    def follow(vertex: str, after: str) -> Iterable[Step]:
+        nonlocal taken
+        for number in range(1_000_000):
+            to = f"{number:07d}"
+            if vertex == "hub" and to > after:
+                taken += 1
+                yield Step("hub", to, "", "hub", to, "")
+
+    first = search("hub", follow, None, depth=3, limit=5, most_steps=10)
+    assert first.found == [f"{number:07d}" for number in range(5)]
+    again = search("hub", follow, None, depth=3, limit=5, behind=first.last, most_steps=10)
+    assert again.found == [f"{number:07d}" for number in range(5, 10)]
+    assert (len(first.steps), len(again.steps), taken) == (5, 5, 12)
