@@ -10,6 +10,8 @@ import pytest
 from clary.kernel.auth.policies import Permissions, compile_document
 from clary.kernel.auth.principals import Principal
 from clary.kernel.core.errors import AwsError
+from clary.support.lineage import edges, pages
+from clary.support.lineage.api import associations
 from clary.support.lineage.tests.conftest import ACCOUNT, NOON, REGION, World
 
 ARN = f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:"
@@ -221,6 +223,71 @@ def test_queries_go_along_associations(world: World) -> None:
     refused(world, "ValidationException", "StartArns", "QueryLineage")
     refused(world, "ValidationException", "MaxDepth", "QueryLineage", StartArns=[data], MaxDepth=0)
     refused(world, "ValidationException", "token", "QueryLineage", StartArns=[data], NextToken="x")
+
+
+@pytest.mark.parametrize("direction", ["Ascendants", "Descendants", "Both"])
+def test_pages_of_a_query_are_together_what_one_page_is(world: World, direction: str) -> None:
+    hub = world.artifact("hub", "Image")
+    for number in range(12):
+        other, action = world.artifact(f"s3://b/{number}"), world.action(f"a{number}")
+        world.associate(other, hub)
+        world.associate(hub, action)
+        world.associate(action, hub)
+        world.associate(other, action)
+    asked = {"StartArns": [hub], "Direction": direction}
+    whole = world.call("QueryLineage", **asked)
+    assert len(whole["Vertices"]) == (25 if direction != "Descendants" else 13)
+    vertices, along, token = [], [], {}
+    while True:
+        page = world.call("QueryLineage", **asked, MaxResults=5, **token)
+        vertices += page["Vertices"]
+        along += page["Edges"]
+        if "NextToken" not in page:
+            break
+        token = {"NextToken": page["NextToken"]}
+    assert vertices == whole["Vertices"]
+    ends = [sorted((edge["SourceArn"], edge["DestinationArn"]) for edge in found) for found in (along, whole["Edges"])]
+    assert ends[0] == ends[1]
+    assert len(set(ends[0])) == len(ends[0]) == {"Ascendants": 48, "Descendants": 24, "Both": 48}[direction]
+
+
+def test_lists_read_a_bounded_number_of_records_at_a_time(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    rare = world.artifact("s3://b/rare", "Rare")
+    data = [world.artifact(f"s3://b/{number}") for number in range(9)]
+    for one in data:
+        world.associate(one, rare)
+    monkeypatch.setattr(pages, "_READ_AT_ONCE", 2)
+    monkeypatch.setattr(pages, "_READ_AT_MOST", 4)
+    found, sizes, token = [], [], {}
+    while True:
+        page = world.call("ListArtifacts", ArtifactType="Rare", **token)
+        found += [one["ArtifactArn"] for one in page["ArtifactSummaries"]]
+        sizes.append(len(page["ArtifactSummaries"]))
+        if "NextToken" not in page:
+            break
+        token = {"NextToken": page["NextToken"]}
+    assert (found, sizes) == ([rare], [0, 0, 1])
+    monkeypatch.setattr(associations, "_SORTED_AT_MOST", 8)
+    refused(world, "ValidationException", "More than 8 associations", "ListAssociations", SortBy="SourceArn")
+    assert len(world.call("ListAssociations", SortBy="SourceArn", SourceArn=data[0])["AssociationSummaries"]) == 1
+
+
+def test_an_association_that_is_added_while_its_end_goes_goes_with_it(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, action = world.artifact("s3://b/data"), world.action("deploy")
+    touching, seen = edges.touching, [False]
+
+    def late(*asked: Any, **how: Any) -> Any:
+        if not seen[0]:
+            seen[0] = True
+            world.associate(data, action)
+            return []
+        return touching(*asked, **how)
+
+    monkeypatch.setattr(edges, "touching", late)
+    world.call("DeleteArtifact", ArtifactArn=data)
+    assert world.call("ListAssociations")["AssociationSummaries"] == []
 
 
 def test_there_is_one_lineage_group(world: World) -> None:
