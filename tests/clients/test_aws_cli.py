@@ -150,3 +150,30 @@ def test_a_function_from_a_zip_is_called_and_aliased(aws: Callable[..., str], un
     listed = json.loads(aws("lambda", "list-functions"))["Functions"]
     assert name in [one["FunctionName"] for one in listed]
     aws("lambda", "delete-function", *named)
+
+
+def test_rules_and_schedules_reach_a_queue(aws: Callable[..., str], unique: Unique) -> None:
+    rule, name = unique("cli-rule"), unique("cli-events")
+    url = json.loads(aws("sqs", "create-queue", "--queue-name", name))["QueueUrl"]
+    asked = ("--queue-url", url, "--attribute-names", "QueueArn")
+    arn = json.loads(aws("sqs", "get-queue-attributes", *asked))["Attributes"]["QueueArn"]
+    role = json.loads(aws("iam", "get-role", "--role-name", "AmazonSageMaker-ExecutionRole"))["Role"]["Arn"]
+
+    def received() -> str:
+        printed = aws("sqs", "receive-message", "--queue-url", url, "--wait-time-seconds", "20")
+        (message,) = json.loads(printed)["Messages"]
+        aws("sqs", "delete-message", "--queue-url", url, "--receipt-handle", message["ReceiptHandle"])
+        return str(message["Body"])
+
+    aws("events", "put-rule", "--name", rule, "--event-pattern", json.dumps({"source": [name]}))
+    aws("events", "put-targets", "--rule", rule, "--targets", f"Id=q,Arn={arn},InputPath=$.detail")
+    entry = {"Source": name, "DetailType": "order", "Detail": '{"n": 1}'}
+    assert json.loads(aws("events", "put-events", "--entries", json.dumps([entry])))["FailedEntryCount"] == 0
+    assert json.loads(received()) == {"n": 1}
+    target = {"Arn": arn, "RoleArn": role, "Input": "on time"}
+    when = ("--schedule-expression", "rate(1 hour)", "--flexible-time-window", "Mode=OFF")
+    aws("scheduler", "create-schedule", "--name", name, *when, "--target", json.dumps(target))
+    assert received() == "on time"
+    listed = json.loads(aws("scheduler", "list-schedules", "--name-prefix", name))["Schedules"]
+    assert [each["Name"] for each in listed] == [name]
+    aws("scheduler", "delete-schedule", "--name", name)

@@ -44,7 +44,7 @@ def set_timer(platform: Platform, entry: Entry[Any]) -> None:
         return
     kept = timers.get(timer_name(entry))
     if kept is None or kept.since != entry.value.since:
-        timers.set(_following(entry, max(entry.value.since, platform.clock.now()) - _JUST_BEFORE))
+        timers.set(_following(entry, entry.value.since - _JUST_BEFORE))
     platform.wake(TOPIC)
 
 
