@@ -253,11 +253,15 @@ def _to_pipeline(platform: Platform, arn: Arn, parcel: Parcel) -> None:
 
 
 def _to_operation(platform: Platform, arn: Arn, parcel: Parcel) -> None:
-    """Call what a universal target names, with its input for the request."""
+    """Call what a universal target names, with its input for the request; once, where the operation has a token."""
     called = read_universal(platform, arn.resource)
     region = parse_arn(parcel.delivery.source).region
     given = orjson.loads(parcel.text) if parcel.delivery.target.get("Input") else {}
-    params = params_of(platform.registry.model(*called), given)
+    operation = platform.registry.model(*called)
+    params = params_of(operation, given)
+    for name in operation.idempotency_tokens:
+        most = operation.input.members[name].shape.max if operation.input else None
+        params.setdefault(name, parcel.token[: int(most or len(parcel.token))])
     call(platform, parcel.delivery, region, *called, **params)
 
 
