@@ -13,7 +13,7 @@ from clary.kernel.kv import Transaction
 from clary.kernel.rooms import OnePerPlatform, Platform
 from clary.support.eventbridge.names import Bus, rule_arn, rules_of
 from clary.support.eventbridge.patterns import compiled, sources_of
-from clary.support.eventbridge.records import ENABLED, Rule
+from clary.support.eventbridge.records import ENABLED, Archive, Rule
 
 DOMAIN = "events"
 _LONGEST_SECONDS = 5.0
@@ -27,10 +27,18 @@ class Listed(NamedTuple):
     matches: Matcher
 
 
+class Archiving(NamedTuple):
+    """An archive, and what it keeps: everything where there is no pattern."""
+
+    uid: str
+    matches: Matcher | None
+
+
 class Rules:
     """The rules of one bus that match events, found by the source that they ask for."""
 
-    def __init__(self, listed: list[Listed]) -> None:
+    def __init__(self, listed: list[Listed], archives: list[Archiving]) -> None:
+        self._archives = archives
         self._by_source: defaultdict[str, list[Listed]] = defaultdict(list)
         self._of_any: list[Listed] = []
         for each in listed:
@@ -42,8 +50,14 @@ class Rules:
                     self._by_source[source].append(each)
 
     def hear(self, source: str) -> bool:
-        """Whether a rule could match events of a source."""
-        return bool(self._of_any) or source in self._by_source
+        """Whether a rule could match events of a source, or an archive keep them."""
+        return bool(self._of_any or self._archives) or source in self._by_source
+
+    def archiving(self, event: Mapping[str, Any]) -> list[str]:
+        """The archives that keep an event; what is replayed was kept before."""
+        if not self._archives or "replay-name" in event:
+            return []
+        return [each.uid for each in self._archives if each.matches is None or each.matches(event)]
 
     def matching(self, event: Mapping[str, Any]) -> Iterator[Listed]:
         source = event["source"]
@@ -79,12 +93,17 @@ class Book:
 
     def _read(self, bus: Bus) -> Rules:
         entries = rules_of(self._platform, bus).all(parent=bus.name, status=ENABLED)
+        archives = self._platform.records(Archive).within(bus.account, bus.region).all(parent=bus.name)
         return Rules(
             [
                 Listed(rule_arn(entry), entry.value, compiled(entry.value.pattern))
                 for entry in entries
                 if entry.value.pattern
-            ]
+            ],
+            [
+                Archiving(entry.value.uid, compiled(entry.value.pattern) if entry.value.pattern else None)
+                for entry in archives
+            ],
         )
 
 

@@ -6,7 +6,7 @@
     n                                 the last number given
 
 A delivery leaves with the commit that counts it down, so that whatever is killed when, each is made at least once and
-none is forgotten. (`book`, `timers` and `archives` keep theirs in the same domain: r, t, T, a.)
+none is forgotten. (`book`, `timers` and `archives` keep theirs in the same domain: r, t and T, a and A.)
 """
 
 from collections.abc import Iterable, Sequence
@@ -17,6 +17,7 @@ import orjson
 
 from clary.kernel.kv import KeyValue, Transaction, after_prefix, names_below
 from clary.kernel.rooms import Platform
+from clary.support.eventbridge.archives import keep
 from clary.support.eventbridge.book import DOMAIN
 from clary.support.eventbridge.records import Delivery
 
@@ -25,10 +26,12 @@ _LARGEST_BATCH_BYTES = 900_000
 
 
 class Post(NamedTuple):
-    """An event and where it is to go."""
+    """An event and where it is to go; the archives that keep it know it by when it happened, epoch seconds."""
 
     event: bytes
     deliveries: Sequence[Delivery]
+    archives: Sequence[str] = ()
+    moment: float = 0.0
 
 
 class Outbox:
@@ -40,7 +43,7 @@ class Outbox:
 
     def post(self, posts: Sequence[Post]) -> None:
         """Store each event for its targets, durably and all together."""
-        posts = [post for post in posts if post.deliveries]
+        posts = [post for post in posts if post.deliveries or post.archives]
         if posts:
             self._kv.write(lambda tx: put(tx, posts))
 
@@ -102,6 +105,10 @@ def put(tx: Transaction, posts: Sequence[Post]) -> None:
     number = int.from_bytes(last, "big") if last else 0
     for post in posts:
         number += 1
+        for archive in post.archives:
+            keep(tx, archive, post.moment, number, post.event)
+        if not post.deliveries:
+            continue
         tx.put(_numbered(b"e", number), post.event)
         tx.put(_numbered(b"c", number), len(post.deliveries).to_bytes(8, "big"))
         for each in post.deliveries:

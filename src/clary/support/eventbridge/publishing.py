@@ -1,13 +1,14 @@
 """Events come to a bus: matched by its rules, stored for their targets, and delivered from there."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import orjson
 
 from clary.kernel.core.clock import iso
 from clary.kernel.rooms import Platform
-from clary.support.eventbridge.book import Listed, book_of
+from clary.support.eventbridge.book import book_of
 from clary.support.eventbridge.names import Bus
 from clary.support.eventbridge.outbox import Outbox, Post
 from clary.support.eventbridge.records import Delivery
@@ -41,28 +42,35 @@ def event_of(
     }
 
 
-def publish(platform: Platform, bus: Bus, events: Sequence[Event], *, forwarded: bool = False) -> None:
+def publish(
+    platform: Platform,
+    bus: Bus,
+    events: Sequence[Event],
+    *,
+    forwarded: bool = False,
+    only: frozenset[str] = frozenset(),
+) -> None:
     """Store events for the targets of the rules that match them, durably and all together, and wake the delivery.
 
-    What another bus has `forwarded` is, as on AWS, not sent on to a third.
+    What another bus has `forwarded` is, as on AWS, not sent on to a third. A replay may be for rules of these ARNs
+    `only`.
     """
     rules = book_of(platform).rules(bus)
     now = platform.clock.now()
-    posts = [
-        Post(orjson.dumps(event), _deliveries(list(rules.matching(event)), now, forwarded=forwarded))
-        for event in events
-    ]
+    posts = []
+    for event in events:
+        matching = [listed for listed in rules.matching(event) if not only or listed.arn in only]
+        deliveries = [
+            delivery
+            for listed in matching
+            for delivery in deliveries_of(listed.arn, listed.rule.targets, listed.rule.roles, now, forwarded=forwarded)
+        ]
+        archives = rules.archiving(event)
+        moment = datetime.fromisoformat(event["time"]).timestamp() if archives else now
+        posts.append(Post(orjson.dumps(event), deliveries, archives, moment))
     Outbox(platform).post(posts)
     for lane in {delivery.lane for post in posts for delivery in post.deliveries}:
         platform.wake(TOPIC, lane)
-
-
-def _deliveries(matching: Sequence[Listed], now: float, *, forwarded: bool) -> list[Delivery]:
-    return [
-        delivery
-        for listed in matching
-        for delivery in deliveries_of(listed.arn, listed.rule.targets, listed.rule.roles, now, forwarded=forwarded)
-    ]
 
 
 def deliveries_of(

@@ -3,12 +3,13 @@ at least once."""
 
 from clary.kernel.rooms import Platform, observer, reconciler
 from clary.kernel.store import Change
-from clary.support.eventbridge import sagemaker, timers
+from clary.support.eventbridge import replaying, sagemaker, timers
 from clary.support.eventbridge.courier import carry
 from clary.support.eventbridge.firing import fire, heal
 from clary.support.eventbridge.measures import measures_of
 from clary.support.eventbridge.outbox import Outbox
 from clary.support.eventbridge.publishing import TOPIC, publish
+from clary.support.eventbridge.records import Replay
 from clary.support.eventbridge.timers import Timers
 
 _EVERY_SECONDS = 5.0
@@ -40,6 +41,23 @@ def fire_due(platform: Platform, key: str | None) -> float | None:
 def heal_timers(platform: Platform, key: str | None) -> None:
     """Set timers that a crash kept from being set."""
     heal(platform)
+
+
+@reconciler(replaying.TOPIC, every_seconds=30.0)
+def replay(platform: Platform, key: str | None) -> None:
+    """Take one replay as far as it goes, or wake those that are under way."""
+    if key is not None:
+        account, region, name = key.split("/")
+        replaying.drive(platform, account, region, name)
+        return
+    for entry in platform.records(Replay).all(status=replaying.ACTIVE):
+        platform.wake(replaying.TOPIC, f"{entry.account}/{entry.region}/{entry.name}")
+
+
+@reconciler("events-archives", every_seconds=3600.0)
+def expire_archives(platform: Platform, key: str | None) -> None:
+    """Forget what archives have kept long enough."""
+    replaying.expire(platform)
 
 
 @observer

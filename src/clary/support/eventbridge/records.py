@@ -94,3 +94,37 @@ class Schedule:
     role: str
     since: float
     token: str = ""
+
+
+@record("event_archive", version=1)
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """An archive, its parent the bus whose events it keeps; `uid` is what they are kept under. Zero days: for ever."""
+
+    uid: str
+    bus: str
+    pattern: str = ""
+    description: str = ""
+    retention_days: int = 0
+
+
+@record("event_replay", version=1)
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """A replay of what an archive keeps from `start` to `end`, for the rules of `only`, or all rules of the bus.
+
+    `position` is the key, in hexadecimal, of the last event that was replayed, of the time `replayed_to`. Times are
+    epoch seconds.
+    """
+
+    archive: str
+    uid: str
+    bus: str
+    start: float
+    end: float
+    description: str = ""
+    only: list[str] = field(default_factory=list)
+    position: str = ""
+    replayed_to: float | None = None
+    ended_at: float | None = None
+    reason: str = ""
