@@ -81,10 +81,25 @@ class Events:
     def __init__(self, kv: KeyValue) -> None:
         self._kv = kv
 
-    def waiting(self, limit: int | None = None) -> Iterator[tuple[bytes, Mapping[str, Any]]]:
-        """Yield (id, event) in the order of their times."""
-        for key, data in self._kv.scan(*span(b"e"), limit=limit):
+    def waiting(self, limit: int | None = None, after: bytes = b"") -> Iterator[tuple[bytes, Mapping[str, Any]]]:
+        """Yield (id, event) in the order in which they were recorded, from behind the id `after` on."""
+        start, end = span(b"e")
+        for key, data in self._kv.scan(max(start, after + b"\0" if after else b""), end, limit=limit):
             yield key, orjson.loads(data)
+
+    def bridged(self, ids: Sequence[bytes]) -> None:
+        """Note that EventBridge has taken events; those that have no other target are dropped."""
+
+        def write(tx: Transaction) -> None:
+            for event_id in ids:
+                data = tx.get(event_id)
+                event = None if data is None else orjson.loads(data)
+                if event is not None and event["targets"]:
+                    tx.put(event_id, orjson.dumps({**event, "event_bridge": False}))
+                else:
+                    tx.delete(event_id)
+
+        self._kv.write(write)
 
     def forget(self, ids: Sequence[bytes]) -> None:
         """Drop events that were delivered, or that nobody will deliver."""

@@ -16,5 +16,6 @@ ROOM = Room(
         "model_package",
         "pipeline_execution",
         "pipeline_step",
+        "cloudwatch_alarm",
     ),
 )

@@ -18,6 +18,7 @@ from clary.support.eventbridge.senders import Failure, Parcel, batch_of, send
 
 MOST_TRIES = 185
 LONGEST_AGE_SECONDS = 86_400
+_SOON_SECONDS = 0.05
 _LONGEST_PAUSE_SECONDS = 900.0
 _DEAD_LETTERS_AGAIN_SECONDS = 20.0
 
@@ -38,7 +39,7 @@ def carry(platform: Platform, lane: str) -> float | None:
         parcels = [_parcel(delivery, event) for delivery, event in same]
         _settle(platform, outbox, parcels, send(platform, parcels))
     next_at = outbox.next_at(lane)
-    return None if next_at is None else max(0.0, next_at - platform.clock.now())
+    return None if next_at is None else max(_SOON_SECONDS, next_at - platform.clock.now())
 
 
 def _parcel(delivery: Delivery, event: bytes) -> Parcel:
@@ -52,7 +53,7 @@ def _settle(platform: Platform, outbox: Outbox, parcels: Sequence[Parcel], outco
     now = platform.clock.now()
     done: list[Delivery] = []
     again: list[tuple[Delivery, float]] = []
-    measures = measures_of(platform)
+    counts: list[tuple[Delivery, dict[str, float]]] = []
     for parcel, failure in zip(parcels, outcomes, strict=True):
         delivery = parcel.delivery
         counted: dict[str, float] = {"Invocations": 1}
@@ -74,8 +75,10 @@ def _settle(platform: Platform, outbox: Outbox, parcels: Sequence[Parcel], outco
             if outcome:
                 counted[outcome] = 1
             done.append(delivery)
-        measures.count(delivery, counted)
+        counts.append((delivery, counted))
     outbox.settle(done, again)
+    for delivery, counted in counts:
+        measures_of(platform).count(delivery, counted)
 
 
 def _exhausted(delivery: Delivery, failure: Failure, now: float) -> str | None:

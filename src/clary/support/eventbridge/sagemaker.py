@@ -4,8 +4,7 @@ Details are what the resource's Describe operation answers, its times in epoch m
 "Events that SageMaker AI emits to EventBridge" of the SageMaker developer guide.
 """
 
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -15,10 +14,8 @@ from clary.kernel.rooms.tags import tags_of
 from clary.kernel.store import Change
 from clary.kernel.wire import Shape
 from clary.support.eventbridge import pipelines
-from clary.support.eventbridge.book import book_of
 from clary.support.eventbridge.names import Bus
 from clary.support.eventbridge.publishing import event_of
-from clary.support.eventbridge.records import DEFAULT_BUS
 
 SOURCE = "aws.sagemaker"
 
@@ -50,18 +47,11 @@ _KINDS: Mapping[str, _Kind] = {
 KINDS = frozenset((*_KINDS, *pipelines.DETAIL_TYPES))
 
 
-def events_of(platform: Platform, changes: Iterable[Change]) -> dict[Bus, list[dict[str, Any]]]:
-    """The events of those changes that rules may ask for, by bus, in order. The same change makes the same event."""
-    found: defaultdict[Bus, list[dict[str, Any]]] = defaultdict(list)
-    for change in changes:
-        bus = Bus(change.account, change.region, DEFAULT_BUS)
-        if not book_of(platform).rules(bus).hear(SOURCE):
-            continue
-        of_pipeline = change.kind in pipelines.DETAIL_TYPES
-        event = _pipeline_event(platform, bus, change) if of_pipeline else _event(platform, bus, change)
-        if event is not None:
-            found[bus].append(event)
-    return found
+def of_change(platform: Platform, bus: Bus, change: Change) -> dict[str, Any] | None:
+    """The event of a change; the same change makes the same event. None where there is nothing left to tell."""
+    if change.kind in pipelines.DETAIL_TYPES:
+        return _pipeline_event(platform, bus, change)
+    return _event(platform, bus, change)
 
 
 def _pipeline_event(platform: Platform, bus: Bus, change: Change) -> dict[str, Any] | None:
