@@ -1,0 +1,39 @@
+"""Pipelines as users of both SageMaker SDKs write them, unmodified, on real data."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from tests.clients.environments import Environment
+
+pytestmark = pytest.mark.client
+Environments = Callable[[str], Environment]
+
+CACHEABLE = ["EvaluateFlights", "PrepareFlights", "TrainFlights"]
+
+
+@pytest.mark.parametrize("version", ["v2", "v3"])
+def test_the_canonical_pipeline_runs_again_and_again(environment: Environments, flights: Path, version: str) -> None:
+    result = environment(f"sagemaker-{version}").run(f"{version}_pipeline.py", str(flights), timeout=1800)
+
+    first = result["first"]
+    assert (first["status"], first["hits"], first["versions"]) == ("Succeeded", [], 1)
+    assert {*CACHEABLE, "GoodEnough", "ScoreFlights"} < set(first["steps"])
+
+    assert result["unchanged"] == {"status": "Succeeded", "hits": CACHEABLE}
+
+    bad = result["bad model"]
+    assert (bad["status"], bad["outcome"], bad["registered"]) == ("Failed", "False", 0)
+    assert bad["hits"] == ["PrepareFlights"], "with another depth the model is trained and judged anew"
+    assert bad["reason"] == "Execution failed due to MSE > 0.5"
+
+    assert result["new data"] == {
+        "first": "Failed",
+        "failed": ["EvaluateFlights"],
+        "hits": [],
+        "status": "Succeeded",
+        "run again": ["EvaluateFlights"],
+    }
+
+    assert result["deployment"]["status"] == "Succeeded"
+    assert result["deployment"]["error"] < 20, "minutes"
