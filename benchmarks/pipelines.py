@@ -27,7 +27,7 @@ from clary.testing import Server
 FAN, CHAIN = 100, 50
 
 _ROLE = "arn:aws:iam::000000000000:role/Benchmark"
-_ROUNDS = 3
+_ROUNDS = 1
 _PEER_SECONDS = 300
 _PREFECT = {"PREFECT_LOGGING_LEVEL": "ERROR", "DO_NOT_TRACK": "1", "PREFECT_SERVER_ANALYTICS_ENABLED": "false"}
 _METAFLOW = {"USERNAME": "bench", "METAFLOW_USER": "bench"}
@@ -62,7 +62,7 @@ def _clary(server: Server, shape: str, count: int, step: Callable[[Server], dict
     ]
     if shape == "fan":
         steps.append({**how, "Name": "total", "DependsOn": [one["Name"] for one in steps]})
-    name = f"{shape}-{how['Type'].lower()}"
+    name = f"{shape}-{count}-{how['Type'].lower()}"
     definition = orjson.dumps({"Version": "2020-12-01", "Steps": steps}).decode()
     sagemaker.create_pipeline(
         PipelineName=name,

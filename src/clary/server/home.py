@@ -89,6 +89,11 @@ def withdraw(home: Path) -> None:
     (home / "run" / "server.json").unlink(missing_ok=True)
 
 
+def was_cut_short(home: Path) -> bool:
+    """Whether the last server ended without withdrawing what it announced; asked by the next, before it announces."""
+    return (home / "run" / "server.json").exists()
+
+
 def running(home: Path) -> ServerInfo | None:
     """The server that runs over this home, or None."""
     if not is_held(home, "supervisor"):

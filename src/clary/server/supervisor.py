@@ -1,5 +1,6 @@
 """`clary up`: hold the home, bind the port, keep controller, carrier and gateways running, and end them together."""
 
+import errno
 import logging
 import os
 import signal
@@ -23,6 +24,8 @@ _STOP_SECONDS = 10.0
 _FIRST_PAUSE_SECONDS = 0.1
 _LONGEST_PAUSE_SECONDS = 10.0
 _STEADY_SECONDS = 30.0
+_HEIR_SECONDS = 30.0
+_HEIR_LOOKS_SECONDS = 0.1
 
 
 class CannotStart(Exception):
@@ -79,17 +82,39 @@ class Supervisor:
                 self._end_children()
 
     def _bind(self) -> socket.socket:
+        """The socket that the gateways share. Those of a supervisor that was killed may hold the address until they
+        have noticed, which one that was just starting does late."""
+        patience_seconds = _HEIR_SECONDS if home.was_cut_short(self._settings.home) else 0.0
+        deadline = self._clock.monotonic() + patience_seconds
+        waits = False
+        while True:
+            try:
+                return self._listener()
+            except OSError as error:
+                if error.errno != errno.EADDRINUSE or self._clock.monotonic() >= deadline:
+                    raise self._cannot_listen(error) from None
+                if not waits:
+                    _log.warning("waiting for %s, which what a killed server left may hold", self._settings.listen)
+                waits = True
+                self._wake.wait(_HEIR_LOOKS_SECONDS)
+            except OverflowError as error:
+                raise self._cannot_listen(error) from None
+
+    def _cannot_listen(self, error: Exception) -> CannotStart:
+        return CannotStart(
+            f"cannot listen on {self._settings.listen}: {error}. Choose another with --listen HOST:PORT."
+        )
+
+    def _listener(self) -> socket.socket:
         host, port = self._settings.host, self._settings.port
+        listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
         try:
-            family = socket.AF_INET6 if ":" in host else socket.AF_INET
-            listener = socket.socket(family, socket.SOCK_STREAM)
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind((host, port))
-        except (OSError, OverflowError) as error:
-            raise CannotStart(
-                f"cannot listen on {self._settings.listen}: {error}. Choose another with --listen HOST:PORT."
-            ) from None
-        listener.listen(2048)
+            listener.listen(2048)
+        except (OSError, OverflowError):
+            listener.close()
+            raise
         listener.set_inheritable(True)
         return listener
 

@@ -3,10 +3,12 @@
 import http.client
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -15,7 +17,8 @@ import pytest
 from botocore.exceptions import BotoCoreError, ClientError
 
 from clary.server import home, lifecycle
-from clary.testing import Server, serving, start_server
+from clary.server.home import ServerInfo
+from clary.testing import Server, eventually, serving, start_server, stop_server
 
 
 def clary(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -69,6 +72,23 @@ def test_an_address_that_is_taken_is_said(tmp_path: Path, server: Server) -> Non
     refused = clary(tmp_path, "up", "--listen", server.endpoint.removeprefix("http://"))
     assert refused.returncode == 1
     assert "cannot listen" in refused.stderr
+
+
+def test_the_heir_of_a_killed_server_waits_for_its_address(tmp_path: Path) -> None:
+    home.prepare(tmp_path)
+    log = tmp_path / "log" / "server.log"
+    with socket.create_server(("127.0.0.1", 0)) as left:
+        listen = f"127.0.0.1:{left.getsockname()[1]}"
+        home.announce(tmp_path, ServerInfo(1, f"http://{listen}", "0", False, "us-east-1", 0.0))
+        with ThreadPoolExecutor(1) as pool:
+            heir = pool.submit(start_server, tmp_path, "--listen", listen, warm_interpreters=False)
+            eventually(lambda: log.exists() and "waiting for" in log.read_text())
+            left.close()
+            server = heir.result()
+    try:
+        assert server.endpoint == f"http://{listen}"
+    finally:
+        stop_server(server)
 
 
 @pytest.mark.parametrize("role", ["gateway", "controller", "carrier"])
