@@ -11,12 +11,15 @@ import io
 import os
 import sys
 import threading
-from typing import NoReturn
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # importing it costs as much as many a script
+    from typing import NoReturn
 
 WRITERS = (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom)
 
 
-def leave(code: int) -> NoReturn:
+def leave(code: int) -> "NoReturn":
     """Wait for threads that are not daemons, run atexit functions, write out open files, and exit with `code`."""
     with contextlib.suppress(BaseException):
         threading._shutdown()  # type: ignore[attr-defined]

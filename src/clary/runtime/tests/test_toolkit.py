@@ -95,7 +95,7 @@ def test_an_exception_becomes_the_failure_file(job: Job) -> None:
     assert done.returncode == 1
     assert job.failure.startswith("ValueError: no such column: price\n")
     assert "line 4, in <module>" in job.failure
-    assert "userscript.py" not in done.stderr
+    assert "execution.py" not in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -4,41 +4,48 @@ To the script it looks the same: its folder is first on the path, it is `__main_
 """
 
 import os
-import re
-import signal
 import sys
-import traceback
-from pathlib import Path
 
 from clary.runtime import threads
 from clary.runtime.ending import spare_what_is_loaded
-from clary.runtime.toolkit.userscript import execute, without_our_frames
-
-_INSTALLS = re.compile(rb"\bpip\b")
+from clary.runtime.toolkit.execution import execute, without_our_frames
 
 
 def script(file: str, arguments: list[str]) -> int:
     """Run the file; return its exit code."""
-    path = Path(file).absolute()
-    if not path.is_file():
+    path = os.path.abspath(file)
+    if not os.path.isfile(path):
         print(f"python3: can't open file '{path}': [Errno 2] No such file or directory", file=sys.stderr, flush=True)
         return 2
-    if _INSTALLS.search(path.read_bytes()):
+    if _may_install(path):
         # It may install another version of what is imported here already: it gets an interpreter of its own.
-        os.execv(sys.executable, [sys.executable, str(path), *arguments])
+        os.execv(sys.executable, [sys.executable, path, *arguments])
     threads.pin()
-    sys.argv = [str(path), *arguments]
+    sys.argv = [path, *arguments]
     spare_what_is_loaded()
     try:
         execute(path)
     except SystemExit as stop:
         return _exit_code(stop.code)
     except KeyboardInterrupt:
-        return 128 + signal.SIGINT
+        return 130
     except BaseException as error:
+        import traceback
+
         traceback.print_exception(without_our_frames(error))
         return 1
     return 0
+
+
+def _may_install(path: str) -> bool:
+    """Whether the word `pip` occurs in the file."""
+    with open(path, "rb") as file:
+        text = file.read()
+    if b"pip" not in text:
+        return False
+    import re
+
+    return re.search(rb"\bpip\b", text) is not None
 
 
 def _exit_code(code: object) -> int:

@@ -10,17 +10,15 @@ import subprocess
 import sys
 import threading
 import traceback
-import types
 from collections.abc import Callable
 from pathlib import Path
 
 from clary.runtime import failure
 from clary.runtime.ending import spare_what_is_loaded
 from clary.runtime.paths import MlPaths
+from clary.runtime.toolkit.execution import execute, without_our_frames
 
 TAIL = 2000
-
-_OURS = str(Path(__file__).parent) + os.sep
 
 
 def run(paths: MlPaths, source: Path, program: str, arguments: list[str]) -> int:
@@ -28,7 +26,7 @@ def run(paths: MlPaths, source: Path, program: str, arguments: list[str]) -> int
     os.chdir(source)
     file = source / program
     if file.is_file() and file.suffix == ".py":
-        return _in_process(paths, program, arguments, lambda: execute(file))
+        return _in_process(paths, program, arguments, lambda: execute(str(file)))
     if file.is_file():
         return _child(paths, _command(file), program, arguments)
     return _in_process(paths, program, arguments, lambda: _execute_module(program, source))
@@ -38,16 +36,6 @@ def _command(file: Path) -> list[str]:
     if file.suffix == ".sh" or not os.access(file, os.X_OK):
         return [shutil.which("bash") or "/bin/sh", str(file)]
     return [str(file)]
-
-
-def execute(file: Path) -> None:
-    """What `python file` does, in this process. __main__ is replaced for good, so that pickles and atexit find it."""
-    sys.argv[0] = str(file)
-    sys.path.insert(0, str(file.parent))
-    main = types.ModuleType("__main__")
-    main.__dict__.update(__file__=str(file), __builtins__=__builtins__, __spec__=None)
-    sys.modules["__main__"] = main
-    exec(compile(file.read_bytes(), str(file), "exec"), main.__dict__)
 
 
 def _execute_module(name: str, source: Path) -> None:
@@ -84,18 +72,6 @@ def _exit_code(paths: MlPaths, program: str, code: object) -> int:
     print(code, file=sys.stderr, flush=True)
     failure.record(paths, f"{program} exited: {code}")
     return 1
-
-
-def without_our_frames(error: BaseException) -> BaseException:
-    """The user should see the traceback from the first line of theirs on."""
-    trace = error.__traceback__
-    while trace is not None and _is_ours(trace.tb_frame.f_code.co_filename):
-        trace = trace.tb_next
-    return error.with_traceback(trace) if trace is not None else error
-
-
-def _is_ours(filename: str) -> bool:
-    return filename.startswith(_OURS) or filename.startswith("<frozen runpy")
 
 
 def _child(paths: MlPaths, command: list[str], program: str, arguments: list[str]) -> int:
