@@ -60,6 +60,15 @@ _get = sa.select(_records).where(
     _records.c.name == sa.bindparam("name"),
 )
 
+# Statements that are made once: SQLAlchemy takes longer to make one than SQLite to carry it out.
+_KEY = ("kind", "account", "region", "name")
+_same_key = sa.and_(*(_records.c[name] == sa.bindparam(f"its_{name}") for name in _KEY))
+_same_version = sa.and_(_same_key, _records.c.version == sa.bindparam("its_version"))
+_insert = _records.insert()
+_replace = _records.update().where(_same_version)
+_delete = _records.delete().where(_same_key)
+_delete_version = _records.delete().where(_same_version)
+
 
 class SqlStore:
     """A `Store` in a SQL database. Open with `open_sqlite`."""
@@ -158,26 +167,26 @@ def _carry_out(connection: sa.Connection, change: Change) -> Row | None:
         case Insert(row):
             fresh = _with_version(row, 1)
             try:
-                connection.execute(_records.insert().values(_values(fresh)))
+                connection.execute(_insert, _columns_of(row.key) | _values(fresh) | {"created_at": row.created_at})
             except IntegrityError as error:
                 raise AlreadyExists(str(row.key)) from error
             return fresh
         case Replace(row):
             fresh = _with_version(row, row.version + 1)
-            values = {name: value for name, value in _values(fresh).items() if name != "created_at"}
-            written = connection.execute(_records.update().where(_is(row.key, row.version)).values(values))
-            if written.rowcount != 1:
+            if connection.execute(_replace, _is(row.key, row.version) | _values(fresh)).rowcount != 1:
                 raise Conflict(str(row.key))
             return fresh
         case Delete(key, version):
-            if connection.execute(_records.delete().where(_is(key, version))).rowcount != 1:
+            statement = _delete if version is None else _delete_version
+            if connection.execute(statement, _is(key, version)).rowcount != 1:
                 raise Conflict(str(key))
             return None
 
 
-def _is(key: Key, version: int | None) -> sa.ColumnElement[bool]:
-    same = sa.and_(*(_records.c[name] == value for name, value in _columns_of(key).items()))
-    return same if version is None else sa.and_(same, _records.c.version == version)
+def _is(key: Key, version: int | None) -> dict[str, Any]:
+    """What the statements call the row that they are about."""
+    same: dict[str, Any] = {f"its_{name}": value for name, value in _columns_of(key).items()}
+    return same if version is None else same | {"its_version": version}
 
 
 def _matching(statement: sa.Select[Any], query: Query) -> sa.Select[Any]:
@@ -228,10 +237,10 @@ def _with_version(row: Row, version: int) -> Row:
 
 
 def _values(row: Row) -> dict[str, Any]:
-    return _columns_of(row.key) | {
+    """The columns that a write changes."""
+    return {
         "parent": row.parent,
         "status": row.status,
-        "created_at": row.created_at,
         "updated_at": row.updated_at,
         "version": row.version,
         "schema": row.schema,
