@@ -174,9 +174,9 @@ class StepScope(Variables):
     def property_file(self, step: str, file: str) -> Any:
         """The JSON in a file below the output that the property file names."""
         declared = self._world.definition.step(step).property_file(file)
-        outputs = self.step(step).get("ProcessingOutputConfig", {}).get("Outputs", ())
+        outputs = (self.step(step).get("ProcessingOutputConfig") or {}).get("Outputs") or ()
         for output in outputs:
-            if output["OutputName"] == declared.output_name:
+            if output["OutputName"] == declared.output_name and output.get("S3Output"):
                 return self._world.json_at(f"{output['S3Output']['S3Uri'].rstrip('/')}/{declared.path.lstrip('/')}")
         raise Unresolvable(
             f"Steps.{step}.PropertyFiles.{file}", f"the job has no output '{declared.output_name}' in S3"

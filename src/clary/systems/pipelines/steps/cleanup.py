@@ -68,11 +68,11 @@ def _properties(work: Work, name: str) -> Mapping[str, Any] | None:
 def _outputs(properties: Mapping[str, Any]) -> list[str]:
     """Where a step's job wrote to."""
     if "TrainingJobName" in properties:
-        model = properties.get("ModelArtifacts", {}).get("S3ModelArtifacts", "")
+        model = (properties.get("ModelArtifacts") or {}).get("S3ModelArtifacts", "")
         return [model.rpartition("/")[0] + "/"] if model else []
     if "ProcessingJobName" in properties:
-        outputs = properties.get("ProcessingOutputConfig", {}).get("Outputs", ())
-        return [each["S3Output"]["S3Uri"] for each in outputs if "S3Output" in each]
+        outputs = (properties.get("ProcessingOutputConfig") or {}).get("Outputs") or ()
+        return [each["S3Output"]["S3Uri"] for each in outputs if each.get("S3Output")]
     if "TransformJobName" in properties:
         return [properties["TransformOutput"]["S3OutputPath"]]
     return []

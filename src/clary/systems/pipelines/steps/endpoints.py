@@ -47,6 +47,11 @@ class _Upserted(Driver):
     def properties(self, own: Context, record: PipelineStep) -> Mapping[str, Any]:
         return own.call("sagemaker", f"Describe{self.noun}", {self.named: record.job})
 
+    def is_kept(self, own: Context, record: PipelineStep) -> bool:
+        """Whether it is in service, and still as the step left it."""
+        found = self._found(own, record)
+        return found is not None and self._progress(found, record.shown).status == SUCCEEDED
+
     def _found(self, own: Context, record: PipelineStep) -> Mapping[str, Any] | None:
         try:
             return self.properties(own, record)
@@ -87,7 +92,7 @@ class Endpoint(_Upserted):
 
     def _is_asked(self, found: Mapping[str, Any], asked: Mapping[str, Any]) -> bool:
         wanted = asked.get("EndpointConfigName")
-        pending = found.get("PendingDeploymentSummary", {}).get("EndpointConfigName")
+        pending = (found.get("PendingDeploymentSummary") or {}).get("EndpointConfigName")
         return wanted in (found["EndpointConfigName"], pending)
 
 

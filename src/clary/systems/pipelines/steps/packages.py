@@ -62,6 +62,6 @@ def _progress(found: Mapping[str, Any]) -> Progress:
 
 
 def _why(found: Mapping[str, Any]) -> str:
-    details = found.get("ModelPackageStatusDetails", {})
-    reasons = [each.get("FailureReason", "") for part in details.values() for each in part]
+    details = found.get("ModelPackageStatusDetails") or {}
+    reasons = [each.get("FailureReason", "") for part in details.values() for each in part or ()]
     return next((reason for reason in reasons if reason), "the model package failed validation.")

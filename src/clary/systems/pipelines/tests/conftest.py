@@ -4,6 +4,7 @@ import json
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 
 from clary.kernel.core.clock import VirtualClock
 from clary.kernel.core.settings import Settings
-from clary.kernel.jobs.contract import Capability, Failure, HostSpec, Observation, Outcome, Phase
+from clary.kernel.jobs.contract import Capability, Failure, HostSpec, Kind, Observation, Outcome, Phase
 from clary.kernel.objects.uri import parse_s3_uri
 from clary.kernel.rooms import Platform
 from clary.systems.pipelines.notices import notices_of
@@ -21,7 +22,7 @@ REGION = "us-east-1"
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/any-role"
 IMAGE = "python:3.12"
 BUCKET = "pipelines"
-DRIVEN = ("training", "processing", "batch_transform", "pipelines-observer", "pipelines")
+DRIVEN = ("training", "processing", "batch_transform", "endpoints", "pipelines-observer", "pipelines")
 
 _RESOURCES = {"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 1}
 
@@ -45,7 +46,9 @@ class ScriptedExecutor:
         self.started.append(spec.job)
         self._specs[key] = spec
         self._hosts[key] = Observation(spec.job, spec.host, Phase.RUNNING, {Phase.RUNNING: self._clock.now()})
-        if self.ends_at_once:
+        if spec.kind is Kind.SERVICE:
+            self._hosts[key] = replace(self._hosts[key], healthy=True, socket="/nowhere")
+        elif self.ends_at_once:
             self.end(spec.job)
 
     def end(self, name: str, reason: str = "") -> None:

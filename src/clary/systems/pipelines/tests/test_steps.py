@@ -27,6 +27,7 @@ from clary.systems.pipelines.tests.conftest import (
     train,
 )
 
+SCIKIT = "683313688378.dkr.ecr.us-east-1.amazonaws.com/sagemaker-scikit-learn:1.4-2-cpu-py3"
 FUNCTION = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:judge"
 
 
@@ -276,6 +277,37 @@ def test_a_loop_runs_its_body_for_each_item_and_picks_the_best(world: World) -> 
     }  # fmt: skip
     made = steps["Named-1"]["Metadata"]["Model"]["Arn"].rpartition("/")[2]
     assert world.call("DescribeModel", ModelName=made)["PrimaryContainer"]["Environment"] == {"SCORE": "3"}
+
+
+def test_an_endpoint_is_created_and_then_updated(world: World) -> None:
+    world.put("model.tar.gz", {})
+    made = model("Model")
+    made["Arguments"]["PrimaryContainer"]["Image"] = SCIKIT
+    made["Arguments"]["PrimaryContainer"]["ModelDataUrl"] = f"s3://{BUCKET}/model.tar.gz"
+    variant = {
+        "VariantName": "All", "ModelName": get("Steps.Model.ModelName"), "InitialInstanceCount": 1,
+        "InstanceType": "ml.m5.large",
+    }  # fmt: skip
+    config = {"Name": "Config", "Type": "EndpointConfig", "Arguments": {"ProductionVariants": [variant]}}
+    endpoint = {
+        "Name": "Endpoint", "Type": "Endpoint",
+        "Arguments": {"EndpointName": "churn", "EndpointConfigName": get("Steps.Config.EndpointConfigName")},
+    }  # fmt: skip
+    world.create("deploy", made, config, endpoint)
+    configs = []
+    for number in (1, 2):
+        arn = world.run("deploy", number)
+        for _ in range(10):
+            world.pass_time(60)
+            world.wake("endpoints")
+            world.settle()
+        steps = world.steps(arn)
+        assert world.status(arn) == "Succeeded", steps
+        configs.append(steps["Config"]["Metadata"]["EndpointConfig"]["Arn"].rpartition("/")[2])
+        found = world.call("DescribeEndpoint", EndpointName="churn")
+        assert (found["EndpointStatus"], found["EndpointConfigName"]) == ("InService", configs[-1])
+        assert steps["Endpoint"]["Metadata"] == {"Endpoint": {"Arn": found["EndpointArn"]}}
+    assert configs[0] != configs[1]
 
 
 def test_cleanup_deletes_what_steps_left_in_s3(world: World) -> None:
