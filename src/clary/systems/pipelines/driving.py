@@ -96,6 +96,7 @@ class _Look:
         self._batch = Batch(platform.store)
         self._beginning = Beginning(self._world, entry, platform.clock)
         self._ended: list[Work] = []
+        self._kept: dict[str, PipelineCache] = {}
         self._wait: float | None = None
         self.over = False
         self._only, reused = self._selection()
@@ -241,16 +242,18 @@ class _Look:
 
     def _keep(self, record: PipelineStep) -> None:
         """Let later executions find what this step has done."""
-        step = step_of(self._definition, record.step)
+        name = cache_name(self._entry.value.pipeline, step_of(self._definition, record.step).name, record.cache_key)
+        self._kept[name] = PipelineCache(self._entry.name, record.step, self._now)
+
+    def _write_kept(self, batch: Batch) -> None:
         table = self._world.own.records(PipelineCache)
-        pipeline = self._entry.value.pipeline
-        name = cache_name(pipeline, step.name, record.cache_key)
-        made = PipelineCache(self._entry.name, record.step, self._now)
-        found = table.get(name)
-        if found is None:
-            self._batch.create(table, name, made, parent=pipeline)
-        else:
-            self._batch.replace(table, found, made)
+        for name, made in self._kept.items():
+            found = table.get(name)
+            if found is None:
+                batch.create(table, name, made, parent=self._entry.value.pipeline)
+            else:
+                batch.replace(table, found, made)
+        self._kept.clear()
 
     def _stop(self) -> None:
         """Ask what runs to stop; what waits for its next attempt will not get one."""
@@ -332,6 +335,7 @@ class _Look:
                 batch.create(self._table, where, record, status=record.status, parent=self._entry.name)
             else:
                 batch.replace(self._table, stored, record, status=record.status)
+        self._write_kept(batch)
         if outcome is not None:
             ended = replace(
                 self._entry.value,

@@ -98,9 +98,11 @@ class Lambda(Driver):
     """A step that calls a function."""
 
     def start(self, work: Work, arguments: Mapping[str, Any], *, repeated: bool) -> Progress:
-        if repeated:
+        calls = calls_of(work.own.platform)
+        if repeated and calls.of(work) is None:
             return _interrupted(work)
-        calls_of(work.own.platform).begin(work, arguments)
+        if not repeated:
+            calls.begin(work, arguments)
         return Progress(EXECUTING, arn=_function(work))
 
     def observe(self, work: Work) -> Progress | None:

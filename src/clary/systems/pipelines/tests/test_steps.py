@@ -131,6 +131,15 @@ def test_an_unchanged_step_is_taken_from_the_last_execution_that_ran_it(world: W
     assert metadata[0] == metadata[1]
     assert world.status(second) == "Succeeded"
     assert len(world.executor.started) == 2
+    twin = train("Twin", **cached)
+    items = {"IterableItems": ["a", "b"], "MaxConcurrency": 2, "ForEachBody": [{**twin, "DependsOn": []}]}
+    world.create("twins", {"Name": "Each", "Type": "ForEach", "Arguments": items})
+    world.executor.ends_at_once = False
+    twins = world.run("twins")
+    world.executor.ends_at_once = True
+    world.executor.end("-Twin-")
+    world.settle()
+    assert world.status(twins) == "Succeeded", "two that end together may have the same key"
     world.pass_time(3601)
     late = world.run("cache", 4)
     assert "CacheHitResult" not in world.steps(late)["Cached"], "it was too old"
