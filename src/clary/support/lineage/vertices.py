@@ -1,7 +1,7 @@
 """Entities as the ends of associations: artifacts, actions and contexts, and the trial components of jobs.
 
 AWS keeps a trial component for every job, `<job>-aws-training-job` and so on, and associates artifacts with that. Here
-it is the job itself under that name: it is there as long as the job is.
+it is the job itself under that name: it is there as long as the job is, or anything is associated with it.
 """
 
 from collections.abc import Mapping
@@ -11,6 +11,7 @@ from functools import partial
 from clary.kernel.auth import policies
 from clary.kernel.core.errors import AwsError
 from clary.kernel.rooms import Context
+from clary.support.lineage import edges
 from clary.support.lineage.resources import ENTITIES, entity_name
 
 TRIAL_COMPONENT = "experiment-trial-component"
@@ -100,4 +101,7 @@ def _job(ctx: Context, reference: str, name: str) -> Vertex | None:
             entry = resource.find(ctx, name.removesuffix(ending))
             if entry is not None:
                 return Vertex(reference, spelled, name, entry.created_at, entry.updated_at)
+            associated = [edge.created_at for edge in edges.touching(ctx, reference, limit=1)]
+            if associated:  # the job was deleted; what it took and made stays known
+                return Vertex(reference, spelled, name, min(associated), max(associated))
     return None

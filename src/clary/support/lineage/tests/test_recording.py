@@ -62,6 +62,9 @@ def test_a_training_job_is_recorded_as_it_begins_and_as_it_ends(world: World) ->
     answer = world.call("QueryLineage", StartArns=[model["ArtifactArn"]], Direction="Ascendants", MaxDepth=1)
     assert answer["Vertices"][1] == {"Arn": job, "Type": "TrainingJob", "LineageType": "TrialComponent"}
     world.associate(job, world.context("mine"))
+    world.call("DeleteTrainingJob", TrainingJobName="job")
+    took = world.call("QueryLineage", StartArns=[job], Direction="Ascendants", MaxDepth=1)
+    assert len(took["Edges"]) == 3, "what a job took is known when the job is gone"
     late = {"Types": ["TrainingJob"], "CreatedAfter": NOON + 100}
     assert world.call("QueryLineage", StartArns=[model["ArtifactArn"]], Filters=late)["Edges"] == []
 
