@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 from tests.clients.environments import Environment
 
+from clary.testing import Server
+
 pytestmark = pytest.mark.client
 Environments = Callable[[str], Environment]
 Unique = Callable[[str], str]
@@ -152,17 +154,22 @@ def test_a_function_from_a_zip_is_called_and_aliased(aws: Callable[..., str], un
     aws("lambda", "delete-function", *named)
 
 
-def test_rules_and_schedules_reach_a_queue(aws: Callable[..., str], unique: Unique) -> None:
+def test_rules_and_schedules_reach_a_queue(aws: Callable[..., str], unique: Unique, server: Server) -> None:
     rule, name = unique("cli-rule"), unique("cli-events")
-    url = json.loads(aws("sqs", "create-queue", "--queue-name", name))["QueueUrl"]
+
+    def sqs(*arguments: str) -> str:
+        # For SQS alone, version 1 of the CLI puts an old name of AWS's in the place of AWS_ENDPOINT_URL.
+        return aws("sqs", *arguments, "--endpoint-url", server.endpoint)
+
+    url = json.loads(sqs("create-queue", "--queue-name", name))["QueueUrl"]
     asked = ("--queue-url", url, "--attribute-names", "QueueArn")
-    arn = json.loads(aws("sqs", "get-queue-attributes", *asked))["Attributes"]["QueueArn"]
+    arn = json.loads(sqs("get-queue-attributes", *asked))["Attributes"]["QueueArn"]
     role = json.loads(aws("iam", "get-role", "--role-name", "AmazonSageMaker-ExecutionRole"))["Role"]["Arn"]
 
     def received() -> str:
-        printed = aws("sqs", "receive-message", "--queue-url", url, "--wait-time-seconds", "20")
+        printed = sqs("receive-message", "--queue-url", url, "--wait-time-seconds", "20")
         (message,) = json.loads(printed)["Messages"]
-        aws("sqs", "delete-message", "--queue-url", url, "--receipt-handle", message["ReceiptHandle"])
+        sqs("delete-message", "--queue-url", url, "--receipt-handle", message["ReceiptHandle"])
         return str(message["Body"])
 
     aws("events", "put-rule", "--name", rule, "--event-pattern", json.dumps({"source": [name]}))
