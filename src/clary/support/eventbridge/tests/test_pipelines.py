@@ -4,7 +4,9 @@ import json
 
 import pytest
 
+from clary.support.eventbridge.names import Bus
 from clary.support.eventbridge.outbox import Outbox
+from clary.support.eventbridge.publishing import publish
 from clary.support.eventbridge.reconcile import deliver, fire_due
 from clary.support.eventbridge.tests.test_crashes import crashing
 
@@ -49,9 +51,15 @@ def test_an_event_starts_a_pipeline_once_however_often_it_is_delivered(call, put
         crossing += 1
     assert crossing > 2
     assert days(sagemaker) == ["monday"]
-    put({"day": "tuesday"})
+    id = put({"day": "tuesday"})
+    event = {"id": id, "source": "shop", "detail": {"day": "tuesday"}, "time": "2026-01-31T00:00:00Z"}
+    bus = Bus("111122223333", "eu-west-1", "default")
+    publish(platform, bus, [event, event])  # as an observer that is told of a change again
     deliver(platform, lane)
     assert sorted(days(sagemaker)) == ["monday", "tuesday"]
+    publish(platform, bus, [{**event, "replay-name": "again"}])
+    deliver(platform, lane)
+    assert sorted(days(sagemaker)) == ["monday", "tuesday", "tuesday"]
 
 
 def test_a_schedule_starts_a_pipeline(sagemaker, platform, run):
