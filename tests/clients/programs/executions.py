@@ -41,7 +41,9 @@ def start_on_approval(events: Any, group: str, pipeline_arn: str, role: str) -> 
 
 def approve_latest(client: Any, group: str, pipeline: str) -> tuple[str, dict]:
     """Approve the newest version of a group; wait for the execution of `pipeline` that this starts."""
-    [latest, *_] = client.list_model_packages(ModelPackageGroupName=group)["ModelPackageSummaryList"]
+    [latest, *_] = client.list_model_packages(ModelPackageGroupName=group, SortOrder="Descending")[
+        "ModelPackageSummaryList"
+    ]
     client.update_model_package(ModelPackageArn=latest["ModelPackageArn"], ModelApprovalStatus="Approved")
     while not (found := client.list_pipeline_executions(PipelineName=pipeline)["PipelineExecutionSummaries"]):
         threading.Event().wait(_PAUSE_SECONDS)
