@@ -37,3 +37,12 @@ def test_the_canonical_pipeline_runs_again_and_again(environment: Environments, 
 
     assert result["deployment"]["status"] == "Succeeded"
     assert result["deployment"]["error"] < 20, "minutes"
+
+
+def test_v2_functions_and_notebooks_are_steps(environment: Environments, tmp_path: Path) -> None:
+    result = environment("sagemaker-v2").run("v2_functions.py", str(tmp_path), timeout=1800)
+    assert result["remote"] == "prepared: 3.5 minutes"
+    assert result["raised"] == "nothing to add up", "an exception of the function is raised where it was called"
+    assert (result["status"], result["sum"]) == ("Succeeded", 110)
+    assert result["greeted"]
+    assert {"greet.ipynb", "sagemaker_job_execution.log"} < set(result["files"])

@@ -19,6 +19,7 @@ from sagemaker.core.shapes import ProcessingInput, ProcessingOutput, ProcessingS
 from sagemaker.core.training.configs import Compute, InputData
 from sagemaker.core.transformer import Transformer
 from sagemaker.core.workflow.conditions import ConditionLessThanOrEqualTo
+from sagemaker.core.workflow.execution_variables import ExecutionVariables
 from sagemaker.core.workflow.functions import Join, JsonGet
 from sagemaker.core.workflow.parameters import ParameterFloat, ParameterInteger, ParameterString
 from sagemaker.core.workflow.pipeline_context import PipelineSession
@@ -61,7 +62,9 @@ def source(named: str, uri: object) -> ProcessingInput:
 
 def output(named: str) -> ProcessingOutput:
     path = f"/opt/ml/processing/{named}"
-    target = ProcessingS3Output(s3_uri=f"s3://{bucket}/{name}/{named}", local_path=path, s3_upload_mode="EndOfJob")
+    # A place of each execution's own: the cache knows data by its URI.
+    uri = Join(on="/", values=[f"s3://{bucket}/{name}", ExecutionVariables.PIPELINE_EXECUTION_ID, named])
+    target = ProcessingS3Output(s3_uri=uri, local_path=path, s3_upload_mode="EndOfJob")
     return ProcessingOutput(output_name=named, s3_output=target)
 
 
