@@ -46,3 +46,18 @@ def test_v2_functions_and_notebooks_are_steps(environment: Environments, tmp_pat
     assert (result["status"], result["sum"]) == ("Succeeded", 110)
     assert result["greeted"]
     assert {"greet.ipynb", "sagemaker_job_execution.log"} < set(result["files"])
+
+
+def test_v2_steps_ask_choose_fail_and_are_selected(environment: Environments) -> None:
+    weigh = Path(__file__).parent / "programs" / "scripts" / "weigh.py"
+    result = environment("sagemaker-v2").run("v2_steps.py", str(weigh), timeout=900)
+    assert result["asked"] == {"doubled": 6}
+    assert result["first"] == {"status": "Succeeded", "told": "yes at 6"}
+    assert result["refused"] == {
+        "status": "Failed",
+        "reason": "no flight from LGA",
+        "steps": ["Ask", "Choose", "Refuse", "Weigh"],
+    }
+    assert result["selected"] == {"status": "Succeeded", "told": "yes at 6", "reused": ["Ask", "Choose", "Weigh"]}
+    assert "Unknown parameter 'Airport' (step 'Lost', at Steps[0]" in result["messages"][0]
+    assert "Nowhere" in result["messages"][1]
