@@ -27,7 +27,7 @@ from clary.testing import Server
 FAN, CHAIN = 100, 50
 
 _ROLE = "arn:aws:iam::000000000000:role/Benchmark"
-_ROUNDS = 1
+_ROUNDS = 3
 _PEER_SECONDS = 300
 _PREFECT = {"PREFECT_LOGGING_LEVEL": "ERROR", "DO_NOT_TRACK": "1", "PREFECT_SERVER_ANALYTICS_ENABLED": "false"}
 _METAFLOW = {"USERNAME": "bench", "METAFLOW_USER": "bench"}

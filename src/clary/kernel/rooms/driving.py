@@ -203,7 +203,8 @@ class _Drive(Generic[J, A]):
             return False
         _write(table, entry, followed)
         if followed.status not in ACTIVE:
-            self._clear(followed, attempt)
+            self._release(followed)  # its hosts have ended: others need not wait until their folders are gone
+            self._forget(attempt)
         return True
 
     def _begin(self, table: Table[J], entry: Entry[J], last: A | None) -> bool:
@@ -247,12 +248,8 @@ class _Drive(Generic[J, A]):
             reason = error.message if isinstance(error, AwsError) else str(error)
             failed = self._kind.failed(entry.value, f"ClientError: {reason}", self._now)
             _write(table, entry, failed)
-            self._clear(failed, attempt)
-
-    def _clear(self, job: J, attempt: A) -> None:
-        """Let go of what an ended job used, and wake those that wait for it."""
-        self._forget(attempt)
-        self._release(job)
+            self._forget(attempt)
+            self._release(failed)
 
     def _forget(self, attempt: A) -> None:
         for host in attempt.host_names:
