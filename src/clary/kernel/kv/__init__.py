@@ -1,6 +1,7 @@
 """Ordered, durable key-value storage for what changes often: object indexes, log events, stream shards.
 
-`contract` states the promises; `lmdb` keeps them on one machine for any number of processes.
+`contract` states the promises; `lmdb` keeps them on one machine for any number of processes; `lanes` makes durable
+queues of them.
 """
 
 import re

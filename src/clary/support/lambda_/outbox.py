@@ -1,7 +1,7 @@
 """What waits to be invoked asynchronously, in the key-value domain `lambda-events`.
 
-    e <function> 0 <due ms> <number>      an Event, behind it the payload
-    n                                     the last number given
+    e, n      what `kernel.kv.lanes` keeps: each an Event, behind it the payload, a lane for each function, ordered by
+              when they are due
 
 A function is written `<account>/<region>/<name>`. An event leaves when its invocation has come to an end, and what is
 told of that has been stored elsewhere: whatever is killed when, each is invoked at least once and none is forgotten.
@@ -14,10 +14,13 @@ from typing import NamedTuple
 import orjson
 
 from clary.kernel.core.clock import Clock
-from clary.kernel.kv import KeyValue, Transaction, after_prefix, names_below
+from clary.kernel.kv import KeyValue
+from clary.kernel.kv.lanes import Lanes, order_of
 
 DOMAIN = "lambda-events"
 TOPIC = "lambda-events"
+
+_LANES = Lanes(b"e")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,60 +54,29 @@ class Outbox:
 
     async def post(self, function: str, event: Event, payload: bytes) -> None:
         """Store an event, durably, to be invoked at once."""
-        due_ms = int(event.arrived_at * 1000)
-        data = _dump(event, payload)
-
-        def write(transaction: Transaction) -> None:
-            last = transaction.get(b"n")
-            number = 1 if last is None else int.from_bytes(last, "big") + 1
-            transaction.put(b"n", number.to_bytes(8, "big"))
-            transaction.put(_key(function, due_ms, number), data)
-
-        await self._kv.write_async(write)
+        waiting = [(function, int(event.arrived_at * 1000), _dump(event, payload))]
+        await self._kv.write_async(lambda tx: _LANES.add(tx, _LANES.take_numbers(tx), waiting))
 
     def functions(self) -> list[str]:
         """The functions that something waits for."""
-        return names_below(self._kv, b"e")
+        return _LANES.names(self._kv)
 
     def waiting(self, function: str) -> Iterator[Waiting]:
         """What waits for a function, in the order in which it is due."""
-        prefix = _prefix(function)
-        for key, data in self._kv.scan(prefix, after_prefix(prefix)):
+        for key, data in _LANES.scan(self._kv, function):
             said, _, payload = data.partition(b"\n")
-            due_ms = int.from_bytes(key[len(prefix) : len(prefix) + 8], "big")
-            yield Waiting(key, due_ms / 1000, Event(**orjson.loads(said)), payload)
+            yield Waiting(key, order_of(key) / 1000, Event(**orjson.loads(said)), payload)
 
     async def settle(self, waiting: Waiting) -> None:
         """Forget an event whose invocation has come to an end."""
-        await self._kv.write_async(lambda transaction: transaction.delete(waiting.key))
+        await self._kv.write_async(lambda tx: _LANES.settle(tx, [waiting.key]))
 
     async def put_off(self, waiting: Waiting, seconds: float, *, tries: int, refusals: int) -> None:
         """Have an event wait for so long."""
         due_ms = int((self._clock.now() + seconds) * 1000)
-        stem, number = waiting.key[:-16], waiting.key[-8:]
         data = _dump(replace(waiting.event, tries=tries, refusals=refusals), waiting.payload)
-
-        def write(transaction: Transaction) -> None:
-            if transaction.delete(waiting.key):
-                transaction.put(stem + due_ms.to_bytes(8, "big") + number, data)
-
-        await self._kv.write_async(write)
-
-    def drop(self, function: str) -> None:
-        """Forget everything that waits for a function that is gone."""
-        prefix = _prefix(function)
-        keys = [key for key, _ in self._kv.scan(prefix, after_prefix(prefix))]
-        if keys:
-            self._kv.write(lambda transaction: [transaction.delete(key) for key in keys])
+        await self._kv.write_async(lambda tx: _LANES.settle(tx, (), [(waiting.key, due_ms, data)]))
 
 
 def _dump(event: Event, payload: bytes) -> bytes:
     return orjson.dumps(event) + b"\n" + payload
-
-
-def _prefix(function: str) -> bytes:
-    return b"e" + function.encode() + b"\0"
-
-
-def _key(function: str, due_ms: int, number: int) -> bytes:
-    return _prefix(function) + due_ms.to_bytes(8, "big") + number.to_bytes(8, "big")

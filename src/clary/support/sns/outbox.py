@@ -1,15 +1,12 @@
 """What waits to be delivered, in the key-value domain `sns`.
 
-    m <number>                                    a notification
-    c <number>                                    how many deliveries of it are left
-    d <subscription> 0 <order> <number>           a delivery; a standard topic's are ordered by when they are due, a
-                                                  FIFO topic's by when they were published
+    d, m, c, n                                    what `kernel.kv.lanes` keeps: deliveries, a lane for each
+                                                  subscription, and the notifications they bring; a standard topic's
+                                                  are ordered by when they are due, a FIFO topic's by when published
     u <topic> 0 <scope> 0 <deduplication id>      FIFO: a notification of the last five minutes, behind its end
     x <ms> <key>                                  a `u` to delete when that time has come
-    n                                             the last number given
 
-A subscription is written `<account>/<region>/<id>`. A delivery leaves with the same commit that counts it down, so that
-whatever is killed when, each is made at least once and none is forgotten.
+A subscription is written `<account>/<region>/<id>`.
 """
 
 from collections.abc import Iterable, Sequence
@@ -18,13 +15,16 @@ from typing import NamedTuple
 
 import orjson
 
-from clary.kernel.kv import KeyValue, Transaction, after_prefix, names_below
+from clary.kernel.kv import KeyValue, Transaction
+from clary.kernel.kv.lanes import Lanes
 from clary.kernel.rooms import Platform
 from clary.support.sns.records import Delivery, Notification, dump
 
 REMEMBERED_SECONDS = 300.0
 _AT_ONCE = 500
 _LARGEST_BATCH_BYTES = 600_000
+
+_LANES = Lanes(b"d", payloads=b"m")
 
 
 class Post(NamedTuple):
@@ -56,20 +56,19 @@ class Outbox:
 
     def waiting(self) -> list[str]:
         """The subscriptions that something waits for."""
-        return names_below(self._kv, b"d")
+        return _LANES.names(self._kv)
 
     def due(self, subscription: str, limit: int) -> list[tuple[Delivery, Notification]]:
         """The deliveries whose time has come, in order; of a FIFO group one at a time, and no later one before it."""
         now = self._clock.now()
-        prefix = _prefix(subscription)
         found: list[tuple[Delivery, Notification]] = []
         held: set[str] = set()
         size = 0
-        for _, data in self._kv.scan(prefix, after_prefix(prefix)):
+        for _, data in _LANES.scan(self._kv, subscription):
             delivery = Delivery(**orjson.loads(data))
             if delivery.due_at > now and delivery.order:
                 break  # these are in the order of their times: no other is due
-            stored = self._kv.get(_numbered(b"m", delivery.number))
+            stored = _LANES.payload(self._kv, delivery.number)
             if stored is None:
                 continue  # it is being settled just now
             notification = Notification(**orjson.loads(stored))
@@ -89,33 +88,22 @@ class Outbox:
 
     def next_at(self, subscription: str) -> float | None:
         """When the next delivery is due, past or to come."""
-        prefix = _prefix(subscription)
-        times = (
-            Delivery(**orjson.loads(data)).due_at
-            for _, data in self._kv.scan(prefix, after_prefix(prefix), limit=_AT_ONCE)
-        )
+        times = (Delivery(**orjson.loads(data)).due_at for _, data in _LANES.scan(self._kv, subscription, _AT_ONCE))
         return min(times, default=None)
 
     def settle(self, subscription: str, done: Iterable[Delivery], again: Iterable[tuple[Delivery, float]]) -> None:
         """Forget the deliveries that are done, and put off the others until their times."""
-        done, again = list(done), list(again)
-
-        def write(tx: Transaction) -> None:
-            for delivery in done:
-                _finish(tx, subscription, delivery)
-            for delivery, at in again:
-                if tx.delete(_key(subscription, delivery)):
-                    order = int(at * 1000) if delivery.order else 0
-                    later = replace(delivery, order=order, due_at=at, tries=delivery.tries + 1)
-                    tx.put(_key(subscription, later), dump(later))
-
-        self._kv.write(write)
+        gone = [_key(subscription, delivery) for delivery in done]
+        moved = []
+        for delivery, at in again:
+            order = int(at * 1000) if delivery.order else 0
+            later = replace(delivery, order=order, due_at=at, tries=delivery.tries + 1)
+            moved.append((_key(subscription, delivery), order, dump(later)))
+        self._kv.write(lambda tx: _LANES.settle(tx, gone, moved))
 
     def drop(self, subscription: str) -> None:
         """Forget everything that waits for a subscription that is gone."""
-        prefix = _prefix(subscription)
-        while pairs := list(self._kv.scan(prefix, after_prefix(prefix), limit=_AT_ONCE)):
-            self.settle(subscription, [Delivery(**orjson.loads(data)) for _, data in pairs], ())
+        _LANES.drop(self._kv, subscription)
 
     def sweep(self) -> None:
         """Forget which notifications were published more than five minutes ago."""
@@ -142,19 +130,13 @@ def _post(tx: Transaction, post: Post, now: float) -> Notification:
     known = _known(tx, post, now) if fifo else None
     if known is not None:
         return known
-    last = tx.get(b"n")
-    number = 1 if last is None else int.from_bytes(last, "big") + 1
-    tx.put(b"n", number.to_bytes(8, "big"))
+    number = _LANES.take_numbers(tx)
     if fifo:
         notification = replace(notification, sequence_number=f"{10_000_000_000_000_000_000 + number:020d}")
         _remember(tx, post._replace(notification=notification), now)
-    if subscriptions:
-        tx.put(_numbered(b"m", number), dump(notification))
-        tx.put(_numbered(b"c", number), len(subscriptions).to_bytes(8, "big"))
     order = 0 if fifo else int(now * 1000)
-    for subscription in subscriptions:
-        delivery = Delivery(order, number, now)
-        tx.put(_key(subscription, delivery), dump(delivery))
+    delivery = dump(Delivery(order, number, now))
+    _LANES.add(tx, number, [(subscription, order, delivery) for subscription in subscriptions], dump(notification))
     return notification
 
 
@@ -178,25 +160,5 @@ def _remember(tx: Transaction, post: Post, now: float) -> None:
     tx.put(b"x" + until + key, b"")
 
 
-def _finish(tx: Transaction, subscription: str, delivery: Delivery) -> None:
-    if not tx.delete(_key(subscription, delivery)):
-        return
-    counter = _numbered(b"c", delivery.number)
-    left = int.from_bytes(tx.get(counter) or b"", "big") - 1
-    if left > 0:
-        tx.put(counter, left.to_bytes(8, "big"))
-    else:
-        tx.delete(counter)
-        tx.delete(_numbered(b"m", delivery.number))
-
-
-def _prefix(subscription: str) -> bytes:
-    return b"d" + subscription.encode() + b"\0"
-
-
 def _key(subscription: str, delivery: Delivery) -> bytes:
-    return _prefix(subscription) + delivery.order.to_bytes(8, "big") + delivery.number.to_bytes(8, "big")
-
-
-def _numbered(kind: bytes, number: int) -> bytes:
-    return kind + number.to_bytes(8, "big")
+    return _LANES.key(subscription, delivery.order, delivery.number)
