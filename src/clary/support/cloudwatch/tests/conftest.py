@@ -3,10 +3,6 @@
 import pytest
 
 from clary.kernel.core.clock import VirtualClock
-from clary.kernel.core.settings import Settings
-from clary.kernel.rooms import Platform
-
-ACCOUNT, REGION = "111122223333", "eu-west-1"
 
 
 @pytest.fixture
@@ -16,16 +12,8 @@ def clock():
 
 
 @pytest.fixture
-def platform(tmp_path, clock):
-    opened = Platform(Settings.load({}, home=str(tmp_path)), clock)
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
-def call(platform):
-    """`call("ListMetrics")`: validated and authorised as a client's call is."""
-    return lambda operation, **params: platform.call(ACCOUNT, REGION, "cloudwatch", operation, **params)
+def call(caller):
+    return caller("cloudwatch")
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import pytest
 from clary.kernel.core.errors import AwsError
 
 
-def test_a_dashboard_is_put_got_listed_and_deleted(call, platform):
+def test_a_dashboard_is_put_got_listed_and_deleted(call, caller):
     body = '{"widgets": [], "start": "-PT3H"}'
     assert call("PutDashboard", DashboardName="d", DashboardBody=body) == {"DashboardValidationMessages": []}
     arn = "arn:aws:cloudwatch::111122223333:dashboard/d"
@@ -16,7 +16,7 @@ def test_a_dashboard_is_put_got_listed_and_deleted(call, platform):
     }
     call("PutDashboard", DashboardName="d", DashboardBody="{}")
     call("PutDashboard", DashboardName="e", DashboardBody="{}", Tags=[{"Key": "k", "Value": "v"}])
-    elsewhere = platform.call("111122223333", "us-east-1", "cloudwatch", "ListDashboards")
+    elsewhere = caller("cloudwatch", region="us-east-1")("ListDashboards")
     assert [(entry["DashboardName"], entry["Size"]) for entry in elsewhere["DashboardEntries"]] == [("d", 2), ("e", 2)]
     assert len(call("ListDashboards", DashboardNamePrefix="e")["DashboardEntries"]) == 1
     assert call("ListTagsForResource", ResourceARN=arn[:-1] + "e") == {"Tags": [{"Key": "k", "Value": "v"}]}

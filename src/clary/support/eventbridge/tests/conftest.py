@@ -5,12 +5,9 @@ import json
 import pytest
 
 from clary.kernel.core.clock import VirtualClock
-from clary.kernel.core.settings import Settings
-from clary.kernel.rooms import Platform
+from clary.kernel.rooms.tests.in_process import reconcilers
 from clary.support.eventbridge.outbox import Outbox
 from clary.support.eventbridge.reconcile import deliver
-
-ACCOUNT, REGION = "111122223333", "eu-west-1"
 
 
 @pytest.fixture
@@ -19,33 +16,8 @@ def clock():
 
 
 @pytest.fixture
-def platform(tmp_path, clock):
-    opened = Platform(Settings.load({}, home=str(tmp_path)), clock)
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
-def call(platform):
-    """`call("PutEvents", ...)`: validated and authorised as a client's call is."""
-    return lambda operation, **params: platform.call(ACCOUNT, REGION, "events", operation, **params)
-
-
-@pytest.fixture
-def sqs(platform):
-    return lambda operation, **params: platform.call(ACCOUNT, REGION, "sqs", operation, **params)
-
-
-@pytest.fixture
-def queue(sqs):
-    """`queue("jobs")`: the ARN and URL of a new queue."""
-
-    def make(name):
-        attributes = {"FifoQueue": "true"} if name.endswith(".fifo") else {}
-        url = sqs("CreateQueue", QueueName=name, Attributes=attributes)["QueueUrl"]
-        return f"arn:aws:sqs:{REGION}:{ACCOUNT}:{name}", url
-
-    return make
+def call(caller):
+    return caller("events")
 
 
 @pytest.fixture
@@ -76,29 +48,21 @@ def run(platform):
 @pytest.fixture
 def reconcile(platform):
     """`reconcile("sns")`: run another room's reconciler once."""
-
-    def once(topic):
-        (function,) = [function for period, function in platform.registry.reconcilers if period.topic == topic]
-        function(platform, None)
-
-    return once
+    return lambda topic: reconcilers(platform)[topic](None)
 
 
 @pytest.fixture
-def taken(run, sqs):
+def taken(run, received):
     """`taken(url)`: the messages that are in a queue once everything due has been delivered; they are gone then."""
 
     def take(url):
         run()
-        answer = sqs("ReceiveMessage", QueueUrl=url, MaxNumberOfMessages=10, MessageAttributeNames=["All"])
-        messages = answer.get("Messages", [])
-        for message in messages:
-            sqs("DeleteMessage", QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
-        return messages
+        return received(url)
 
     return take
 
 
 @pytest.fixture
-def bodies(taken):
+def delivered(taken):
+    """`delivered(url)`: their bodies."""
     return lambda url: [message["Body"] for message in taken(url)]

@@ -30,7 +30,7 @@ def replayed(call, platform, clock):
     return run
 
 
-def test_what_was_kept_comes_again(call, queue, put, bodies, replayed):
+def test_what_was_kept_comes_again(call, queue, put, delivered, replayed):
     pattern = '{"source": ["shop"], "detail": {"n": [{"numeric": [">", 0]}]}}'
     call("CreateArchive", ArchiveName="kept", EventSourceArn=BUS, EventPattern=pattern)
     with pytest.raises(AwsError, match="already exists"):
@@ -44,14 +44,14 @@ def test_what_was_kept_comes_again(call, queue, put, bodies, replayed):
     call("PutTargets", Rule="late", Targets=[{"Id": "q", "Arn": arn}])
     assert replayed("again")["State"] == "COMPLETED"
     come = []
-    while found := bodies(url):
+    while found := delivered(url):
         come += map(json.loads, found)
     assert [event["id"] for event in come] == ids
     assert {event["replay-name"] for event in come} == {"again"}
     assert call("DescribeArchive", ArchiveName="kept")["EventCount"] == 249
     other = "arn:aws:events:eu-west-1:111122223333:rule/other"
     assert replayed("for-others", FilterArns=[other])["State"] == "COMPLETED"
-    assert bodies(url) == []
+    assert delivered(url) == []
     with pytest.raises(AwsError, match="IllegalStatus"):
         call("CancelReplay", ReplayName="again")
     assert [each["ReplayName"] for each in call("ListReplays")["Replays"]] == ["again", "for-others"]

@@ -10,8 +10,8 @@ THEIRS = "444455556666"
 
 
 @pytest.fixture
-def theirs(platform):
-    return lambda operation, **params: platform.call(THEIRS, "eu-west-1", "events", operation, **params)
+def theirs(caller):
+    return caller("events", THEIRS)
 
 
 def entry(bus, **members):
@@ -40,7 +40,7 @@ def test_buses_come_and_go(call):
         call("DeleteEventBus", Name="default")
 
 
-def test_an_event_goes_from_bus_to_bus_but_not_on_to_a_third(call, queue, bodies):
+def test_an_event_goes_from_bus_to_bus_but_not_on_to_a_third(call, queue, delivered):
     arn, url = queue("end")
     for name in ("one", "two"):
         call("CreateEventBus", Name=name)
@@ -51,16 +51,16 @@ def test_an_event_goes_from_bus_to_bus_but_not_on_to_a_third(call, queue, bodies
     call("PutRule", Name="first", EventPattern='{"source": ["shop"]}')
     call("PutTargets", Rule="first", Targets=[{"Id": "one", "Arn": _bus("one")}])
     (result,) = call("PutEvents", Entries=[entry("one")])["Entries"]
-    assert [json.loads(body)["id"] for body in bodies(url)] == [result["EventId"]]
+    assert [json.loads(body)["id"] for body in delivered(url)] == [result["EventId"]]
     call("PutEvents", Entries=[entry("default")])
-    assert bodies(url) == []
+    assert delivered(url) == []
 
 
 def _bus(name):
     return f"arn:aws:events:eu-west-1:111122223333:event-bus/{name}"
 
 
-def test_another_account_needs_to_be_let_in(call, theirs, queue, bodies):
+def test_another_account_needs_to_be_let_in(call, theirs, queue, delivered):
     arn, url = queue("jobs")
     call("PutRule", Name="all", EventPattern=json.dumps({"account": [THEIRS]}))
     call("PutTargets", Rule="all", Targets=[{"Id": "q", "Arn": arn}])
@@ -70,7 +70,7 @@ def test_another_account_needs_to_be_let_in(call, theirs, queue, bodies):
     policy = json.loads(call("DescribeEventBus")["Policy"])
     assert policy["Statement"][0]["Principal"] == {"AWS": f"arn:aws:iam::{THEIRS}:root"}
     assert theirs("PutEvents", **put)["FailedEntryCount"] == 0
-    assert json.loads(bodies(url)[0])["account"] == THEIRS
+    assert json.loads(delivered(url)[0])["account"] == THEIRS
     with pytest.raises(AwsError, match="another account"):
         theirs("PutRule", Name="r", EventBusName=_bus("default"), EventPattern='{"source": ["a"]}')
     call("RemovePermission", StatementId="them")
@@ -82,7 +82,7 @@ def test_another_account_needs_to_be_let_in(call, theirs, queue, bodies):
     assert theirs("PutEvents", **put)["FailedEntryCount"] == 0
 
 
-def test_a_rule_sends_to_another_accounts_bus_as_its_role_and_by_that_bus_policy(call, theirs, platform, queue, run):
+def test_a_rule_sends_to_another_accounts_bus_as_its_role_and_by_that_bus_policy(call, theirs, caller, queue, run):
     bus = f"arn:aws:events:eu-west-1:{THEIRS}:event-bus/default"
     dead_arn, _ = queue("dead")
     call("PutRule", Name="out", EventPattern='{"source": ["shop"]}')
@@ -91,7 +91,8 @@ def test_a_rule_sends_to_another_accounts_bus_as_its_role_and_by_that_bus_policy
         call("PutTargets", Rule="out", Targets=[target])
     role = "arn:aws:iam::111122223333:role/any"
     call("PutTargets", Rule="out", Targets=[{**target, "RoleArn": role}])
-    made = platform.call(THEIRS, "eu-west-1", "sqs", "CreateQueue", QueueName="theirs")
+    sqs = caller("sqs", THEIRS)
+    made = sqs("CreateQueue", QueueName="theirs")
     theirs("PutRule", Name="in", EventPattern='{"source": ["shop"]}')
     theirs("PutTargets", Rule="in", Targets=[{"Id": "q", "Arn": f"arn:aws:sqs:eu-west-1:{THEIRS}:theirs"}])
 
@@ -99,7 +100,7 @@ def test_a_rule_sends_to_another_accounts_bus_as_its_role_and_by_that_bus_policy
         call("PutEvents", Entries=[entry("default")])
         run()
         run()
-        answer = platform.call(THEIRS, "eu-west-1", "sqs", "ReceiveMessage", QueueUrl=made["QueueUrl"])
+        answer = sqs("ReceiveMessage", QueueUrl=made["QueueUrl"])
         return len(answer.get("Messages", []))
 
     assert received() == 0

@@ -34,7 +34,7 @@ def lanes(platform):
         deliver(platform, lane)
 
 
-def test_an_event_is_delivered_wherever_the_delivery_dies(call, queue, put, bodies, platform):
+def test_an_event_is_delivered_wherever_the_delivery_dies(call, queue, put, delivered, platform):
     arn, url = queue("jobs")
     dead_arn, dead = queue("dead")
     gone = "arn:aws:sqs:eu-west-1:111122223333:gone"
@@ -45,19 +45,16 @@ def test_an_event_is_delivered_wherever_the_delivery_dies(call, queue, put, bodi
     while crashed:
         id = put({})
         crashed = crashing(platform, crossing, lambda: lanes(platform))
-        assert {json.loads(body)["id"] for body in bodies(url)} == {id}
-        assert {json.loads(body)["id"] for body in bodies(dead)} == {id}
+        assert {json.loads(body)["id"] for body in delivered(url)} == {id}
+        assert {json.loads(body)["id"] for body in delivered(dead)} == {id}
         assert Outbox(platform).waiting() == []
         crossing += 1
     assert crossing > 8, "the crossings were not counted"
 
 
-def test_a_schedule_fires_once_wherever_its_firing_dies(queue, bodies, platform, clock):
+def test_a_schedule_fires_once_wherever_its_firing_dies(queue, delivered, platform, clock, caller):
     arn, url = queue("due")
-
-    def scheduler(operation, **params):
-        return platform.call("111122223333", "eu-west-1", "scheduler", operation, **params)
-
+    scheduler = caller("scheduler")
     crossing, crashed = 0, True
     while crashed:
         scheduler(
@@ -72,14 +69,14 @@ def test_a_schedule_fires_once_wherever_its_firing_dies(queue, bodies, platform,
         crashed = crashing(platform, crossing, lambda: fire_due(platform, None))
         fire_due(platform, None)
         heal_timers(platform, None)
-        assert bodies(url) == [f"{crossing}"]
+        assert delivered(url) == [f"{crossing}"]
         assert scheduler("ListSchedules")["Schedules"] == []
         assert Timers(platform).next_at() is None
         crossing += 1
     assert crossing > 4, "the crossings were not counted"
 
 
-def test_a_rule_that_dies_between_its_record_and_its_note_is_known_soon(call, queue, put, bodies, platform, clock):
+def test_a_rule_that_dies_between_its_record_and_its_note_is_known_soon(call, queue, put, delivered, platform, clock):
     arn, url = queue("jobs")
     call("PutRule", Name="all", EventPattern='{"source": ["shop"]}')
     put({})
@@ -87,4 +84,4 @@ def test_a_rule_that_dies_between_its_record_and_its_note_is_known_soon(call, qu
         crashing(platform, 3, lambda: call("PutTargets", Rule="all", Targets=[{"Id": "q", "Arn": arn}]))
     clock.advance(6)
     put({})
-    assert len(bodies(url)) == 1
+    assert len(delivered(url)) == 1

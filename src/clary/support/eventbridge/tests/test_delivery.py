@@ -24,11 +24,11 @@ def rule(call, queue):
     return make
 
 
-def test_an_event_reaches_the_targets_of_the_rules_that_match(rule, put, bodies, platform):
+def test_an_event_reaches_the_targets_of_the_rules_that_match(rule, put, delivered, platform):
     url, other = rule("jobs"), rule("other", pattern='{"source": ["elsewhere"]}')
     put({"n": 0})
     id = put({"n": 1}, Resources=["arn:x"], Time=1_700_000_000)
-    (body,) = bodies(url)
+    (body,) = delivered(url)
     assert json.loads(body) == {
         "version": "0",
         "id": id,
@@ -40,20 +40,20 @@ def test_an_event_reaches_the_targets_of_the_rules_that_match(rule, put, bodies,
         "resources": ["arn:x"],
         "detail": {"n": 1},
     }
-    assert bodies(other) == []
+    assert delivered(other) == []
     assert Outbox(platform).waiting() == []
     assert [*platform.kv("events").scan(b"c", b"f")] == []
 
 
-def test_what_a_target_is_sent(rule, put, bodies):
+def test_what_a_target_is_sent(rule, put, delivered):
     constant = rule("constant", Input='{"do": "it"}')
     part = rule("part", InputPath="$.detail.n")
     template = {"InputPathsMap": {"n": "$.detail.n"}, "InputTemplate": '{"number": <n>, "text": "n is <n>"}'}
     made = rule("made", InputTransformer=template)
     put({"n": 7})
-    assert bodies(constant) == ['{"do": "it"}']
-    assert bodies(part) == ["7"]
-    assert json.loads(bodies(made)[0]) == {"number": 7, "text": "n is 7"}
+    assert delivered(constant) == ['{"do": "it"}']
+    assert delivered(part) == ["7"]
+    assert json.loads(delivered(made)[0]) == {"number": 7, "text": "n is 7"}
 
 
 def test_a_fifo_queue_gets_its_group(rule, put, taken, sqs):
@@ -63,15 +63,13 @@ def test_a_fifo_queue_gets_its_group(rule, put, taken, sqs):
     assert [json.loads(each["Body"])["detail"]["n"] for each in taken(url)] == [1, 2, 3]
 
 
-def test_topics_and_log_groups(call, platform, queue, put, run, bodies, reconcile):
-    def other(service, operation, **params):
-        return platform.call("111122223333", "eu-west-1", service, operation, **params)
-
+def test_topics_and_log_groups(call, caller, queue, put, run, delivered, reconcile):
+    sns, logs = caller("sns"), caller("logs")
     arn, url = queue("behind")
-    topic = other("sns", "CreateTopic", Name="news")["TopicArn"]
+    topic = sns("CreateTopic", Name="news")["TopicArn"]
     raw = {"RawMessageDelivery": "true"}
-    other("sns", "Subscribe", TopicArn=topic, Protocol="sqs", Endpoint=arn, Attributes=raw)
-    other("logs", "CreateLogGroup", logGroupName="/aws/events/all")
+    sns("Subscribe", TopicArn=topic, Protocol="sqs", Endpoint=arn, Attributes=raw)
+    logs("CreateLogGroup", logGroupName="/aws/events/all")
     place = "eu-west-1:111122223333"
     targets = [
         {"Id": "topic", "Arn": topic, "InputPath": "$.detail"},
@@ -82,10 +80,10 @@ def test_topics_and_log_groups(call, platform, queue, put, run, bodies, reconcil
     call("PutTargets", Rule="all", Targets=targets)
     put({"n": 1})
     run()
-    (logged,) = other("logs", "FilterLogEvents", logGroupName="/aws/events/all")["events"]
+    (logged,) = logs("FilterLogEvents", logGroupName="/aws/events/all")["events"]
     assert json.loads(logged["message"]) == {"n": 1}
     reconcile("sns")
-    assert [json.loads(body) for body in bodies(url)] == [{"n": 1}]
+    assert [json.loads(body) for body in delivered(url)] == [{"n": 1}]
 
 
 def test_a_delivery_that_fails_is_retried_and_ends_in_the_dead_letters(call, rule, queue, sqs, put, taken, run, clock):

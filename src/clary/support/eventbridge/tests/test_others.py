@@ -8,11 +8,6 @@ BUCKET = "incoming"
 
 
 @pytest.fixture
-def call_of(platform):
-    return lambda service, operation, **params: platform.call("111122223333", "eu-west-1", service, operation, **params)
-
-
-@pytest.fixture
 def told(call, queue):
     """The URL of a queue that is told of everything of one source."""
 
@@ -25,20 +20,20 @@ def told(call, queue):
     return make
 
 
-def test_objects_come_and_go(call_of, told, reconcile, bodies, platform):
-    url = told("aws.s3")
+def test_objects_come_and_go(caller, told, reconcile, delivered, platform):
+    url, s3 = told("aws.s3"), caller("s3")
     place = {"LocationConstraint": "eu-west-1"}
-    call_of("s3", "CreateBucket", Bucket=BUCKET, CreateBucketConfiguration=place)
+    s3("CreateBucket", Bucket=BUCKET, CreateBucketConfiguration=place)
     topic = "arn:aws:sns:eu-west-1:111122223333:later"
     rules = {
         "EventBridgeConfiguration": {},
         "TopicConfigurations": [{"TopicArn": topic, "Events": ["s3:ObjectRemoved:*"]}],
     }
-    call_of("s3", "PutBucketNotificationConfiguration", Bucket=BUCKET, NotificationConfiguration=rules)
+    s3("PutBucketNotificationConfiguration", Bucket=BUCKET, NotificationConfiguration=rules)
     platform.objects.put_bytes(BUCKET, "in/a.csv", b"1,2\n")
-    call_of("s3", "DeleteObject", Bucket=BUCKET, Key="in/a.csv")
+    s3("DeleteObject", Bucket=BUCKET, Key="in/a.csv")
     reconcile("events-objects")
-    created, deleted = sorted(map(json.loads, bodies(url)), key=lambda event: event["detail-type"])
+    created, deleted = sorted(map(json.loads, delivered(url)), key=lambda event: event["detail-type"])
     assert (created["detail-type"], created["resources"]) == ("Object Created", [f"arn:aws:s3:::{BUCKET}"])
     assert created["detail"]["bucket"] == {"name": BUCKET}
     assert (created["detail"]["object"]["key"], created["detail"]["object"]["size"]) == ("in/a.csv", 4)
@@ -47,13 +42,12 @@ def test_objects_come_and_go(call_of, told, reconcile, bodies, platform):
     left = [event for _, event in platform.objects.events.waiting()]
     assert [(event["event"], event["event_bridge"]) for event in left] == [("s3:ObjectRemoved:Delete", False)]
     reconcile("events-objects")
-    assert bodies(url) == []
+    assert delivered(url) == []
 
 
-def test_an_alarm_that_goes_off(call_of, told, reconcile, bodies):
-    url = told("aws.cloudwatch")
-    call_of(
-        "cloudwatch",
+def test_an_alarm_that_goes_off(caller, told, reconcile, delivered):
+    url, cloudwatch = told("aws.cloudwatch"), caller("cloudwatch")
+    cloudwatch(
         "PutMetricAlarm",
         AlarmName="high",
         Namespace="shop",
@@ -64,9 +58,9 @@ def test_an_alarm_that_goes_off(call_of, told, reconcile, bodies):
         Threshold=1.0,
         ComparisonOperator="GreaterThanThreshold",
     )
-    call_of("cloudwatch", "SetAlarmState", AlarmName="high", StateValue="ALARM", StateReason="by hand")
+    cloudwatch("SetAlarmState", AlarmName="high", StateValue="ALARM", StateReason="by hand")
     reconcile("eventbridge-observer")
-    event = json.loads(bodies(url)[-1])
+    event = json.loads(delivered(url)[-1])
     assert (event["detail-type"], event["detail"]["alarmName"]) == ("CloudWatch Alarm State Change", "high")
     assert event["resources"] == ["arn:aws:cloudwatch:eu-west-1:111122223333:alarm:high"]
     assert (event["detail"]["state"]["value"], event["detail"]["state"]["reason"]) == ("ALARM", "by hand")

@@ -20,10 +20,8 @@ DEFINITION = {
 
 
 @pytest.fixture
-def sagemaker(platform):
-    def call(operation, **params):
-        return platform.call("111122223333", "eu-west-1", "sagemaker", operation, **params)
-
+def sagemaker(caller):
+    call = caller("sagemaker")
     text = json.dumps(DEFINITION)
     call("CreatePipeline", PipelineName="churn", PipelineDefinition=text, RoleArn=ROLE, ClientRequestToken="t" * 32)
     return call
@@ -62,12 +60,9 @@ def test_an_event_starts_a_pipeline_once_however_often_it_is_delivered(call, put
     assert sorted(days(sagemaker)) == ["monday", "tuesday", "tuesday"]
 
 
-def test_a_schedule_starts_a_pipeline(sagemaker, platform, run):
+def test_a_schedule_starts_a_pipeline(caller, sagemaker, platform, run):
     parameters = {"PipelineParameterList": [{"Name": "Day", "Value": "each"}]}
-    platform.call(
-        "111122223333",
-        "eu-west-1",
-        "scheduler",
+    caller("scheduler")(
         "CreateSchedule",
         Name="nightly",
         ScheduleExpression="rate(1 day)",
@@ -75,10 +70,7 @@ def test_a_schedule_starts_a_pipeline(sagemaker, platform, run):
         Target={"Arn": PIPELINE, "RoleArn": ROLE, "SageMakerPipelineParameters": parameters},
     )
     whole = {"PipelineName": "churn", "PipelineParameters": [{"Name": "Day", "Value": "by any operation"}]}
-    platform.call(
-        "111122223333",
-        "eu-west-1",
-        "scheduler",
+    caller("scheduler")(
         "CreateSchedule",
         Name="universal",
         ScheduleExpression="rate(1 day)",
@@ -94,7 +86,7 @@ def test_a_schedule_starts_a_pipeline(sagemaker, platform, run):
     assert sorted(days(sagemaker)) == ["by any operation", "each"]
 
 
-def test_an_execution_is_told(call, queue, sagemaker, reconcile, bodies):
+def test_an_execution_is_told(call, queue, sagemaker, reconcile, delivered):
     arn, url = queue("runs")
     pattern = {
         "source": ["aws.sagemaker"],
@@ -107,7 +99,7 @@ def test_an_execution_is_told(call, queue, sagemaker, reconcile, bodies):
     asked = {"PipelineName": "churn", "PipelineParameters": day, "ClientRequestToken": "r" * 32}
     started = sagemaker("StartPipelineExecution", **asked)
     reconcile("eventbridge-observer")
-    detail = json.loads(bodies(url)[0])["detail"]
+    detail = json.loads(delivered(url)[0])["detail"]
     assert detail["pipelineExecutionArn"] == started["PipelineExecutionArn"]
     assert detail["currentPipelineExecutionStatus"] == "Executing"
     assert "previousPipelineExecutionStatus" not in detail

@@ -114,12 +114,9 @@ def test_a_pattern_is_tried_on_an_event(call):
         call("TestEventPattern", EventPattern=PATTERN, Event="{}")
 
 
-def test_a_role_must_allow_the_call(call, platform, queue, taken, put, clock):
+def test_a_role_must_allow_the_call(call, caller, queue, taken, put, clock):
     """A target's role is who calls: what its policies do not allow fails for good, and says so."""
-
-    def iam(operation, **params):
-        return platform.call("111122223333", "us-east-1", "iam", operation, **params)
-
+    iam = caller("iam", region="us-east-1")
     trust = {"Effect": "Allow", "Principal": {"Service": "events.amazonaws.com"}, "Action": "sts:AssumeRole"}
     document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
     role = iam("CreateRole", RoleName="sender", AssumeRolePolicyDocument=document)["Role"]["Arn"]

@@ -13,8 +13,8 @@ ROLE = "arn:aws:iam::111122223333:role/any"
 
 
 @pytest.fixture
-def sagemaker(platform):
-    return lambda operation, **params: platform.call("111122223333", "eu-west-1", "sagemaker", operation, **params)
+def sagemaker(caller):
+    return caller("sagemaker")
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def create_job(sagemaker):
     return create
 
 
-def test_a_training_job_that_gets_another_status(call, queue, create_job, reconcile, bodies, sagemaker, platform):
+def test_a_training_job_that_gets_another_status(call, queue, create_job, reconcile, delivered, sagemaker, platform):
     arn, url = queue("jobs")
     pattern = {"source": ["aws.sagemaker"], "detail-type": ["SageMaker Training Job State Change"]}
     call("PutRule", Name="jobs", EventPattern=json.dumps(pattern))
@@ -45,7 +45,7 @@ def test_a_training_job_that_gets_another_status(call, queue, create_job, reconc
     create_job("kmeans")
     told = [entry.value.uid for entry in platform.records(Change).all(parent="eventbridge-observer")]
     reconcile("eventbridge-observer")
-    (body,) = bodies(url)
+    (body,) = delivered(url)
     event = json.loads(body)
     described = sagemaker("DescribeTrainingJob", TrainingJobName="kmeans")
     assert event["id"] in told
@@ -66,7 +66,7 @@ def test_nobody_is_told_where_no_rule_could_ask(call, create_job, reconcile, pla
     assert platform.records(Change).count(parent="eventbridge-observer") == 0
 
 
-def test_models_and_configurations_are_told_when_they_are_made(call, queue, sagemaker, reconcile, bodies):
+def test_models_and_configurations_are_told_when_they_are_made(call, queue, sagemaker, reconcile, delivered):
     arn, url = queue("jobs")
     call("PutRule", Name="all", EventPattern='{"source": [{"prefix": "aws."}]}')
     call("PutTargets", Rule="all", Targets=[{"Id": "q", "Arn": arn}])
@@ -76,7 +76,7 @@ def test_models_and_configurations_are_told_when_they_are_made(call, queue, sage
     sagemaker("CreateEndpointConfig", EndpointConfigName="c", ProductionVariants=[variant])
     sagemaker("CreateEndpoint", EndpointName="e", EndpointConfigName="c")
     reconcile("eventbridge-observer")
-    events = {event["detail-type"]: event["detail"] for event in map(json.loads, bodies(url))}
+    events = {event["detail-type"]: event["detail"] for event in map(json.loads, delivered(url))}
     assert events["SageMaker Model State Change"]["ModelName"] == "m"
     assert events["SageMaker Endpoint Config State Change"]["ProductionVariants"][0]["VariantName"] == "v"
     assert events["SageMaker Endpoint State Change"]["EndpointStatus"] == "CREATING"

@@ -9,6 +9,7 @@ import pytest
 from clary.kernel.core.errors import AwsError
 from clary.kernel.core.settings import Settings
 from clary.kernel.rooms import Platform
+from clary.kernel.rooms.tests.in_process import calling
 from clary.support.eventbridge.reconcile import deliver, fire_due, heal_timers
 from clary.support.eventbridge.timers import Timers
 
@@ -17,18 +18,18 @@ NOW = {"Mode": "OFF"}
 
 
 @pytest.fixture
-def scheduler(platform):
-    return lambda operation, **params: platform.call("111122223333", "eu-west-1", "scheduler", operation, **params)
+def scheduler(caller):
+    return caller("scheduler")
 
 
 @pytest.fixture
-def later(platform, clock, bodies):
+def later(platform, clock, delivered):
     """`later(60, url)`: what has come into a queue when so many seconds have passed."""
 
     def pass_by(seconds, url):
         clock.advance(seconds)
         fire_due(platform, None)
-        return bodies(url)
+        return delivered(url)
 
     return pass_by
 
@@ -81,17 +82,17 @@ def test_what_a_rule_cannot_be_scheduled_by(call):
         call("PutRule", Name="r")
 
 
-def test_due_times_that_passed_while_nothing_ran_fire_once(tmp_path, platform, clock, schedule, sqs):
+def test_due_times_that_passed_while_nothing_ran_fire_once(platform, clock, schedule):
     url = schedule("minutely", "cron(* * * * ? *)")
     platform.close()
     clock.advance(3600)
-    again = Platform(Settings.load({}, home=str(tmp_path)), clock)
+    again = Platform(Settings.load({}, home=str(platform.settings.home)), clock)
     for _ in range(2):
         fire_due(again, None)
         heal_timers(again, None)
     lane = "arn:aws:scheduler:eu-west-1:111122223333:schedule/default/minutely|"
     deliver(again, lane)
-    answer = again.call("111122223333", "eu-west-1", "sqs", "ReceiveMessage", QueueUrl=url, MaxNumberOfMessages=10)
+    answer = calling(again, "sqs")("ReceiveMessage", QueueUrl=url, MaxNumberOfMessages=10)
     assert [message["Body"] for message in answer["Messages"]] == ["go"]
     again.close()
 
@@ -148,7 +149,7 @@ def test_without_input_a_schedule_sends_an_event(scheduler, schedule, later):
     assert event["resources"] == ["arn:aws:scheduler:eu-west-1:111122223333:schedule/default/s"]
 
 
-def test_a_universal_target_calls_what_it_names(platform, scheduler, sqs, later, queue):
+def test_a_universal_target_calls_what_it_names(caller, scheduler, sqs, later, queue):
     _, url = queue("unused")
     scheduler(
         "CreateSchedule",
@@ -162,7 +163,7 @@ def test_a_universal_target_calls_what_it_names(platform, scheduler, sqs, later,
         },
     )
     later(0, url)
-    groups = platform.call("111122223333", "eu-west-1", "logs", "DescribeLogGroups")["logGroups"]
+    groups = caller("logs")("DescribeLogGroups")["logGroups"]
     assert [group["logGroupName"] for group in groups] == ["made-by-schedule"]
     for wrong, why in (
         ("aws-sdk:nonsense:do", "not a service"),

@@ -7,6 +7,7 @@ import pytest
 
 from clary.kernel.core.errors import AwsError
 from clary.kernel.rooms import Platform
+from clary.kernel.rooms.tests.in_process import Call, Caller
 from clary.support.processing.records import ProcessingJob
 from clary.support.processing.tests.conftest import ACCOUNT, REGION, request, s3_outputs
 
@@ -14,11 +15,8 @@ ARN = f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:processing-job"
 
 
 @pytest.fixture
-def call(platform: Platform) -> Any:
-    def call(operation: str, **params: Any) -> dict[str, Any]:
-        return platform.call(ACCOUNT, REGION, "sagemaker", operation, **params)
-
-    return call
+def call(caller: Caller) -> Call:
+    return caller("sagemaker", ACCOUNT, REGION)
 
 
 def set_status(platform: Platform, name: str, status: str) -> None:
@@ -28,7 +26,7 @@ def set_status(platform: Platform, name: str, status: str) -> None:
     table.replace(entry, replace(entry.value, status=status), status=status)
 
 
-def test_a_new_job_is_described_with_what_the_sdks_need(call: Any) -> None:
+def test_a_new_job_is_described_with_what_the_sdks_need(call: Call) -> None:
     experiment = {"ExperimentName": "e", "TrialName": "t"}
     network = {"VpcConfig": {"SecurityGroupIds": ["sg"], "Subnets": ["sub"]}}
     outputs = {**s3_outputs("s3://b/o", "/opt/ml/processing/output"), "KmsKeyId": "alias/k"}
@@ -43,7 +41,7 @@ def test_a_new_job_is_described_with_what_the_sdks_need(call: Any) -> None:
     assert job["ProcessingOutputConfig"]["KmsKeyId"] == "alias/k"
 
 
-def test_a_name_is_given_once_and_unknown_ones_are_not_found(call: Any) -> None:
+def test_a_name_is_given_once_and_unknown_ones_are_not_found(call: Call) -> None:
     call("CreateProcessingJob", **request("once"))
     with pytest.raises(AwsError, match="unique within an AWS account and region") as caught:
         call("CreateProcessingJob", **request("once"))
@@ -54,7 +52,7 @@ def test_a_name_is_given_once_and_unknown_ones_are_not_found(call: Any) -> None:
         assert caught.value.code == "ResourceNotFound"
 
 
-def test_jobs_are_stopped_once_and_deleted_when_they_ended(call: Any, platform: Platform) -> None:
+def test_jobs_are_stopped_once_and_deleted_when_they_ended(call: Call, platform: Platform) -> None:
     call("CreateProcessingJob", **request("job", Tags=[{"Key": "team", "Value": "data"}]))
     with pytest.raises(AwsError, match="delete it when it has ended") as caught:
         call("DeleteProcessingJob", ProcessingJobName="job")
@@ -70,7 +68,7 @@ def test_jobs_are_stopped_once_and_deleted_when_they_ended(call: Any, platform: 
     assert call("ListTags", ResourceArn=f"{ARN}/job")["Tags"] == [], "a new job has none of the old one's tags"
 
 
-def test_jobs_are_listed_by_status_and_in_order(call: Any, platform: Platform) -> None:
+def test_jobs_are_listed_by_status_and_in_order(call: Call, platform: Platform) -> None:
     for name in ("b", "a", "c"):
         call("CreateProcessingJob", **request(name))
     set_status(platform, "a", "Completed")

@@ -5,16 +5,14 @@ from typing import Any
 import pytest
 
 from clary.kernel.core.errors import AwsError
-from clary.kernel.rooms import Platform
+from clary.kernel.rooms.tests.in_process import Call, Caller
 
 ACCOUNT, REGION = "000000000000", "us-east-1"
 
 
 @pytest.fixture
-def call(platform: Platform) -> Any:
-    def call(operation: str, **params: Any) -> dict[str, Any]:
-        return platform.call(ACCOUNT, REGION, "sagemaker", operation, **params)
-
+def call(caller: Caller) -> Call:
+    call = caller("sagemaker", ACCOUNT, REGION)
     for number in range(5):
         call(
             "CreateTrainingJob",
@@ -33,7 +31,7 @@ def names(answer: dict[str, Any]) -> list[str]:
     return [one["TrainingJob"]["TrainingJobName"] for one in answer["Results"]]
 
 
-def test_jobs_are_found_by_what_they_are(call: Any) -> None:
+def test_jobs_are_found_by_what_they_are(call: Call) -> None:
     expression = {"Filters": [{"Name": "Tags.even", "Operator": "Equals", "Value": "True"}]}
     assert sorted(names(call("Search", Resource="TrainingJob", SearchExpression=expression))) == [
         "job-0",
@@ -43,7 +41,7 @@ def test_jobs_are_found_by_what_they_are(call: Any) -> None:
     assert names(call("Search", Resource="TrainingJob")) == [f"job-{number}" for number in (4, 3, 2, 1, 0)]
 
 
-def test_results_are_sorted_and_paged(call: Any) -> None:
+def test_results_are_sorted_and_paged(call: Call) -> None:
     asked = {"Resource": "TrainingJob", "SortBy": "HyperParameters.depth", "SortOrder": "Ascending", "MaxResults": 2}
     found, token = [], None
     for _ in range(3):
@@ -54,13 +52,13 @@ def test_results_are_sorted_and_paged(call: Any) -> None:
     assert token is None
 
 
-def test_properties_are_suggested(call: Any) -> None:
+def test_properties_are_suggested(call: Call) -> None:
     query = {"PropertyNameQuery": {"PropertyNameHint": "hyper"}}
     answer = call("GetSearchSuggestions", Resource="TrainingJob", SuggestionQuery=query)
     assert answer["PropertyNameSuggestions"] == [{"PropertyName": "HyperParameters.depth"}]
 
 
-def test_what_cannot_be_searched_is_said(call: Any) -> None:
+def test_what_cannot_be_searched_is_said(call: Call) -> None:
     with pytest.raises(AwsError, match="cannot search resources of type 'Project'"):
         call("Search", Resource="Project")
     with pytest.raises(AwsError, match="CrossAccount"):

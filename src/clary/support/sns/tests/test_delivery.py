@@ -98,7 +98,7 @@ def test_fifo_topics_keep_order_and_take_things_once(call, subscribe, delivered)
         call("Publish", TopicArn=topic, Message="x")
 
 
-def test_a_queue_that_is_gone_ends_in_the_dead_letters_and_the_log(call, topic, queue, sqs, delivered, platform):
+def test_a_queue_that_is_gone_ends_in_the_dead_letters_and_the_log(call, topic, queue, sqs, delivered, caller):
     arn, url = queue("jobs")
     dead_arn, dead = queue("dead")
     redrive = json.dumps({"deadLetterTargetArn": dead_arn})
@@ -108,7 +108,7 @@ def test_a_queue_that_is_gone_ends_in_the_dead_letters_and_the_log(call, topic, 
     call("Publish", TopicArn=topic, Message="lost")
     assert delivered(dead) == ["lost"]
     group = "sns/eu-west-1/111122223333/news/Failure"
-    logged = platform.call("111122223333", "eu-west-1", "logs", "FilterLogEvents", logGroupName=group)["events"]
+    logged = caller("logs")("FilterLogEvents", logGroupName=group)["events"]
     (event,) = [json.loads(each["message"]) for each in logged]
     assert event["status"] == "FAILURE"
     assert "QueueDoesNotExist" in event["delivery"]["providerResponse"]
@@ -127,10 +127,8 @@ def test_a_function_that_cannot_be_invoked_is_a_failure_that_is_told(call, topic
     assert json.loads(delivered(dead)[0])["Message"] == "event"
 
 
-def test_another_accounts_queue_must_allow_the_topic(call, topic, platform, clock):
-    def other(operation, **params):
-        return platform.call("444455556666", "eu-west-1", "sqs", operation, **params)
-
+def test_another_accounts_queue_must_allow_the_topic(call, topic, caller, platform, clock):
+    other = caller("sqs", "444455556666")
     url = other("CreateQueue", QueueName="theirs")["QueueUrl"]
     arn = "arn:aws:sqs:eu-west-1:444455556666:theirs"
     call("Subscribe", TopicArn=topic, Protocol="sqs", Endpoint=arn)

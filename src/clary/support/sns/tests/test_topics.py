@@ -1,6 +1,7 @@
 """Topics and subscriptions: what they are made of, and who may use them."""
 
 import json
+from functools import partial
 
 import pytest
 
@@ -104,10 +105,8 @@ def test_endpoints_that_are_refused(call, topic, protocol, endpoint):
     assert refused(call, "Subscribe", TopicArn=topic, Protocol=protocol, **params) == "InvalidParameter"
 
 
-def test_other_accounts_need_the_topics_leave(call, topic, platform):
-    def other(operation, **params):
-        return platform.call("444455556666", "eu-west-1", "sns", operation, TopicArn=topic, **params)
-
+def test_other_accounts_need_the_topics_leave(call, topic, caller):
+    other = partial(caller("sns", "444455556666"), TopicArn=topic)
     with pytest.raises(AwsError, match="AuthorizationError"):
         other("Publish", Message="x")
     call("AddPermission", TopicArn=topic, Label="them", AWSAccountId=["444455556666"], ActionName=["Publish"])

@@ -1,6 +1,7 @@
 """Queues: what they are made of, and who may use them."""
 
 import json
+from functools import partial
 
 import pytest
 
@@ -121,12 +122,9 @@ def test_a_deleted_queue_is_gone_with_its_messages(call, make, take, platform):
     assert len(list(platform.kv("sqs").scan(b"p", b"q"))) == 0
 
 
-def test_other_accounts_need_the_queues_leave(call, make, platform):
+def test_other_accounts_need_the_queues_leave(call, make, caller):
     url = make("jobs")
-
-    def other(operation, **params):
-        return platform.call("444455556666", "eu-west-1", "sqs", operation, QueueUrl=url, **params)
-
+    other = partial(caller("sqs", "444455556666"), QueueUrl=url)
     with pytest.raises(AwsError, match="AccessDenied"):
         other("SendMessage", MessageBody="x")
     call("AddPermission", QueueUrl=url, Label="them", AWSAccountIds=["444455556666"], Actions=["SendMessage"])

@@ -7,6 +7,7 @@ import pytest
 
 from clary.kernel.core.errors import AwsError
 from clary.kernel.rooms import Platform
+from clary.kernel.rooms.tests.in_process import Call, Caller
 
 ACCOUNT, REGION = "000000000000", "us-east-1"
 ARN = f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:training-job/tagged"
@@ -17,10 +18,8 @@ def tag(key: str, value: str = "v") -> dict[str, str]:
 
 
 @pytest.fixture
-def call(platform: Platform) -> Any:
-    def call(operation: str, **params: Any) -> dict[str, Any]:
-        return platform.call(ACCOUNT, REGION, "sagemaker", operation, **params)
-
+def call(caller: Caller) -> Call:
+    call = caller("sagemaker", ACCOUNT, REGION)
     call(
         "CreateTrainingJob",
         TrainingJobName="tagged",
@@ -33,11 +32,11 @@ def call(platform: Platform) -> Any:
     return call
 
 
-def listed(call: Any, **params: Any) -> dict[str, str]:
+def listed(call: Call, **params: Any) -> dict[str, str]:
     return {one["Key"]: one["Value"] for one in call("ListTags", ResourceArn=ARN, **params)["Tags"]}
 
 
-def test_tags_come_with_the_resource_change_and_go(call: Any) -> None:
+def test_tags_come_with_the_resource_change_and_go(call: Call) -> None:
     assert listed(call) == {"a": "v", "b": "first"}
     added = call("AddTags", ResourceArn=ARN, Tags=[tag("b", "second"), tag("c")])["Tags"]
     assert {one["Key"]: one["Value"] for one in added} == listed(call) == {"a": "v", "b": "second", "c": "v"}
@@ -45,7 +44,7 @@ def test_tags_come_with_the_resource_change_and_go(call: Any) -> None:
     assert listed(call) == {"b": "second", "c": "v"}
 
 
-def test_pages_hold_what_is_asked_for(call: Any) -> None:
+def test_pages_hold_what_is_asked_for(call: Call) -> None:
     call("AddTags", ResourceArn=ARN, Tags=[tag(f"k{number:02}") for number in range(48)])
     assert len(listed(call, MaxResults=50)) == 50
     with pytest.raises(AwsError, match="at most 50 tags"):
@@ -63,20 +62,20 @@ def test_pages_hold_what_is_asked_for(call: Any) -> None:
         (ARN.replace(ACCOUNT, "111111111111"), "AccessDeniedException"),
     ],
 )
-def test_an_arn_must_name_something_of_ones_own(call: Any, arn: str, code: str) -> None:
+def test_an_arn_must_name_something_of_ones_own(call: Call, arn: str, code: str) -> None:
     with pytest.raises(AwsError) as caught:
         call("ListTags", ResourceArn=arn)
     assert caught.value.code == code
 
 
 @pytest.mark.parametrize("tags", [[tag("aws:mine")], [tag("a"), tag("a")]])
-def test_keys_that_aws_refuses_are_refused(call: Any, tags: list[dict[str, str]]) -> None:
+def test_keys_that_aws_refuses_are_refused(call: Call, tags: list[dict[str, str]]) -> None:
     with pytest.raises(AwsError, match="key"):
         call("AddTags", ResourceArn=ARN, Tags=tags)
     assert listed(call) == {"a": "v", "b": "first"}
 
 
-def test_tags_go_with_the_resource_and_do_not_come_back(call: Any, platform: Platform) -> None:
+def test_tags_go_with_the_resource_and_do_not_come_back(call: Call, platform: Platform) -> None:
     record = platform.registry.resources["sagemaker", "training-job"].record
     table = platform.records(record).within(ACCOUNT, REGION)
     table.update("tagged", lambda job: replace(job, status="Completed"))

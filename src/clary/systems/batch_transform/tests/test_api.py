@@ -10,6 +10,7 @@ from clary.kernel.auth.policies import Permissions, compile_document
 from clary.kernel.auth.principals import Principal
 from clary.kernel.core.errors import AwsError
 from clary.kernel.rooms import Platform
+from clary.kernel.rooms.tests.in_process import Call, Caller
 from clary.kernel.store.contract import Key, Replace
 from clary.systems.batch_transform.records import TransformJob
 from clary.systems.batch_transform.tests.conftest import ACCOUNT, BUCKET, PYTHON_IMAGE, REGION, request
@@ -18,10 +19,8 @@ ARN = f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:transform-job"
 
 
 @pytest.fixture
-def call(platform: Platform) -> Any:
-    def call(operation: str, **params: Any) -> dict[str, Any]:
-        return platform.call(ACCOUNT, REGION, "sagemaker", operation, **params)
-
+def call(caller: Caller) -> Call:
+    call = caller("sagemaker", ACCOUNT, REGION)
     call("CreateModel", ModelName="doubling", PrimaryContainer={"Image": PYTHON_IMAGE})
     return call
 
@@ -34,7 +33,7 @@ def names(listed: dict[str, Any]) -> list[str]:
     return [one["TransformJobName"] for one in listed["TransformJobSummaries"]]
 
 
-def test_a_new_job_is_described_with_defaults(call: Any) -> None:
+def test_a_new_job_is_described_with_defaults(call: Call) -> None:
     assert call("CreateTransformJob", **asked("new")) == {"TransformJobArn": f"{ARN}/new"}
     job = call("DescribeTransformJob", TransformJobName="new")
     assert job["TransformJobStatus"] == "InProgress"
@@ -44,7 +43,7 @@ def test_a_new_job_is_described_with_defaults(call: Any) -> None:
     assert not {name for name in ("FailureReason", "TransformStartTime", "TransformEndTime") if job.get(name)}
 
 
-def test_a_name_is_given_once_and_needs_a_model(call: Any) -> None:
+def test_a_name_is_given_once_and_needs_a_model(call: Call) -> None:
     call("CreateTransformJob", **asked("once"))
     with pytest.raises(AwsError, match="must be unique") as caught:
         call("CreateTransformJob", **asked("once"))
@@ -54,13 +53,13 @@ def test_a_name_is_given_once_and_needs_a_model(call: Any) -> None:
 
 
 @pytest.mark.parametrize("operation", ["DescribeTransformJob", "StopTransformJob"])
-def test_a_missing_job_is_not_found(call: Any, operation: str) -> None:
+def test_a_missing_job_is_not_found(call: Call, operation: str) -> None:
     with pytest.raises(AwsError) as caught:
         call(operation, TransformJobName="nowhere")
     assert caught.value.code == "ResourceNotFound"
 
 
-def test_lists_show_the_newest_first(call: Any, platform: Platform) -> None:
+def test_lists_show_the_newest_first(call: Call, platform: Platform) -> None:
     for name in ("b-1", "a-1", "c-2"):
         call("CreateTransformJob", **asked(name))
     assert names(call("ListTransformJobs")) == ["c-2", "a-1", "b-1"]
@@ -74,14 +73,14 @@ def test_lists_show_the_newest_first(call: Any, platform: Platform) -> None:
     assert names(call("ListTransformJobs", StatusEquals="Failed")) == ["a-1"]
 
 
-def test_stopping_is_remembered_and_refused_once_ended(call: Any, platform: Platform) -> None:
+def test_stopping_is_remembered_and_refused_once_ended(call: Call, platform: Platform) -> None:
     call("CreateTransformJob", **asked("stop"))
     call("StopTransformJob", TransformJobName="stop")
     call("StopTransformJob", TransformJobName="stop")
     assert call("DescribeTransformJob", TransformJobName="stop")["TransformJobStatus"] == "Stopping"
 
 
-def test_a_job_acts_as_the_role_that_was_passed_with_the_model(call: Any, platform: Platform) -> None:
+def test_a_job_acts_as_the_role_that_was_passed_with_the_model(call: Call, platform: Platform) -> None:
     """Also once that role is gone: nobody gets another one, which may do more, in its place."""
     trust = {"Effect": "Allow", "Principal": {"Service": "sagemaker.amazonaws.com"}, "Action": "sts:AssumeRole"}
     document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
@@ -95,7 +94,7 @@ def test_a_job_acts_as_the_role_that_was_passed_with_the_model(call: Any, platfo
     assert entry.value.role == role["Arn"]
 
 
-def test_jobs_from_before_models_had_several_containers_are_read(call: Any, platform: Platform) -> None:
+def test_jobs_from_before_models_had_several_containers_are_read(call: Call, platform: Platform) -> None:
     call("CreateTransformJob", **asked("old"))
     key = Key("transform_job", ACCOUNT, REGION, "old")
     row = platform.store.get(key)
@@ -108,13 +107,13 @@ def test_jobs_from_before_models_had_several_containers_are_read(call: Any, plat
     assert entry.value.containers == [{"Image": PYTHON_IMAGE}]
 
 
-def test_jobs_are_tagged(call: Any) -> None:
+def test_jobs_are_tagged(call: Call) -> None:
     arn = call("CreateTransformJob", **asked("tagged", Tags=[{"Key": "team", "Value": "a"}]))["TransformJobArn"]
     call("AddTags", ResourceArn=arn, Tags=[{"Key": "more", "Value": "b"}])
     assert {one["Key"]: one["Value"] for one in call("ListTags", ResourceArn=arn)["Tags"]} == {"team": "a", "more": "b"}
 
 
-def test_who_may_transform_need_not_look_at_the_model(call: Any, platform: Platform) -> None:
+def test_who_may_transform_need_not_look_at_the_model(call: Call, platform: Platform) -> None:
     """AWS asks for CreateTransformJob alone; the model's role was passed when the model was made."""
     document = {"Effect": "Allow", "Action": "sagemaker:CreateTransformJob", "Resource": "*"}
     policy = compile_document(json.dumps({"Version": "2012-10-17", "Statement": [document]}), "transform")

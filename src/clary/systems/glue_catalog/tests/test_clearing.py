@@ -1,14 +1,13 @@
 """What deleted databases and tables held is cleared away."""
 
 from clary.kernel.rooms import Platform
+from clary.kernel.rooms.tests.in_process import calling
 from clary.systems.glue_catalog.reconcile import reconcile
 from clary.systems.glue_catalog.records import Database, Forgotten, Partition, Table, TableVersion
 
 
 def test_a_deleted_database_leaves_nothing(platform: Platform) -> None:
-    def call(operation: str, **params: object) -> None:
-        platform.call("111122223333", "eu-west-1", "glue", operation, **params)
-
+    call = calling(platform, "glue")
     keys = [{"Name": "k", "Type": "string"}]
     for database in ("gone", "kept"):
         call("CreateDatabase", DatabaseInput={"Name": database})

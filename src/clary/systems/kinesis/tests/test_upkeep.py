@@ -1,6 +1,6 @@
 """What happens by itself, on a clock of its own: retention, what a killed process left, limits and metrics."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from clary.kernel.core.clock import VirtualClock
 from clary.kernel.core.errors import AwsError
 from clary.kernel.core.settings import Settings
 from clary.kernel.rooms import Platform
+from clary.kernel.rooms.tests.in_process import ACCOUNT, REGION, Call, Caller, calling
 from clary.kernel.streams import NoSuchStream
 from clary.systems.kinesis.lifecycle import delete
 from clary.systems.kinesis.meters import NAMESPACE, meters_of
@@ -19,10 +20,8 @@ from clary.systems.kinesis.reconcile import sweep
 from clary.systems.kinesis.records import CREATING, DELETING, UPDATING, Place, Stream, Trash
 from clary.systems.kinesis.views import views_of
 
-ACCOUNT, REGION = "111122223333", "eu-west-1"
 HOUR = 3600.0
 SHARD = "shardId-000000000000"
-Call = Callable[..., dict[str, Any]]
 
 
 @pytest.fixture
@@ -45,11 +44,8 @@ def throttled() -> None:
 
 
 @pytest.fixture
-def call(platform: Platform) -> Call:
-    def ask(operation: str, **params: Any) -> dict[str, Any]:
-        return dict(platform.call(ACCOUNT, REGION, "kinesis", operation, **params))
-
-    return ask
+def call(caller: Caller) -> Call:
+    return caller("kinesis")
 
 
 def read(call: Call, shard: str = SHARD, kind: str = "TRIM_HORIZON", name: str = "s", **more: Any) -> dict[str, Any]:
@@ -150,11 +146,11 @@ def test_views_follow_what_others_change(platform: Platform, clock: VirtualClock
     call("CreateStream", StreamName="s", ShardCount=1)
     put(call, b"1")
     other = Platform(platform.settings, clock)
-    other.call(ACCOUNT, REGION, "kinesis", "SplitShard", StreamName="s", ShardToSplit=SHARD, NewStartingHashKey="9")
+    calling(other, "kinesis")("SplitShard", StreamName="s", ShardToSplit=SHARD, NewStartingHashKey="9")
     assert put(call, b"2")["ShardId"] == "shardId-000000000002"
     assert [child["ShardId"] for child in read(call)["ChildShards"]] == ["shardId-000000000001", "shardId-000000000002"]
     clock.advance(2)
-    other.call(ACCOUNT, REGION, "kinesis", "StartStreamEncryption", StreamName="s", EncryptionType="KMS", KeyId="k")
+    calling(other, "kinesis")("StartStreamEncryption", StreamName="s", EncryptionType="KMS", KeyId="k")
     clock.advance(2)
     assert put(call, b"3")["EncryptionType"] == "KMS"
     other.close()

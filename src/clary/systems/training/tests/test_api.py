@@ -8,6 +8,7 @@ import pytest
 from clary.kernel.auth.principals import Principal
 from clary.kernel.core.errors import AwsError
 from clary.kernel.rooms import Platform
+from clary.kernel.rooms.tests.in_process import Call, Caller
 from clary.systems.training.records import TrainingJob
 from clary.systems.training.tests.conftest import ACCOUNT, REGION, request
 
@@ -15,11 +16,8 @@ ARN = f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:training-job"
 
 
 @pytest.fixture
-def call(platform: Platform) -> Any:
-    def call(operation: str, **params: Any) -> dict[str, Any]:
-        return platform.call(ACCOUNT, REGION, "sagemaker", operation, **params)
-
-    return call
+def call(caller: Caller) -> Call:
+    return caller("sagemaker", ACCOUNT, REGION)
 
 
 def names(listed: dict[str, Any]) -> list[str]:
@@ -33,7 +31,7 @@ def set_status(platform: Platform, name: str, status: str) -> None:
     table.replace(entry, entry.value, status=status)
 
 
-def test_a_new_job_is_described_with_what_the_sdks_need(call: Any) -> None:
+def test_a_new_job_is_described_with_what_the_sdks_need(call: Call) -> None:
     assert call("CreateTrainingJob", **request("new")) == {"TrainingJobArn": f"{ARN}/new"}
     job = call("DescribeTrainingJob", TrainingJobName="new")
     assert (job["TrainingJobStatus"], job["SecondaryStatus"]) == ("InProgress", "Starting")
@@ -48,14 +46,14 @@ def test_a_new_job_is_described_with_what_the_sdks_need(call: Any) -> None:
     assert "ModelArtifacts" not in job
 
 
-def test_the_built_in_algorithm_brings_its_metrics(call: Any) -> None:
+def test_the_built_in_algorithm_brings_its_metrics(call: Call) -> None:
     image = {"TrainingImage": "683313688378.dkr.ecr.us-east-1.amazonaws.com/sagemaker-xgboost:1.7-1"}
     call("CreateTrainingJob", **request("xgb", AlgorithmSpecification={**image, "TrainingInputMode": "File"}))
     described = call("DescribeTrainingJob", TrainingJobName="xgb")["AlgorithmSpecification"]["MetricDefinitions"]
     assert "validation:auc" in [one["Name"] for one in described]
 
 
-def test_a_name_is_given_once(call: Any) -> None:
+def test_a_name_is_given_once(call: Call) -> None:
     call("CreateTrainingJob", **request("once"))
     with pytest.raises(AwsError, match="unique within an AWS account and region") as caught:
         call("CreateTrainingJob", **request("once"))
@@ -65,13 +63,13 @@ def test_a_name_is_given_once(call: Any) -> None:
 @pytest.mark.parametrize(
     "operation", ["DescribeTrainingJob", "StopTrainingJob", "DeleteTrainingJob", "UpdateTrainingJob"]
 )
-def test_a_missing_job_is_not_found(call: Any, operation: str) -> None:
+def test_a_missing_job_is_not_found(call: Call, operation: str) -> None:
     with pytest.raises(AwsError, match=r"Requested resource not found\.") as caught:
         call(operation, TrainingJobName="nowhere")
     assert caught.value.code == "ResourceNotFound"
 
 
-def test_lists_are_filtered_sorted_and_paged(call: Any, platform: Platform) -> None:
+def test_lists_are_filtered_sorted_and_paged(call: Call, platform: Platform) -> None:
     for name in ("b-1", "a-1", "c-2"):
         call("CreateTrainingJob", **request(name))
     assert names(call("ListTrainingJobs")) == ["b-1", "a-1", "c-2"]
@@ -90,7 +88,7 @@ def test_lists_are_filtered_sorted_and_paged(call: Any, platform: Platform) -> N
         call("ListTrainingJobs", NextToken="invented")
 
 
-def test_stopping_what_ended_is_refused(call: Any, platform: Platform) -> None:
+def test_stopping_what_ended_is_refused(call: Call, platform: Platform) -> None:
     call("CreateTrainingJob", **request("stop"))
     call("StopTrainingJob", TrainingJobName="stop")
     call("StopTrainingJob", TrainingJobName="stop")
@@ -98,14 +96,14 @@ def test_stopping_what_ended_is_refused(call: Any, platform: Platform) -> None:
     assert [one["Status"] for one in job["SecondaryStatusTransitions"]] == ["Starting", "Stopping"]
 
 
-def test_an_active_job_is_not_deleted(call: Any) -> None:
+def test_an_active_job_is_not_deleted(call: Call) -> None:
     call("CreateTrainingJob", **request("active"))
     with pytest.raises(AwsError, match="stop it") as caught:
         call("DeleteTrainingJob", TrainingJobName="active")
     assert caught.value.code == "ResourceInUse"
 
 
-def test_updates_change_what_aws_lets_change(call: Any) -> None:
+def test_updates_change_what_aws_lets_change(call: Call) -> None:
     call("CreateTrainingJob", **request("updated"))
     profiler = {"DisableProfiler": True}
     assert call("UpdateTrainingJob", TrainingJobName="updated", ProfilerConfig=profiler) == {
@@ -118,7 +116,7 @@ def test_updates_change_what_aws_lets_change(call: Any) -> None:
         call("UpdateTrainingJob", TrainingJobName="updated", RemoteDebugConfig={"EnableRemoteDebug": True})
 
 
-def test_regions_keep_their_jobs_apart(call: Any, platform: Platform) -> None:
+def test_regions_keep_their_jobs_apart(call: Call, platform: Platform) -> None:
     call("CreateTrainingJob", **request("here"))
     platform.call(ACCOUNT, "eu-west-1", "sagemaker", "CreateTrainingJob", **request("here"))
     assert names(platform.call(ACCOUNT, "eu-west-1", "sagemaker", "ListTrainingJobs")) == ["here"]
