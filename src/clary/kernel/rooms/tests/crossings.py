@@ -2,11 +2,10 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from itertools import count
 from typing import Any
 
 from clary.kernel.rooms import Platform
-
-Reconcile = Callable[[Platform, str | None], object]
 
 
 class Crash(BaseException):
@@ -31,7 +30,7 @@ class Fuse:
 
     def __init__(self, burns_at: int | None) -> None:
         self.crossings = 0
-        self._burns_at = burns_at
+        self.burns_at = burns_at
 
     def wrap(self, method: Callable[..., Any]) -> Callable[..., Any]:
         def call(*arguments: Any, **named: Any) -> Any:
@@ -44,8 +43,18 @@ class Fuse:
 
     def _cross(self) -> None:
         self.crossings += 1
-        if self.crossings - 1 == self._burns_at:
+        if self.crossings - 1 == self.burns_at:
             raise Crash
+
+
+def fuses(least: int) -> Iterator[Fuse]:
+    """A fuse for each crossing, one after the other, until one has not burnt. There are more crossings than `least`."""
+    for crossing in count():
+        fuse = Fuse(crossing)
+        yield fuse
+        if fuse.crossings <= crossing:
+            assert crossing > least, "the crossings were not counted"
+            return
 
 
 @contextmanager
@@ -61,8 +70,8 @@ def burning(platform: Platform, fuse: Fuse) -> Iterator[None]:
         platform.executor = executor
 
 
-def survive(reconcile: Reconcile, platform: Platform, keys: tuple[str | None, ...]) -> None:
+def survive(reconcile: Callable[[str | None], object], keys: tuple[str | None, ...]) -> None:
     """Reconcile each key; after a crash go on with the next, as a new controller would."""
     for key in keys:
         with suppress(Crash):
-            reconcile(platform, key)
+            reconcile(key)

@@ -1,62 +1,35 @@
 """Variants to scale: on a kernel with a clock that the test moves, whose servers start at once."""
 
-from collections.abc import Iterator
-from functools import partial
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from clary.kernel.core.clock import VirtualClock
-from clary.kernel.core.settings import Settings
-from clary.kernel.jobs.contract import Capability, Failure, HostSpec, Observation, Outcome, Phase
+from clary.kernel.jobs.contract import Failure, HostSpec, Observation, Outcome, Phase
+from clary.kernel.jobs.tests.scripted import ScriptedExecutor
 from clary.kernel.rooms import Platform
+from clary.kernel.rooms.tests.in_process import ACCOUNT, REGION, calling, reconcilers
 from clary.kernel.telemetry.metrics import Datum
 
-ACCOUNT, REGION = "111122223333", "eu-west-1"
 DIMENSION = "sagemaker:variant:DesiredInstanceCount"
 RESOURCE = "endpoint/e/variant/v"
 TARGET = {"ServiceNamespace": "sagemaker", "ResourceId": RESOURCE, "ScalableDimension": DIMENSION}
 XGBOOST = "683313688378.dkr.ecr.us-east-1.amazonaws.com/sagemaker-xgboost:1.7-1"
 
 
-class Machines:
-    """An executor whose hosts are healthy as soon as they are started; those that start while it is `broken` end."""
+class Machines(ScriptedExecutor):
+    """Its hosts are healthy as soon as they are started; those that start while it is `broken` end."""
 
-    def __init__(self) -> None:
-        self.started: dict[tuple[str, str], Observation] = {}
-        self.broken = False
+    broken = False
 
-    def start(self, spec: HostSpec) -> None:
-        seen = Observation(spec.job, spec.host, Phase.RUNNING, {Phase.RUNNING: 0.0}, healthy=True, socket="/s")
+    def at_start(self, spec: HostSpec) -> Observation:
         if self.broken:
             how = {"outcome": Outcome.FAILED, "failure": Failure.CLIENT, "reason": "no such model"}
-            seen = Observation(spec.job, spec.host, Phase.ENDED, **how)
-        self.started.setdefault((spec.job, spec.host), seen)
-
-    def observe(self, job: str, host: str) -> Observation | None:
-        return self.started.get((job, host))
+            return Observation(spec.job, spec.host, Phase.ENDED, **how)
+        return Observation(spec.job, spec.host, Phase.RUNNING, {Phase.RUNNING: 0.0}, healthy=True, socket="/s")
 
     def stop(self, job: str, host: str) -> None:
-        self.started.pop((job, host), None)
-
-    def hosts(self) -> list[tuple[str, str]]:
-        return list(self.started)
-
-    def forget(self, job: str, host: str) -> None:
-        self.started.pop((job, host), None)
-
-    def end_all(self, *, forget: bool = False) -> int:
-        return 0
-
-    def prepare(self) -> None:
-        """Nothing to make ready."""
-
-    def close(self) -> None:
-        """Nothing to let go of."""
-
-    def capabilities(self) -> list[Capability]:
-        return []
+        self.forget(job, host)
 
 
 class World:
@@ -67,10 +40,10 @@ class World:
         self.clock = clock
         self.machines = Machines()
         platform.executor = self.machines
-        self.reconcilers = {period.topic: partial(run, platform) for period, run in platform.registry.reconcilers}
+        self.reconcilers = reconcilers(platform)
 
     def call(self, operation: str, service: str = "application-autoscaling", **params: Any) -> dict[str, Any]:
-        return dict(self.platform.call(ACCOUNT, REGION, service, operation, **params))
+        return calling(self.platform, service)(operation, **params)
 
     def deploy(self, count: int, **config: Any) -> None:
         container = {"Image": XGBOOST}
@@ -124,26 +97,22 @@ class World:
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    """The endpoint `e` with one instance, at the beginning of a minute."""
-    clock = VirtualClock(1_750_000_020.0)
-    platform = Platform(Settings.load({}, home=str(tmp_path)), clock)
-    made = World(platform, clock)
-    try:
-        made.deploy(1)
-        yield made
-    finally:
-        platform.close()
+def clock() -> VirtualClock:
+    """A clock that stands at the beginning of a minute."""
+    return VirtualClock(1_750_000_020.0)
 
 
 @pytest.fixture
-def queueing_world(tmp_path: Path) -> Iterator[World]:
-    """The endpoint `e`, whose requests wait in a queue."""
-    clock = VirtualClock(1_750_000_020.0)
-    platform = Platform(Settings.load({}, home=str(tmp_path)), clock)
+def world(platform: Platform, clock: VirtualClock) -> World:
+    """The endpoint `e` with one instance."""
     made = World(platform, clock)
-    try:
-        made.deploy(1, AsyncInferenceConfig={"OutputConfig": {"S3OutputPath": "s3://b/answers"}})
-        yield made
-    finally:
-        platform.close()
+    made.deploy(1)
+    return made
+
+
+@pytest.fixture
+def queueing_world(platform: Platform, clock: VirtualClock) -> World:
+    """The endpoint `e`, whose requests wait in a queue."""
+    made = World(platform, clock)
+    made.deploy(1, AsyncInferenceConfig={"OutputConfig": {"S3OutputPath": "s3://b/answers"}})
+    return made

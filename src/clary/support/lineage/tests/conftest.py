@@ -1,17 +1,14 @@
 """A kernel with a clock that the test moves, and a client of its lineage."""
 
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from clary.kernel.core.clock import VirtualClock
-from clary.kernel.core.settings import Settings
 from clary.kernel.rooms import Platform
+from clary.kernel.rooms.tests.in_process import ACCOUNT, REGION, calling, reconcilers
 
-ACCOUNT, REGION = "111122223333", "eu-west-1"
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/Anything"
 NOON = 1_700_000_000.0
 
@@ -19,16 +16,16 @@ NOON = 1_700_000_000.0
 class World:
     """One home. Every call is a second later than the one before."""
 
-    def __init__(self, home: Path) -> None:
-        self.clock = VirtualClock(NOON)
-        self.platform = Platform(Settings.load({}, home=str(home)), self.clock)
+    def __init__(self, platform: Platform, clock: VirtualClock) -> None:
+        self.platform = platform
+        self.clock = clock
+        self._call = calling(platform, "sagemaker")
         self.platform.objects.buckets.create("data", ACCOUNT, REGION)
-        reconcilers = {period.topic: run for period, run in self.platform.registry.reconcilers}
-        self._observe = reconcilers["lineage-observer"]
+        self._observe = reconcilers(self.platform)["lineage-observer"]
 
     def call(self, operation: str, **params: Any) -> dict[str, Any]:
         self.clock.advance(1)
-        return dict(self.platform.call(ACCOUNT, REGION, "sagemaker", operation, **params))
+        return self._call(operation, **params)
 
     def artifact(self, uri: str, type_name: str = "DataSet", **members: Any) -> str:
         return str(
@@ -56,7 +53,7 @@ class World:
         table.update(name, lambda value: replace(value, **fields), status=lambda value: value.status)
 
     def observe(self) -> None:
-        assert self._observe(self.platform, None) is None, "a change could not be observed"
+        assert self._observe(None) is None, "a change could not be observed"
 
     def edges(self, **filters: Any) -> set[tuple[str, str, str]]:
         """Associations: the URIs or names of both ends, and the type."""
@@ -72,7 +69,10 @@ class World:
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    world = World(tmp_path)
-    yield world
-    world.platform.close()
+def clock() -> VirtualClock:
+    return VirtualClock(NOON)
+
+
+@pytest.fixture
+def world(platform: Platform, clock: VirtualClock) -> World:
+    return World(platform, clock)

@@ -8,8 +8,9 @@ import pytest
 from clary.kernel.core.errors import AwsError
 from clary.kernel.rooms import Platform
 from clary.kernel.rooms.tests.in_process import Call, Caller
+from clary.kernel.rooms.tests.worlds import ACCOUNT, REGION
 from clary.support.processing.records import ProcessingJob
-from clary.support.processing.tests.conftest import ACCOUNT, REGION, request, s3_outputs
+from clary.support.processing.tests.conftest import request, s3_outputs
 
 ARN = f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:processing-job"
 

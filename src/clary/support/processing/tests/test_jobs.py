@@ -2,7 +2,8 @@
 
 import json
 
-from clary.support.processing.tests.conftest import BUCKET, World, s3_input, s3_outputs, wait_until
+from clary.support.processing.tests.conftest import BUCKET, World, s3_input, s3_outputs
+from clary.testing import eventually
 
 OUT = "/opt/ml/processing/output"
 FOREVER = "while true; do read -t 1 <> <(:) || :; done"
@@ -85,7 +86,7 @@ def test_missing_data_and_images_fail_the_job(world: World) -> None:
 def test_a_stopped_job_may_save_its_work(world: World) -> None:
     script = f"trap 'echo saved > {OUT}/saved; exit 0' TERM; echo up; {FOREVER}"
     world.create("stops", script, ProcessingOutputConfig=s3_outputs(f"s3://{BUCKET}/stops", OUT))
-    wait_until(lambda: world.lines("stops") == ["up"])
+    eventually(lambda: world.lines("stops") == ["up"])
     world.call("StopProcessingJob", ProcessingJobName="stops")
     assert world.ended("stops")["ProcessingJobStatus"] == "Stopped"
     assert world.get("stops/saved") == b"saved\n"
@@ -164,7 +165,7 @@ def test_continuous_outputs_are_there_while_the_job_runs(world: World) -> None:
         "live", f"({script}) & trap 'touch {OUT}/go' TERM; wait; wait",
         ProcessingOutputConfig=s3_outputs(f"s3://{BUCKET}/live", OUT, "Continuous"),
     )  # fmt: skip
-    wait_until(lambda: "live/first" in world.keys("live/"))
+    eventually(lambda: "live/first" in world.keys("live/"))
     assert world.describe("live")["ProcessingJobStatus"] == "InProgress"
     world.call("StopProcessingJob", ProcessingJobName="live")
     assert world.ended("live")["ProcessingJobStatus"] == "Stopped"

@@ -11,9 +11,10 @@ from clary.kernel.auth.principals import Principal
 from clary.kernel.core.errors import AwsError
 from clary.kernel.rooms import Platform
 from clary.kernel.rooms.tests.in_process import Call, Caller
+from clary.kernel.rooms.tests.worlds import ACCOUNT, REGION
 from clary.kernel.store.contract import Key, Replace
 from clary.systems.batch_transform.records import TransformJob
-from clary.systems.batch_transform.tests.conftest import ACCOUNT, BUCKET, PYTHON_IMAGE, REGION, request
+from clary.systems.batch_transform.tests.conftest import BUCKET, PYTHON_IMAGE, request
 
 ARN = f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:transform-job"
 

@@ -10,14 +10,10 @@ import numpy as np
 import pytest
 import xgboost
 
-from clary.kernel.jobs.slots import Slots
-from clary.systems.batch_transform.tests.conftest import BUCKET, World, wait_until
+from clary.systems.batch_transform.tests.conftest import BUCKET, World
+from clary.testing import eventually
 
 XGBOOST_IMAGE = "683313688378.dkr.ecr.us-east-1.amazonaws.com/sagemaker-xgboost:1.7-1"
-
-
-def holdings(world: World) -> list[str]:
-    return Slots(world.platform.store, world.platform.clock, world.platform.settings).owners()
 
 
 def test_every_object_gets_an_output_at_its_place(world: World) -> None:
@@ -32,7 +28,7 @@ def test_every_object_gets_an_output_at_its_place(world: World) -> None:
     assert world.get("out/layout/sub/empty.csv.out") == b""
     job = world.describe("layout")
     assert job["CreationTime"] <= job["TransformStartTime"] <= job["TransformEndTime"]
-    wait_until(lambda: world.executor.hosts() == [] and holdings(world) == [])
+    eventually(lambda: world.executor.hosts() == [] and world.slots() == [])
 
 
 @pytest.mark.slow
@@ -181,11 +177,11 @@ def test_a_stopped_job_keeps_what_is_done(world: World) -> None:
     world.put("stop/in/a", b"1\n")
     world.put("stop/in/b", b"hang\n")
     world.create("stop", "stop/in/")
-    wait_until(lambda: world.keys("out/stop/") == ["out/stop/a.out"])
+    eventually(lambda: world.keys("out/stop/") == ["out/stop/a.out"])
     world.call("StopTransformJob", TransformJobName="stop")
     assert world.ended("stop")["TransformJobStatus"] == "Stopped"
     assert world.keys("out/stop/") == ["out/stop/a.out"]
-    wait_until(lambda: world.executor.hosts() == [])
+    eventually(lambda: world.executor.hosts() == [])
 
 
 def test_a_lost_host_resumes_where_it_was(world: World) -> None:
@@ -205,7 +201,7 @@ def test_a_lost_host_resumes_where_it_was(world: World) -> None:
     def stored(attempt: str, host: str) -> bool:
         return bool((seen := world.executor.observe(attempt, host)) and seen.outputs)
 
-    wait_until(lambda: len(hosts()) == 2 and all(stored(*one) for one in hosts()))
+    eventually(lambda: len(hosts()) == 2 and all(stored(*one) for one in hosts()))
     assert world.keys("out/lost/") == ["out/lost/a.out", "out/lost/b.out"]
     for place, rows in {"a": b"p,100\n", "b": b"q,100\n", "c": b"r,3\ns,5\n", "d": b"t,4\nu,6\n"}.items():
         world.put(f"lost/in/{place}", rows)
@@ -226,11 +222,11 @@ def test_jobs_wait_for_the_machine_and_a_waiting_one_can_be_stopped(world: World
     world.put("queue/in/a", b"hang\n")
     large = {"InstanceType": "ml.m5.xlarge"}
     world.create("queue-1", "queue/in/", TransformResources=large)
-    wait_until(lambda: len(world.executor.hosts()) == 1)
+    eventually(lambda: len(world.executor.hosts()) == 1)
     world.put("queue/in/a", b"1\n")
     world.create("queue-2", "queue/in/", TransformResources=large)
     world.create("queue-3", "queue/in/", TransformResources=large)
-    wait_until(lambda: len(holdings(world)) == 2)
+    eventually(lambda: len(world.slots()) == 2)
     world.call("StopTransformJob", TransformJobName="queue-3")
     assert world.ended("queue-3")["TransformJobStatus"] == "Stopped"
     assert world.describe("queue-2")["TransformJobStatus"] == "InProgress"

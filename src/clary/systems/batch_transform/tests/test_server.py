@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from clary.systems.batch_transform.tests.conftest import DOUBLING, PYTHON_IMAGE, ROLE
+from clary.kernel.rooms.tests.worlds import ROLE
+from clary.systems.batch_transform.tests.conftest import DOUBLING, PYTHON_IMAGE
 from clary.testing import Server
 
 

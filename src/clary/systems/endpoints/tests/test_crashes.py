@@ -10,6 +10,8 @@ import pytest
 from clary.executors.process import ProcessExecutor
 from clary.kernel.core.settings import Settings
 from clary.kernel.rooms import Platform
+from clary.kernel.rooms.tests.crossings import Crash, Faulty, Fuse
+from clary.kernel.rooms.tests.in_process import calling
 from clary.kernel.serving.routes import DOMAIN, Route, component_key, dump_route, load_route, route_key, write_route
 from clary.systems.endpoints import deploy, shifting
 from clary.systems.endpoints.reconcile.endpoints import reconcile
@@ -22,62 +24,23 @@ ACCOUNT, REGION = "000000000000", "us-east-1"
 KEY = f"{ACCOUNT}/{REGION}/e"
 
 
-class Crash(BaseException):
-    """The process is gone: nothing catches this."""
-
-
-class Crossings:
-    """Counts what leaves the reconciler, and crashes at one of it."""
-
-    def __init__(self, at: int | None = None, *, after: bool = False) -> None:
-        self.count = 0
-        self._at = at
-        self._after = after
-
-    def guard(self, target: Any, *names: str) -> Any:
-        return _Guarded(self, target, names)
-
-    def cross(self, call: Callable[[], Any]) -> Any:
-        self.count += 1
-        here = self.count == self._at
-        if here and not self._after:
-            raise Crash
-        result = call()
-        if here:
-            raise Crash
-        return result
-
-
-class _Guarded:
-    def __init__(self, crossings: Crossings, target: Any, names: tuple[str, ...]) -> None:
-        self._crossings = crossings
-        self._target = target
-        self._names = names
-
-    def __getattr__(self, name: str) -> Any:
-        found = getattr(self._target, name)
-        if name not in self._names:
-            return found
-        return lambda *given, **named: self._crossings.cross(lambda: found(*given, **named))
-
-
 class Scene:
     """A home without a server, in which the reconciler is run by hand."""
 
-    def __init__(self, home: Path, crossings: Crossings) -> None:
+    def __init__(self, home: Path, fuse: Fuse) -> None:
         settings = Settings.load({}, home=str(home), warm_interpreters=False)
         (home / "run").mkdir(parents=True)
         self.platform = Platform(settings)
         self.executor = ProcessExecutor(settings.home, warm=False)
-        self.platform.executor = crossings.guard(self.executor, "start", "stop", "forget")
+        self.platform.executor = Faulty(self.executor, {"start", "stop", "forget"}, fuse)
         self._pause = Event()
         self._store = self.platform.store
         self._kv = self.platform.kv(DOMAIN)
-        self._guarded_store = crossings.guard(self._store, "apply")
-        self._guarded_kv = crossings.guard(self._kv, "write")
+        self._guarded_store = Faulty(self._store, {"apply"}, fuse)
+        self._guarded_kv = Faulty(self._kv, {"write"}, fuse)
 
     def call(self, operation: str, **params: Any) -> dict[str, Any]:
-        return dict(self.platform.call(ACCOUNT, REGION, "sagemaker", operation, **params))
+        return calling(self.platform, "sagemaker", ACCOUNT, REGION)(operation, **params)
 
     def config(self, name: str) -> None:
         self.platform.objects.buckets.ensure("models", ACCOUNT, REGION)
@@ -165,13 +128,14 @@ def _drained_soon(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(("after", "deployment"), [(False, None), (True, CANARY)])
 def test_a_crash_anywhere_is_healed(tmp_path: Path, after: bool, deployment: dict[str, Any] | None) -> None:
-    plain = Crossings()
+    """One deployment is crashed before every third call, the other after."""
+    plain = Fuse(None)
     scene = Scene(tmp_path / "home", plain)
     live(scene, deployment)
     scene.close()
-    assert plain.count > 10
-    for at in range(1 + after, plain.count + 1, 3):
-        scene = Scene(tmp_path / f"home-{at}", Crossings(at, after=after))
+    assert plain.crossings > 20, "the crossings were not counted"
+    for crossing in range(3 * after, plain.crossings, 6):
+        scene = Scene(tmp_path / f"home-{crossing}", Fuse(crossing))
         try:
             live(scene, deployment)
         finally:
@@ -179,7 +143,7 @@ def test_a_crash_anywhere_is_healed(tmp_path: Path, after: bool, deployment: dic
 
 
 def test_tables_that_no_record_names_are_taken_out(tmp_path: Path) -> None:
-    scene = Scene(tmp_path / "home", Crossings())
+    scene = Scene(tmp_path / "home", Fuse(None))
     try:
         kv = scene.platform.kv(DOMAIN)
         gone = [route_key(ACCOUNT, REGION, "gone"), component_key(ACCOUNT, REGION, "gone", "component")]
@@ -192,7 +156,7 @@ def test_tables_that_no_record_names_are_taken_out(tmp_path: Path) -> None:
 
 
 def test_a_server_whose_shim_died_at_birth_is_started_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    scene = Scene(tmp_path / "home", Crossings())
+    scene = Scene(tmp_path / "home", Fuse(None))
     monkeypatch.setattr("clary.kernel.jobs.folder.START_PATIENCE_SECONDS", 0.2)
     answers = iter([True])  # the nursery forked it, and it was killed before its first word
     monkeypatch.setattr(scene.executor, "_ask", lambda request: next(answers, False))

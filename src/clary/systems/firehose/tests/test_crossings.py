@@ -13,6 +13,7 @@ from clary.kernel.auth.directory import DEFAULT_ROLE, DEFAULT_ROLE_PATH
 from clary.kernel.core.clock import VirtualClock
 from clary.kernel.core.settings import Settings
 from clary.kernel.rooms import Platform
+from clary.kernel.rooms.tests.crossings import Crash, Fuse, fuses
 from clary.kernel.store import Entry
 from clary.kernel.streams import Entry as BufferEntry
 from clary.systems.firehose import configurations
@@ -28,32 +29,6 @@ from clary.systems.firehose.tests.test_processing import extraction, processing,
 DEFAULT = f"arn:aws:iam::000000000000:role{DEFAULT_ROLE_PATH}{DEFAULT_ROLE}"
 ACCOUNT, REGION = "000000000000", "us-east-1"
 MOST_STEPS = 50
-
-
-class Crash(BaseException):
-    """The process is killed."""
-
-
-class Crossings:
-    """Everything that is written passes here; the process is killed at one of them, before or after."""
-
-    def __init__(self, number: int | None = None, *, after: bool = False) -> None:
-        self.count = 0
-        self._number = number
-        self._after = after
-
-    def passing(self, write: Callable[..., Any]) -> Callable[..., Any]:
-        def cross(*args: Any, **options: Any) -> Any:
-            self.count += 1
-            is_it = self.count == self._number
-            if is_it and not self._after:
-                raise Crash
-            done = write(*args, **options)
-            if is_it:
-                raise Crash
-            return done
-
-        return cross
 
 
 def flaky(write: Callable[..., Any]) -> Callable[..., Any]:
@@ -107,14 +82,14 @@ class World:
             self.clock.advance(4.0)
         raise AssertionError("it does not end")
 
-    def cross(self, crossings: Crossings) -> None:
-        """Have everything that delivery writes pass here."""
+    def cross(self, fuse: Fuse) -> None:
+        """Have everything that delivery writes cross the fuse."""
         kv: Any = self.platform.kv(KV_DOMAIN)
         objects: Any = self.platform.objects
         streams: Any = self.platform.streams
-        kv.write = crossings.passing(kv.write)
-        objects.put_bytes = crossings.passing(flaky(objects.put_bytes))
-        streams.trim = crossings.passing(streams.trim)
+        kv.write = fuse.wrap(kv.write)
+        objects.put_bytes = fuse.wrap(flaky(objects.put_bytes))
+        streams.trim = fuse.wrap(streams.trim)
 
     def lines(self, prefix: str) -> Counter[bytes]:
         objects = self.platform.objects
@@ -125,23 +100,17 @@ class World:
 
 
 def crashed(folder: Path, configuration: dict[str, Any], rounds: list[list[bytes]]) -> Iterator[World]:
-    """Worlds in which delivery was killed, at one write after the other, and begun anew to its end."""
-    for after in (False, True):
-        number = 0
-        while True:
-            number += 1
-            world = World(folder / f"{after}-{number}", configuration)
-            crossings = Crossings(number, after=after)
-            world.cross(crossings)
-            left = [list(records) for records in rounds]
-            try:
-                world.deliver(left)
-            except Crash:
-                world.deliver(left)
-            yield world
-            world.platform.close()
-            if crossings.count < number:
-                break
+    """Worlds in which delivery was killed, before or after one write after the other, and begun anew to its end."""
+    for fuse in fuses(10):
+        world = World(folder / str(fuse.burns_at), configuration)
+        world.cross(fuse)
+        left = [list(records) for records in rounds]
+        try:
+            world.deliver(left)
+        except Crash:
+            world.deliver(left)
+        yield world
+        world.platform.close()
 
 
 HINTS = {"SizeInMBs": 64, "IntervalInSeconds": 5}

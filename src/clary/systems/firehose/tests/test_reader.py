@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 
 from clary.kernel.core.errors import AwsError
+from clary.kernel.rooms.tests.crossings import Crash, fuses
 from clary.systems.firehose.delivery import reader
 from clary.systems.firehose.delivery.reader import Reader
 from clary.systems.firehose.delivery.reports import Reports
 from clary.systems.firehose.records import KINESIS_SOURCE, KV_DOMAIN, SHARD
 from clary.systems.firehose.tests.conftest import ROLE
-from clary.systems.firehose.tests.test_crossings import Crash, Crossings, World
+from clary.systems.firehose.tests.test_crossings import World
 
 ARN = "arn:aws:kinesis:us-east-1:000000000000:stream/source"
 PAGE = 3
@@ -65,21 +66,16 @@ def read_all(world: World) -> None:
         world.clock.advance(11.0)
 
 
-@pytest.mark.parametrize("after", [False, True])
-def test_each_record_is_copied_once_whenever_it_is_killed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: bool
-) -> None:
-    number = 0
-    while True:
-        number += 1
-        source, crossings = Source(), Crossings(number, after=after)
+def test_each_record_is_copied_once_whenever_it_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for fuse in fuses(10):
+        source = Source()
         monkeypatch.setattr(reader, "call_as", source.call)
-        world = World(tmp_path / str(number), {})
+        world = World(tmp_path / str(fuse.burns_at), {})
         value = replace(world.stream.value, type=KINESIS_SOURCE, source={"KinesisStreamARN": ARN, "RoleARN": ROLE})
         world.stream = replace(world.stream, value=value)
         kv: Any = world.platform.kv(KV_DOMAIN)
         streams: Any = world.platform.streams
-        kv.write, streams.append = crossings.passing(kv.write), crossings.passing(streams.append)
+        kv.write, streams.append = fuse.wrap(kv.write), fuse.wrap(streams.append)
         try:
             read_all(world)
         except Crash:
@@ -88,5 +84,3 @@ def test_each_record_is_copied_once_whenever_it_is_killed(
         world.platform.close()
         assert sorted(copied) == sorted(each for shard in source.shards.values() for each in shard)
         assert [each for each in copied if each[0] == "3"] == copied[-7:], "children are read when both parents ended"
-        if crossings.count < number:
-            return

@@ -12,9 +12,11 @@ import pytest
 
 from clary.kernel.core.clock import VirtualClock
 from clary.kernel.core.settings import Settings
-from clary.kernel.jobs.contract import Capability, Failure, HostSpec, Kind, Observation, Outcome, Phase
+from clary.kernel.jobs.contract import Failure, HostSpec, Kind, Observation, Outcome, Phase
+from clary.kernel.jobs.tests.scripted import ScriptedExecutor
 from clary.kernel.objects.uri import parse_s3_uri
 from clary.kernel.rooms import Platform
+from clary.kernel.rooms.tests.in_process import calling, reconcilers
 from clary.systems.pipelines.notices import notices_of
 
 ACCOUNT = "000000000000"
@@ -27,79 +29,55 @@ DRIVEN = ("training", "processing", "batch_transform", "endpoints", "pipelines-o
 _RESOURCES = {"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 1}
 
 
-class ScriptedExecutor:
+class Hosts(ScriptedExecutor):
     """Hosts that run until they are told how to end, or that end at once."""
 
     def __init__(self, platform: Platform) -> None:
+        super().__init__()
         self._platform = platform
         self._clock = platform.clock
         self.ends_at_once = True
         self.fails: Callable[[HostSpec], str] = lambda _: ""
         self.started: list[str] = []
-        self._hosts: dict[tuple[str, str], Observation] = {}
         self._specs: dict[tuple[str, str], HostSpec] = {}
 
-    def start(self, spec: HostSpec) -> None:
-        key = (spec.job, spec.host)
-        if key in self._hosts:
-            return
+    def at_start(self, spec: HostSpec) -> Observation:
         self.started.append(spec.job)
-        self._specs[key] = spec
-        self._hosts[key] = Observation(spec.job, spec.host, Phase.RUNNING, {Phase.RUNNING: self._clock.now()})
-        if spec.kind is Kind.SERVICE:
-            self._hosts[key] = replace(self._hosts[key], healthy=True, socket="/nowhere")
-        elif self.ends_at_once:
-            self.end(spec.job)
+        self._specs[spec.job, spec.host] = spec
+        if spec.kind is not Kind.SERVICE and self.ends_at_once:
+            return self._end(spec, self.fails(spec))
+        running = Observation(spec.job, spec.host, Phase.RUNNING, {Phase.RUNNING: self._clock.now()})
+        return replace(running, healthy=True, socket="/nowhere") if spec.kind is Kind.SERVICE else running
 
     def end(self, name: str, reason: str = "") -> None:
         """End the hosts whose job's name has this in it."""
-        for key, seen in self._hosts.items():
+        for key, seen in self.seen.items():
             if name in key[0] and not seen.ended:
-                self._end(key, reason or self.fails(self._specs[key]))
+                spec = self._specs[key]
+                self.seen[key] = self._end(spec, reason or self.fails(spec))
 
-    def _end(self, key: tuple[str, str], reason: str, outcome: Outcome | None = None) -> None:
-        how = outcome or (Outcome.FAILED if reason else Outcome.COMPLETED)
-        stored = [output.uri for output in self._specs[key].outputs if output.archive]
+    def stop(self, job: str, host: str) -> None:
+        if not self.seen[job, host].ended:
+            self.seen[job, host] = self._end(self._specs[job, host], "", Outcome.STOPPED)
+
+    def _end(self, spec: HostSpec, reason: str, outcome: Outcome | None = None) -> Observation:
+        """Store what the host leaves, wake whoever waits for it, and return what is seen of it then."""
+        stored = [output.uri for output in spec.outputs if output.archive]
         for uri in stored:
             self._platform.objects.put_bytes(*parse_s3_uri(uri), b"packed")
-        self._hosts[key] = Observation(
-            *key,
+        if spec.wake is not None:
+            self._platform.wake(spec.wake.topic, spec.wake.key)
+        return Observation(
+            spec.job,
+            spec.host,
             Phase.ENDED,
             {Phase.RUNNING: self._clock.now(), Phase.ENDED: self._clock.now()},
-            outcome=how,
+            outcome=outcome or (Outcome.FAILED if reason else Outcome.COMPLETED),
             exit_code=1 if reason else 0,
             failure=Failure.ALGORITHM if reason else None,
             reason=reason,
             outputs=tuple(stored),
         )
-        wake = self._specs[key].wake
-        if wake is not None:
-            self._platform.wake(wake.topic, wake.key)
-
-    def observe(self, job: str, host: str) -> Observation | None:
-        return self._hosts.get((job, host))
-
-    def stop(self, job: str, host: str) -> None:
-        if not self._hosts[job, host].ended:
-            self._end((job, host), "", Outcome.STOPPED)
-
-    def hosts(self) -> list[tuple[str, str]]:
-        return list(self._hosts)
-
-    def forget(self, job: str, host: str) -> None:
-        self._hosts.pop((job, host), None)
-
-    def end_all(self, *, forget: bool = False) -> int:
-        return 0
-
-    def prepare(self) -> None:
-        """Nothing to make ready."""
-
-    def close(self) -> None:
-        """Nothing is held."""
-
-    def capabilities(self) -> list[Capability]:
-        return []
 
 
 class World:
@@ -108,11 +86,12 @@ class World:
     def __init__(self, home: Path) -> None:
         self.clock = VirtualClock()
         self.platform = Platform(Settings.load({}, home=str(home), slots_cpus=1000, ephemeral=True), self.clock)
-        self.executor = ScriptedExecutor(self.platform)
+        self.executor = Hosts(self.platform)
         self.platform.executor = self.executor
         self.platform.objects.buckets.create(BUCKET, ACCOUNT, REGION)
+        self.call = calling(self.platform, "sagemaker", ACCOUNT, REGION)
         self._woken: deque[tuple[str, str | None]] = deque()
-        self._reconcilers = {period.topic: run for period, run in self.platform.registry.reconcilers}
+        self._reconcilers = reconcilers(self.platform)
         vars(self.platform)["_waker"] = self
         self.around: Callable[[str], AbstractContextManager[None]] = lambda _: nullcontext()
 
@@ -130,7 +109,7 @@ class World:
             if topic not in DRIVEN:
                 continue
             with self.around(topic):
-                self._reconcilers[topic](self.platform, key)
+                self._reconcilers[topic](key)
         raise AssertionError("it never settles")
 
     def pass_time(self, seconds: float) -> None:
@@ -145,10 +124,6 @@ class World:
         notices_of.end(self.platform)
         for topic in DRIVEN:
             self.wake(topic)
-
-    def call(self, operation: str, **params: Any) -> dict[str, Any]:
-        answer: Any = self.platform.call(ACCOUNT, REGION, "sagemaker", operation, **params)
-        return dict(answer)
 
     def create(self, name: str, *steps: dict[str, Any], **members: Any) -> str:
         """Create a pipeline of steps; `parameters` are its parameters. Returns its ARN."""

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from clary.kernel.core.errors import AwsError
+from clary.kernel.rooms.tests.in_process import calling
 from clary.systems.pipelines.steps.functions import calls_of
 from clary.systems.pipelines.tests.conftest import (
     ACCOUNT,
@@ -48,15 +49,13 @@ def process(name: str, *outputs: str, **members: Any) -> dict[str, Any]:
 
 
 def queue(world: World, name: str) -> str:
-    answer: Any = world.platform.call(ACCOUNT, REGION, "sqs", "CreateQueue", QueueName=name)
-    return str(answer["QueueUrl"])
+    return str(calling(world.platform, "sqs", ACCOUNT, REGION)("CreateQueue", QueueName=name)["QueueUrl"])
 
 
 def messages(world: World, url: str) -> list[dict[str, Any]]:
     """What lies in a queue; it is taken out."""
-    answer: Any = world.platform.call(
-        ACCOUNT, REGION, "sqs", "ReceiveMessage", QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=0
-    )
+    sqs = calling(world.platform, "sqs", ACCOUNT, REGION)
+    answer = sqs("ReceiveMessage", QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=0)
     return [json.loads(each["Body"]) for each in answer.get("Messages", [])]
 
 
@@ -344,13 +343,12 @@ def test_cleanup_deletes_what_steps_left_in_s3(world: World) -> None:
 def test_steps_act_as_the_role_of_the_pipeline(world: World) -> None:
     trust = {"Effect": "Allow", "Principal": {"Service": "sagemaker.amazonaws.com"}, "Action": "sts:AssumeRole"}
     document = {"Version": "2012-10-17", "Statement": [{**trust}]}
-    world.platform.call(
-        ACCOUNT, REGION, "iam", "CreateRole", RoleName="narrow", AssumeRolePolicyDocument=json.dumps(document)
-    )
+    iam = calling(world.platform, "iam", ACCOUNT, REGION)
+    iam("CreateRole", RoleName="narrow", AssumeRolePolicyDocument=json.dumps(document))
     role = f"arn:aws:iam::{ACCOUNT}:role/narrow"
     world.create("narrow", model("M"), RoleArn=role)
     arn = world.run("narrow")
     assert "is not authorized to perform: sagemaker:CreateModel" in world.steps(arn)["M"]["FailureReason"]
-    world.platform.call(ACCOUNT, REGION, "iam", "DeleteRole", RoleName="narrow")
+    iam("DeleteRole", RoleName="narrow")
     gone = world.run("narrow", 2)
     assert "Could not assume role" in world.steps(gone)["M"]["FailureReason"]

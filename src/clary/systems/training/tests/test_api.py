@@ -9,8 +9,9 @@ from clary.kernel.auth.principals import Principal
 from clary.kernel.core.errors import AwsError
 from clary.kernel.rooms import Platform
 from clary.kernel.rooms.tests.in_process import Call, Caller
+from clary.kernel.rooms.tests.worlds import ACCOUNT, REGION
 from clary.systems.training.records import TrainingJob
-from clary.systems.training.tests.conftest import ACCOUNT, REGION, request
+from clary.systems.training.tests.conftest import request
 
 ARN = f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:training-job"
 

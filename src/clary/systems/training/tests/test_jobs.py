@@ -7,8 +7,8 @@ import tarfile
 
 import pytest
 
-from clary.kernel.jobs.slots import Slots
-from clary.systems.training.tests.conftest import BUCKET, World, channel, wait_until
+from clary.systems.training.tests.conftest import BUCKET, World, channel
+from clary.testing import eventually
 
 
 def members(archive: bytes) -> dict[str, str]:
@@ -99,7 +99,7 @@ def test_stopping_lets_the_process_save_its_work(world: World) -> None:
         "stopped",
         "trap 'echo saved > /opt/ml/model/m; exit 0' TERM; echo ready; while true; do read -t 1 <> <(:) || :; done",
     )
-    wait_until(lambda: world.lines("stopped") == ["ready"])
+    eventually(lambda: world.lines("stopped") == ["ready"])
     world.call("StopTrainingJob", TrainingJobName="stopped")
     assert world.describe("stopped")["TrainingJobStatus"] in {"Stopping", "Stopped"}
     job = world.ended("stopped")
@@ -171,16 +171,16 @@ def test_one_failing_host_ends_the_gang(world: World) -> None:
     )
     job = world.ended("gang")
     assert job["FailureReason"] == "AlgorithmError: broken, exit code: 1"
-    wait_until(lambda: world.executor.hosts() == [])
+    eventually(lambda: world.executor.hosts() == [])
 
 
 def test_jobs_wait_for_each_other_and_start_in_order(world: World) -> None:
     """Of four CPUs the first has two; the second waits for all four; the third would fit, and does not overtake."""
     one, two = ({"InstanceType": "ml.t3.medium", "InstanceCount": count, "VolumeSizeInGB": 1} for count in (1, 2))
     world.create("queue-0", "echo up; read -t 0.5 <> <(:) || :", ResourceConfig=one)
-    wait_until(lambda: world.lines("queue-0") == ["up"])
+    eventually(lambda: world.lines("queue-0") == ["up"])
     world.create("queue-1", "true", ResourceConfig=two)
-    world.until("queue-1", lambda job: job["SecondaryStatus"] == "Pending")
+    eventually(lambda: world.describe("queue-1")["SecondaryStatus"] == "Pending")
     world.create("queue-2", "true", ResourceConfig=one)
     jobs = [world.ended(f"queue-{number}") for number in range(3)]
     assert [job["TrainingJobStatus"] for job in jobs] == ["Completed"] * 3
@@ -189,7 +189,7 @@ def test_jobs_wait_for_each_other_and_start_in_order(world: World) -> None:
         assert statuses[:4] == ["Starting", "Pending", "Starting", "Downloading"]
     starts = [job["TrainingStartTime"] for job in jobs]
     assert starts == sorted(starts)
-    wait_until(lambda: Slots(world.platform.store, world.platform.clock, world.platform.settings).owners() == [])
+    eventually(lambda: world.slots() == [])
 
 
 def test_checkpoints_are_saved_and_found_again(world: World) -> None:
@@ -207,7 +207,7 @@ def test_piped_data_streams_through_a_fifo(world: World) -> None:
     world.put("pipe/b", b"two\n")
     world.create(
         "piped",
-        "cat /opt/ml/input/data/train_0; cat /opt/ml/input/data/train_1 | head -c 3",
+        "cat /opt/ml/input/data/train_0; head -c 3 /opt/ml/input/data/train_1",
         InputDataConfig=[channel("train", f"s3://{BUCKET}/pipe/", InputMode="Pipe")],
     )
     job = world.ended("piped")

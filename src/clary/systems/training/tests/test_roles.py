@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from clary.systems.training.tests.conftest import ACCOUNT, BUCKET, World, channel
+from clary.kernel.rooms.tests.worlds import ACCOUNT
+from clary.systems.training.tests.conftest import BUCKET, World, channel
 
 TRUST = {"Effect": "Allow", "Principal": {"Service": "sagemaker.amazonaws.com"}, "Action": "sts:AssumeRole"}
 S3 = f"arn:aws:s3:::{BUCKET}"
