@@ -3,14 +3,14 @@
 Process, train, evaluate; a condition on the error; register and transform, or fail.
 """
 
-import csv
 import json
 import sys
 import uuid
 from pathlib import Path
 
 import sagemaker
-from executions import approve_latest, finish, hits, start_on_approval
+from executions import approve_latest, start_on_approval
+from flights import error_of, retry_on_new_data, run_again_and_again
 from sagemaker.estimator import Estimator
 from sagemaker.inputs import TrainingInput
 from sagemaker.lambda_helper import Lambda
@@ -158,47 +158,8 @@ pipeline = Pipeline(
     sagemaker_session=session,
 )
 
-
-def versions() -> int:
-    return len(client.list_model_packages(ModelPackageGroupName=name)["ModelPackageSummaryList"])
-
-
-result = {}
-pipeline.upsert(role_arn=role)
-status, steps = finish(client, pipeline.start().arn)
-result["first"] = {"status": status, "steps": sorted(steps), "hits": hits(steps), "versions": versions()}
-
-pipeline.upsert(role_arn=role)  # the same again
-status, steps = finish(client, pipeline.start().arn)
-result["unchanged"] = {"status": status, "hits": hits(steps)}
-
-before = versions()
-status, steps = finish(client, pipeline.start(parameters={"MaxDepth": 5, "MseThreshold": 0.5}).arn)
-result["bad model"] = {
-    "status": status,
-    "hits": hits(steps),
-    "outcome": steps["GoodEnough"]["Metadata"]["Condition"]["Outcome"],
-    "reason": steps["TooFarOff"]["FailureReason"],
-    "registered": versions() - before,
-}
-
-# New data, judged by what is not there yet; once it is, what failed runs again, and nothing else.
-new = {
-    "InputData": plain.upload_data(str(folder / "test.csv"), key_prefix=f"{name}/b"),
-    "Judges": f"s3://{bucket}/{name}/others",
-}
-execution = pipeline.start(parameters=new)
-failed, steps = finish(client, execution.arn)
-plain.upload_data(str(scripts / "flights_evaluate.py"), key_prefix=f"{name}/others")
-client.retry_pipeline_execution(PipelineExecutionArn=execution.arn, ClientRequestToken=uuid.uuid4().hex)
-status, again = finish(client, execution.arn)
-result["new data"] = {
-    "first": failed,
-    "failed": [step for step in steps if steps[step]["StepStatus"] == "Failed"],
-    "hits": hits(steps),
-    "status": status,
-    "run again": sorted(step for step in steps if again[step]["StartTime"] != steps[step]["StartTime"]),
-}
+result = run_again_and_again(client, pipeline, role)
+result["new data"] = retry_on_new_data(client, plain, pipeline, folder / "test.csv", scripts / "flights_evaluate.py")
 
 # Approval deploys: a rule starts a second pipeline, whose function makes an endpoint of the approved version.
 deployer = Lambda(
@@ -223,16 +184,8 @@ start_on_approval(events, name, arn, role)
 status, steps = approve_latest(client, name, deployment.name)
 endpoint = steps["Deploy"]["Metadata"]["Lambda"]["OutputParameters"][0]["Value"]
 client.get_waiter("endpoint_in_service").wait(EndpointName=endpoint, WaiterConfig={"Delay": 1, "MaxAttempts": 300})
-with (folder / "test.csv").open(newline="") as file:
-    rows = list(csv.reader(file))[:100]
-answer = session.sagemaker_runtime_client.invoke_endpoint(
-    EndpointName=endpoint, ContentType="text/csv", Body="\n".join(",".join(row[1:]) for row in rows)
-)["Body"].read()
-predicted = [float(value) for value in answer.decode().replace("\n", ",").strip(",").split(",")]
-result["deployment"] = {
-    "status": status,
-    "error": sum(abs(p - float(row[0])) for p, row in zip(predicted, rows, strict=True)) / len(rows),
-}
+runtime = session.sagemaker_runtime_client
+result["deployment"] = {"status": status, "error": error_of(runtime, endpoint, folder / "test.csv")}
 
 client.delete_endpoint(EndpointName=endpoint)
 events.remove_targets(Rule=name, Ids=["1"])
