@@ -48,6 +48,11 @@ def test_death_by_signal(world):
     assert (seen.outcome, seen.signal, seen.exit_code) == (Outcome.FAILED, signal.SIGSEGV, 128 + signal.SIGSEGV)
 
 
+def test_a_program_dies_of_a_pipe_that_nobody_reads(world):
+    seen = world.run("", argv=("bash", "-c", "yes | head -n 1; exit ${PIPESTATUS[0]}"))
+    assert seen.exit_code == 128 + signal.SIGPIPE
+
+
 def test_program_that_does_not_exist(world):
     seen = world.run("", argv=("no-such-program",))
     assert seen.outcome is Outcome.FAILED

@@ -51,7 +51,8 @@ def _start(lifeline: int, status: int, command: list[str]) -> int:
         os.setsid()
         os.close(lifeline)
         os.close(status)
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        for changed in (signal.SIGCHLD, signal.SIGPIPE, signal.SIGXFSZ):  # the last two Python ignores
+            signal.signal(changed, signal.SIG_DFL)
         if _LINUX:
             ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
             if os.getppid() != guard:

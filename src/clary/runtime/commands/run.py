@@ -4,6 +4,7 @@ The driver of the SageMaker SDK's remote functions relies on the SDK itself.
 """
 
 import os
+import signal
 import sys
 
 from clary.runtime import failure
@@ -18,6 +19,8 @@ def run(command: list[str]) -> int:
     if remote_function.is_driver(command):
         remote_function.prepare(command)
     sys.stdout.flush()
+    for ignored in (signal.SIGPIPE, signal.SIGXFSZ):  # by Python, and then by whom it becomes: `yes | head` would fail
+        signal.signal(ignored, signal.SIG_DFL)
     try:
         os.execvp(command[0], command)
     except OSError as error:

@@ -16,6 +16,11 @@ def test_a_command_takes_the_place_of_the_interpreter(job: Job) -> None:
     assert (done.returncode, done.stdout) == (7, "a b c\n")
 
 
+def test_a_command_learns_that_nobody_reads_what_it_writes(job: Job) -> None:
+    done = job.run("run", "/bin/bash", "-c", "yes | head -n 1; echo ${PIPESTATUS[0]}")
+    assert done.stdout == "y\n141\n", "what Python ignores, SIGPIPE, was left ignored"
+
+
 @pytest.mark.parametrize(("program", "code"), [("no-such-program", 127), ("/etc/passwd", 126)])
 def test_a_command_that_cannot_be_run_says_so(job: Job, program: str, code: int) -> None:
     assert job.run("run", program).returncode == code
