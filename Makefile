@@ -30,10 +30,10 @@ down:
 	@$(BIN)/clary down
 
 test: install
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+	$(BIN)/python -m pytest -n 3 --dist worksteal
 
 test-fast: install
-	$(BIN)/python -m pytest -n 2 --dist worksteal -m 'not slow and not client'
+	$(BIN)/python -m pytest -n 3 --dist worksteal -m 'not slow and not client'
 
 lint: install
 	$(BIN)/ruff check .

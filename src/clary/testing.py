@@ -7,7 +7,7 @@ with clary.testing.serving(tmp_path) as server:
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from subprocess import DEVNULL, Popen
@@ -15,6 +15,7 @@ from threading import Event
 from typing import Any
 
 import boto3
+import psutil
 from botocore.config import Config
 
 from clary.kernel.auth.keys import Keys
@@ -91,6 +92,21 @@ def serving(folder: Path, *arguments: str, **settings: object) -> Iterator[Serve
         yield server
     finally:
         stop_server(server)
+
+
+def kill(*processes: psutil.Process) -> None:
+    """Kill -9 each of them; one that the death of another has ended already is no error."""
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+
+
+def kill_role(server: Server, role: str) -> None:
+    """Kill -9 the processes of a role, such as `gateway`; the supervisor starts others."""
+    for process in psutil.Process(server.process.pid).children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            if role in process.cmdline():
+                process.kill()
 
 
 def eventually(look: Callable[[], Any], seconds: float = 180.0) -> Any:

@@ -1,19 +1,15 @@
 """What real clients see: a training job's end in a queue, a topic and a function; schedules; kill -9 loses nothing."""
 
-import contextlib
 import io
 import json
-import os
-import signal
 import threading
 import zipfile
 from datetime import UTC, datetime
 
-import psutil
 import pytest
 
 from clary.kernel.core.clock import SystemClock
-from clary.testing import eventually, start_server, stop_server
+from clary.testing import eventually, kill_role, start_server, stop_server
 
 ACCOUNT = "000000000000"
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/for-events"
@@ -161,7 +157,7 @@ def test_what_was_put_is_delivered_after_kill_9(tmp_path):
         entry = {"Source": "shop", "DetailType": "order", "Detail": "{}"}
         for number in range(30):
             if number % 10 == 5:
-                _kill(server, "controller" if number == 5 else "gateway")
+                kill_role(server, "controller" if number == 5 else "gateway")
             for _ in range(200):
                 try:
                     answer = events.put_events(Entries=[entry] * 3)
@@ -183,11 +179,3 @@ def test_what_was_put_is_delivered_after_kill_9(tmp_path):
         eventually(all_there)
     finally:
         stop_server(server)
-
-
-def _kill(server, role):
-    """Kill -9 the processes of a role; the supervisor starts others."""
-    for process in psutil.Process(server.process.pid).children(recursive=True):
-        with contextlib.suppress(psutil.NoSuchProcess, ProcessLookupError):  # those that end by themselves meanwhile
-            if role in process.cmdline():
-                os.kill(process.pid, signal.SIGKILL)

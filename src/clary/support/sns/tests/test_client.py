@@ -2,20 +2,17 @@
 
 import base64
 import json
-import os
 import queue
 import shutil
-import signal
 import subprocess
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-import psutil
 import pytest
 import urllib3
 
-from clary.testing import start_server, stop_server
+from clary.testing import kill_role, start_server, stop_server
 
 
 @pytest.fixture
@@ -186,7 +183,7 @@ def test_what_was_published_is_delivered_after_kill_9(tmp_path, web):
         pause = threading.Event()
         for number in range(60):
             if number % 20 == 10:
-                kill(server, "controller" if number == 10 else "gateway")
+                kill_role(server, "controller" if number == 10 else "gateway")
             for _ in range(100):
                 try:
                     sns.publish(TopicArn=topic, Message=str(number))
@@ -201,10 +198,3 @@ def test_what_was_published_is_delivered_after_kill_9(tmp_path, web):
             arrived.add(web.took.get(timeout=60)[1])
     finally:
         stop_server(server)
-
-
-def kill(server, role):
-    """Kill -9 the processes of a role; the supervisor starts others."""
-    for process in psutil.Process(server.process.pid).children(recursive=True):
-        if role in process.cmdline():
-            os.kill(process.pid, signal.SIGKILL)

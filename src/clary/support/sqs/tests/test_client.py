@@ -1,8 +1,6 @@
 """What real clients see over a real socket: boto3, long polls, the protocol of before, a server that is killed."""
 
 import json
-import os
-import signal
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -10,7 +8,6 @@ from urllib.parse import urlencode, urlsplit
 from xml.etree import ElementTree
 
 import botocore.session
-import psutil
 import pytest
 import urllib3
 from botocore.auth import SigV4Auth
@@ -18,7 +15,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.config import Config
 from botocore.credentials import Credentials
 
-from clary.testing import start_server, stop_server
+from clary.testing import kill_role, start_server, stop_server
 
 HIDDEN_SECONDS = 4
 NAMESPACE = "{http://queue.amazonaws.com/doc/2012-11-05/}"
@@ -185,7 +182,7 @@ def test_what_was_acknowledged_survives_kill_9(tmp_path):
             workers = [pool.submit(produce, 0), pool.submit(produce, 1), pool.submit(consume)]
             for _ in range(3):
                 stop.wait(0.7)
-                kill_gateway(server)
+                kill_role(server, "gateway")
             stop.wait(0.7)
             stop.set()
             for worker in workers:
@@ -198,13 +195,6 @@ def test_what_was_acknowledged_survives_kill_9(tmp_path):
         assert not deleted & left
     finally:
         stop_server(server)
-
-
-def kill_gateway(server):
-    """Kill -9 the gateway; the supervisor starts another."""
-    for process in psutil.Process(server.process.pid).children(recursive=True):
-        if "gateway" in process.cmdline():
-            os.kill(process.pid, signal.SIGKILL)
 
 
 def drain(sqs):

@@ -9,7 +9,7 @@ import pytest
 from clary.kernel.jobs.contract import Observation
 from clary.kernel.jobs.folder import HostFolder, hosts
 from clary.systems.async_inference.tests.conftest import Client, Gate, archive
-from clary.testing import eventually, start_server, stop_server
+from clary.testing import eventually, kill, start_server, stop_server
 
 pytestmark = pytest.mark.slow
 
@@ -45,13 +45,12 @@ def test_killed_processes_lose_no_request(own: Client, gate: Gate) -> None:
     controller(own).kill()  # the model goes on; the controller that comes next asks it again
     (server,) = servers(own)
     assert server.shim_pid is not None
-    for process in [psutil.Process(server.shim_pid), *psutil.Process(server.shim_pid).children(recursive=True)]:
-        process.kill()
+    shim = psutil.Process(server.shim_pid)
+    kill(shim, *shim.children(recursive=True))
     eventually(lambda: gate.arrived == 2)
 
     supervisor = psutil.Process(own.server.process.pid)
-    for process in [supervisor, *supervisor.children()]:
-        process.kill()
+    kill(supervisor, *supervisor.children())
     own.server.process.wait()
     again = Client(start_server(own.server.home, warm_interpreters=False), own.unique)
     own.server = again.server

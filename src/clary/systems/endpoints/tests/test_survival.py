@@ -12,7 +12,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from clary.kernel.jobs.contract import Observation
 from clary.kernel.jobs.folder import HostFolder, hosts
 from clary.systems.endpoints.tests.conftest import Serving, script_model
-from clary.testing import eventually, start_server, stop_server
+from clary.testing import eventually, kill, start_server, stop_server
 
 pytestmark = pytest.mark.slow
 
@@ -46,8 +46,7 @@ def servers(serving: Serving) -> dict[str, Observation]:
 def test_a_model_server_outlives_gateway_and_controller(own: Serving) -> None:
     name = own.in_service(own.config(own.model(script_model())))
     before = servers(own)
-    for child in psutil.Process(own.server.process.pid).children():
-        child.kill()
+    kill(*psutil.Process(own.server.process.pid).children())
     assert eventually(lambda: answers(own, name)) == [2]
     assert servers(own) == before
 
@@ -72,8 +71,7 @@ def test_what_was_asked_before_a_crash_is_done_after_it(own: Serving) -> None:
     config = own.config(own.model(script_model()))
     kept, dropped = own.endpoint(config), own.endpoint(config)
     supervisor = psutil.Process(own.server.process.pid)
-    for process in [supervisor, *supervisor.children()]:
-        process.kill()
+    kill(supervisor, *supervisor.children())
     own.server.process.wait()
     own.server = again(own).server
     restarted = Serving(own.server, own.unique)
