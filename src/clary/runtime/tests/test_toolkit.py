@@ -136,7 +136,7 @@ def test_sigterm_reaches_a_python_script_and_a_shell_script(job: Job) -> None:
         "signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))\n"
         "try:\n    print('ready')\n    signal.pause()\nfinally:\n    print('saving')\n",
     )
-    job.put("code/train.sh", "trap 'echo saving; exit 0' TERM; echo ready; while read -r line; do :; done & wait\n")
+    job.put("code/train.sh", "trap 'kill $!; echo saving; exit 0' TERM; sleep 600 & echo ready; wait\n")
     for program in ("train.py", "train.sh"):
         job.configure({"sagemaker_program": program})
         with job.start("train") as process:

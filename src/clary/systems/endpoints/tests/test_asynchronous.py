@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 
 from clary.kernel.core.errors import AwsError
+from clary.kernel.rooms.tests.crossings import Fuse
 from clary.kernel.serving.holds import hold, let_go
 from clary.kernel.serving.routes import DOMAIN, load_route, route_key
 from clary.systems.endpoints import deploy
-from clary.systems.endpoints.tests.test_crashes import ACCOUNT, REGION, Crossings, Scene
+from clary.systems.endpoints.tests.test_crashes import ACCOUNT, REGION, Scene
 
 PATHS = {"S3OutputPath": "s3://bucket/answers"}
 TOPIC = "arn:aws:sns:us-east-1:000000000000:topic"
@@ -18,7 +19,7 @@ TOPIC = "arn:aws:sns:us-east-1:000000000000:topic"
 
 @pytest.fixture
 def scene(tmp_path: Path) -> Any:
-    made = Scene(tmp_path / "home", Crossings())
+    made = Scene(tmp_path / "home", Fuse(None))
     yield made
     made.close()
 
