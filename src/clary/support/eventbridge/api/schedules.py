@@ -27,21 +27,12 @@ def _resource(ctx: Context, params: Mapping[str, Any]) -> str:
 def create_schedule(
     ctx: Context,
     Name: str,
-    ScheduleExpression: str,
-    Target: Mapping[str, Any],
-    FlexibleTimeWindow: Mapping[str, Any],
     GroupName: str = DEFAULT_GROUP,
     State: str = ENABLED,
     ClientToken: str = "",
-    **rest: Any,
+    **request: Any,
 ) -> dict[str, Any]:
     """Add a schedule; the same request with the same token again is answered as the first was."""
-    request = {
-        **rest,
-        "ScheduleExpression": ScheduleExpression,
-        "Target": dict(Target),
-        "FlexibleTimeWindow": dict(FlexibleTimeWindow),
-    }
     require_group(ctx, GroupName)
     schedule = _checked(ctx, Name, GroupName, request, ClientToken)
     table = ctx.records(Schedule)
@@ -62,21 +53,12 @@ def create_schedule(
 def update_schedule(
     ctx: Context,
     Name: str,
-    ScheduleExpression: str,
-    Target: Mapping[str, Any],
-    FlexibleTimeWindow: Mapping[str, Any],
     GroupName: str = DEFAULT_GROUP,
     State: str = ENABLED,
     ClientToken: str = "",
-    **rest: Any,
+    **request: Any,
 ) -> dict[str, Any]:
     """Set all of a schedule anew: what is left out gets its default, as on AWS."""
-    request = {
-        **rest,
-        "ScheduleExpression": ScheduleExpression,
-        "Target": dict(Target),
-        "FlexibleTimeWindow": dict(FlexibleTimeWindow),
-    }
     table = ctx.records(Schedule)
     for _ in range(_MOST_TRIES):
         found = _get(ctx, GroupName, Name)
