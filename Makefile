@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 # `make install EXTRAS=all` brings everything, Spark's 450 MB included.
-EXTRAS ?= data,ml,nats,notebooks,reports
+EXTRAS ?= data,ml,nats,notebooks,redis,reports
 INSTALLED := $(VENV)/.installed
 
 .PHONY: install demo up down test test-fast lint format bench docs clean

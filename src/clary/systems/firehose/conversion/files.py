@@ -13,8 +13,8 @@ from typing import Any
 import pyarrow as pa
 
 from clary.kernel.core.ids import new_id
+from clary.lake.types import arrow_type
 from clary.systems.firehose.conversion.columns import Reading
-from clary.systems.firehose.conversion.hive_types import arrow_type
 from clary.systems.firehose.conversion.rows import nullable, rows_of
 from clary.systems.firehose.conversion.timestamps import joda_reader, nanoseconds
 from clary.systems.firehose.delivery.objects import Trouble

@@ -21,9 +21,9 @@ from clary.systems.firehose.destinations.contract import Record
 
 pa = pytest.importorskip("pyarrow")
 
+from clary.lake.types import arrow_type  # noqa: E402
 from clary.systems.firehose.conversion.columns import Reading  # noqa: E402
 from clary.systems.firehose.conversion.files import Conversion, Format  # noqa: E402
-from clary.systems.firehose.conversion.hive_types import arrow_type  # noqa: E402
 from clary.systems.firehose.conversion.rows import rows_of  # noqa: E402
 
 PARQUET: dict[str, Any] = {"ParquetSerDe": {}}

@@ -1,0 +1,84 @@
+"""What an engine is asked to do, and what it answers."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from clary.lake.scans import Scan
+from clary.lake.tables import Column
+
+
+@dataclass(frozen=True, slots=True)
+class ResultFile:
+    """Have the rows written as one file of results, in Athena's CSV: each value in quotes, NULL as nothing at all."""
+
+
+@dataclass(frozen=True, slots=True)
+class TableFiles:
+    """Have the rows written as files of a table.
+
+    `columns` are what is written, in the order of the rows, the last `len(keys)` of them being `keys`, the columns that
+    the files are parted by. `format` is one of `clary.lake.tables`, `properties` its compression and separators.
+    `name` begins the name of each file, so that what an interrupted try left is found again.
+    """
+
+    format: str
+    columns: tuple[Column, ...]
+    keys: tuple[str, ...] = ()
+    bucketed_by: tuple[str, ...] = ()
+    buckets: int = 0
+    properties: Mapping[str, str] = field(default_factory=dict)
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A query for an engine: SQL of DuckDB that names scans, and where its rows go.
+
+    `types` are the types of Trino that the rows' columns are shown by. What is written lies below `folder`.
+    """
+
+    sql: str
+    scans: tuple[Scan, ...]
+    output: ResultFile | TableFiles
+    names: tuple[str, ...] = ()
+    types: tuple[str, ...] = ()
+    memory_bytes: int = 1 << 30
+    threads: int = 2
+    seconds: float = 1800.0
+    folder: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenFile:
+    """A file that an engine wrote: its path, the values of the keys, and how many rows and bytes it has."""
+
+    path: str
+    values: tuple[str | None, ...]
+    rows: int
+    size_bytes: int
+    bucket: int = -1
+
+
+@dataclass(frozen=True, slots=True)
+class TaskResult:
+    """How a task ended well. `scanned_bytes` are those that were really read of the scans' files."""
+
+    rows: int
+    scanned_bytes: int
+    files: tuple[WrittenFile, ...]
+    scanned_rows: int = 0
+    seconds: float = 0.0
+    peak_memory_bytes: int = 0
+
+
+class TaskFailed(Exception):
+    """The task cannot be done: `code` is Trino's name of the error, such as DIVISION_BY_ZERO."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+
+class TaskCancelled(Exception):
+    """The task was told to stop."""
