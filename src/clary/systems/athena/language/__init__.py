@@ -1,0 +1,1 @@
+"""Athena's language: every statement it knows, read into what it asks for."""
