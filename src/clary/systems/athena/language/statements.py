@@ -58,7 +58,7 @@ class PartitionField:
 
 @dataclass(frozen=True, slots=True)
 class RowFormat:
-    """ROW FORMAT: a SerDe by its class and properties; DELIMITED is `serde` empty and its separators as Hive has them."""
+    """ROW FORMAT: a SerDe by its class and properties; DELIMITED has no `serde`, its separators as Hive has them."""
 
     serde: str = ""
     properties: Mapping[str, str] = field(default_factory=dict)
@@ -593,5 +593,3 @@ class Describe(Statement):
     column: str | None = None
     kind: ClassVar[str] = UTILITY
     substatement: ClassVar[str] = "DESCRIBE_TABLE"
-
-
