@@ -1,0 +1,1 @@
+"""The operations of feature groups, of their features' metadata, and of their records."""

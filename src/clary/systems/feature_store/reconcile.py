@@ -1,0 +1,27 @@
+"""Bring feature groups from Creating to Created and from Deleting to nothing, and clear expired records away."""
+
+from clary.kernel.rooms import Platform, reconciler
+from clary.systems.feature_store.lifecycle import settle
+from clary.systems.feature_store.lookup import Place
+from clary.systems.feature_store.records import CREATING, DELETING, TOPIC, FeatureGroup
+from clary.systems.feature_store.stores import store_of
+from clary.systems.feature_store.views import table_of
+
+_EVERY_SECONDS = 5.0
+_CLEARED_AT_ONCE = 50_000
+
+
+@reconciler(TOPIC, every_seconds=_EVERY_SECONDS)
+def reconcile(platform: Platform, key: str | None) -> float | None:
+    """The group of a key `account/region/name`; or all that are under way, and what has expired."""
+    if key is not None:
+        account, region, name = key.split("/")
+        entry = table_of(platform, Place(account, region, name)).get(name)
+        if entry is not None:
+            settle(platform, entry)
+        return None
+    for entry in platform.records(FeatureGroup).all(statuses=(CREATING, DELETING)):
+        settle(platform, entry)
+    store = store_of(platform)
+    store.recover()
+    return 0.01 if store.clear_expired(_CLEARED_AT_ONCE) >= _CLEARED_AT_ONCE else None

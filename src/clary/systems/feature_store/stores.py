@@ -1,0 +1,18 @@
+"""The online store of a platform, with the offline log as its journal."""
+
+from clary.kernel.kv import KeyValue
+from clary.kernel.online import OnlineStore, open_online
+from clary.kernel.rooms import OnePerPlatform, Platform
+from clary.systems.feature_store import offline_log
+
+
+def log_of(platform: Platform) -> KeyValue:
+    """The domain in which the offline log lies."""
+    return platform.kv(offline_log.DOMAIN)
+
+
+def _open(platform: Platform) -> OnlineStore:
+    return open_online(log_of(platform), platform.clock, offline_log.append)
+
+
+store_of = OnePerPlatform(_open, lambda store: store.close())
