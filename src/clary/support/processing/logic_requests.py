@@ -13,7 +13,6 @@ DEFAULT_MAX_RUNTIME_SECONDS = 86_400
 _REFUSED = {
     "ProcessingResources.ClusterConfig.SelectedInstanceType": "this says what was selected; name an InstanceType",
     "ProcessingResources.ClusterConfig.SelectedInstanceCount": "this says what was selected; name an InstanceCount",
-    "ProcessingOutputConfig.Outputs.FeatureStoreOutput": "there is no feature store yet; use S3Output",
 }
 # Where a dataset definition's query would run. The room that comes with one takes its name out of here, and
 # `logic_hosts` finds the result as a channel of what the query has written to OutputS3Uri.
@@ -99,8 +98,15 @@ def _refuse_definition(definition: Mapping[str, Any], where: str) -> None:
 def _output(given: Mapping[str, Any]) -> dict[str, Any]:
     where = f"ProcessingOutputConfig.Outputs {given['OutputName']!r}"
     target = given.get("S3Output")
+    if bool(target) == bool(given.get("FeatureStoreOutput")):
+        raise validation(f"{where} must have either an S3Output or a FeatureStoreOutput.")
     if not target:
-        raise validation(f"{where} has no S3Output.")
+        if not given.get("AppManaged", False):
+            raise validation(
+                f"{where}: a FeatureStoreOutput requires AppManaged true, for the job's program puts the records into "
+                "the feature group itself."
+            )
+        return dict(given)
     if not given.get("AppManaged", False):
         _check_local_path(target.get("LocalPath"), where)
     return {

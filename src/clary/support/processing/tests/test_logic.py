@@ -84,8 +84,8 @@ TO_FEATURES = {"OutputName": "o", "FeatureStoreOutput": {"FeatureGroupName": "g"
         ({"ProcessingInputs": [{"InputName": "a"}]}, "either an S3Input or a DatasetDefinition"),
         ({"ProcessingInputs": [{"InputName": "a", "DatasetDefinition": ATHENA}]}, "Athena is not there yet"),
         ({"ProcessingOutputConfig": s3_outputs("s3://b/k", "/data")}, "below /opt/ml"),
-        ({"ProcessingOutputConfig": {"Outputs": [{"OutputName": "o"}]}}, "has no S3Output"),
-        ({"ProcessingOutputConfig": {"Outputs": [TO_FEATURES]}}, "no feature store yet"),
+        ({"ProcessingOutputConfig": {"Outputs": [{"OutputName": "o"}]}}, "either an S3Output or a FeatureStoreOutput"),
+        ({"ProcessingOutputConfig": {"Outputs": [TO_FEATURES]}}, "requires AppManaged true"),
         ({"ProcessingResources": {"ClusterConfig": {"VolumeSizeInGB": 1}}}, "either an InstanceType or InstancePref"),
         ({"ProcessingResources": {"ClusterConfig": {**PREFERENCES, "InstanceType": "x"}}}, "either an InstanceType"),
     ],
@@ -94,6 +94,14 @@ def test_what_cannot_be_honoured_is_refused(members: dict[str, Any], message: st
     with pytest.raises(AwsError, match=message) as caught:
         job_of(**members)
     assert caught.value.code == "ValidationException"
+
+
+def test_what_goes_to_a_feature_group_is_described_to_the_program_that_puts_it_there() -> None:
+    declared = {**TO_FEATURES, "AppManaged": True}
+    [spec] = specs(ProcessingOutputConfig={"Outputs": [declared]})
+    described = json.loads(spec.files["config/processingjobconfig.json"])
+    assert described["ProcessingOutputConfig"]["Outputs"] == [declared]
+    assert spec.outputs == ()
 
 
 def test_the_first_preference_is_selected() -> None:
