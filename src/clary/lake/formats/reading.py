@@ -1,0 +1,90 @@
+"""A scan as a view: its columns by the table's names and types, whatever its files hold."""
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from clary.lake import tables
+from clary.lake.engine.tasks import TaskFailed
+from clary.lake.formats import lazy_simple, parquet
+from clary.lake.formats.parts import HIDDEN, BytesRead, Part, hidden_of, null, parts_of
+from clary.lake.scans import Scan
+from clary.lake.types import quoted
+
+Reader = Callable[[Any, Part, str, BytesRead], list[str]]
+"""Makes the SELECTs that give a part's rows, all with the columns of the scan in their order.
+
+It is given the connection, and a name for what it registers there.
+"""
+
+_READERS: dict[str, Reader] = {
+    tables.PARQUET: parquet.selects,
+    tables.CSV: lazy_simple.selects,
+}
+_OURS = re.compile(r"\b(HIVE_[A-Z_]+): (.*)", re.DOTALL)
+_CAST = re.compile(
+    r'Error while reading file "(?P<file>.*?)": failed to cast column "(?P<column>.*?)" from type (?P<given>.*?) to '
+    r"(?P<wanted>.*?): ",
+    re.DOTALL,
+)
+_FILE = re.compile(r"""(?:file|filename|File)[ :='"]+(?P<file>/[^'"\s]+)""")
+
+
+def relation(connection: Any, scan: Scan, read: BytesRead | None = None) -> None:
+    """Make the view `scan.name`: the table's columns, its keys, and the hidden columns that the query asks for.
+
+    What the query does not use is NULL there. `read` counts what readers other than DuckDB's own read of files.
+    Raises TaskFailed where the files cannot be the table's.
+    """
+    read = BytesRead() if read is None else read
+    selects: list[str] = []
+    for place, part in enumerate(parts_of(scan)):
+        reader = _READERS.get(part.format)
+        if reader is None:
+            raise TaskFailed(
+                "HIVE_UNSUPPORTED_FORMAT", f"Clary reads no files of the format {part.format or 'unknown'}"
+            )
+        selects += reader(connection, part, f"{scan.name}#{place}", read)
+    body = " UNION ALL ".join(selects) if selects else _no_rows(scan)
+    connection.execute(f"CREATE OR REPLACE TEMP VIEW {quoted(scan.name)} AS {body}")
+
+
+def failure_of(error: Exception, scans: Iterable[Scan], read: BytesRead) -> TaskFailed | None:
+    """What is wrong with a file, when that is why DuckDB failed; None where it failed for another reason."""
+    if read.failure is not None:
+        return read.failure
+    if isinstance(error, TaskFailed):
+        return error
+    text = str(error)
+    ours = _OURS.search(text)
+    if ours is not None:
+        return TaskFailed(ours[1], ours[2].strip().splitlines()[0])
+    files = {file.path: file.uri for scan in scans for file in scan.files}
+    cast = _CAST.search(text)
+    if cast is not None and cast["file"] in files:
+        return TaskFailed(
+            "HIVE_BAD_DATA", parquet.mismatch(files[cast["file"]], cast["column"], cast["given"], cast["wanted"])
+        )
+    named = _FILE.search(text)
+    if named is not None and named["file"] in files:
+        return TaskFailed("HIVE_CANNOT_OPEN_SPLIT", f"Error opening {files[named['file']]}: {_reason(text, files)}")
+    return None
+
+
+def _no_rows(scan: Scan) -> str:
+    columns = [f"{null(each.type)} AS {quoted(each.name)}" for each in (*scan.columns, *scan.keys)]
+    columns += [f"CAST(NULL AS {HIDDEN[name]}) AS {quoted(name)}" for name in hidden_of(scan)]
+    return f"SELECT {', '.join(columns)} WHERE false"
+
+
+def _reason(text: str, files: dict[str, str]) -> str:
+    """The first line of an error, which names files as their objects."""
+    line = text.splitlines()[0]
+    for path, uri in files.items():
+        line = line.replace(path, uri)
+    return line
+
+
+def view_columns(scan: Scan) -> Sequence[str]:
+    """The names of the columns that the view of a scan has, in their order."""
+    return [*(each.name for each in (*scan.columns, *scan.keys)), *hidden_of(scan)]
