@@ -42,6 +42,15 @@ SETTINGS = (
         60.0,
         "How long an asynchronous invocation that failed waits for its first retry; twice as long for the second.",
     ),
+    Setting("queries_at_once", 4, "Queries of Athena that run at once, and DDL statements beside them; others queue."),
+    Setting(
+        "query_memory_bytes",
+        0,
+        "Memory of a query of Athena, more goes to disk; 0 shares six tenths of the machine's among those at once.",
+    ),
+    Setting("query_threads", 0, "Threads of a query of Athena; 0 means one for each CPU of the machine."),
+    Setting("query_timeout_seconds", 1800.0, "How long a query of Athena may run."),
+    Setting("ddl_timeout_seconds", 36000.0, "How long a DDL statement of Athena may run."),
     Setting("slots_cpus", 0, "CPUs that jobs may use at once; 0 means all the machine has."),
 )
 
@@ -67,6 +76,11 @@ class Settings:
     streams_url: str
     function_idle_seconds: float
     function_retry_seconds: float
+    queries_at_once: int
+    query_memory_bytes: int
+    query_threads: int
+    query_timeout_seconds: float
+    ddl_timeout_seconds: float
     slots_cpus: int
 
     @classmethod

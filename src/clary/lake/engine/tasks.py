@@ -34,7 +34,9 @@ class TableFiles:
 class Task:
     """A query for an engine: SQL of DuckDB that names scans, and where its rows go.
 
-    `types` are the types of Trino that the rows' columns are shown by. What is written lies below `folder`.
+    `types` are the types of Trino that the rows' columns are shown by. What is written lies below `folder`. A task
+    fails that reads more than `most_scanned_bytes`, unless that is 0, or takes longer than `seconds`. One that needs
+    more than `memory_bytes` puts up to `spill_bytes` aside in its folder.
     """
 
     sql: str
@@ -43,8 +45,10 @@ class Task:
     names: tuple[str, ...] = ()
     types: tuple[str, ...] = ()
     memory_bytes: int = 1 << 30
+    spill_bytes: int = 64 << 30
     threads: int = 2
     seconds: float = 1800.0
+    most_scanned_bytes: int = 0
     folder: str = ""
 
 
@@ -74,10 +78,11 @@ class TaskResult:
 class TaskFailed(Exception):
     """The task cannot be done: `code` is Trino's name of the error, such as DIVISION_BY_ZERO."""
 
-    def __init__(self, code: str, message: str) -> None:
+    def __init__(self, code: str, message: str, *, scanned_bytes: int = 0) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
+        self.scanned_bytes = scanned_bytes
 
 
 class TaskCancelled(Exception):

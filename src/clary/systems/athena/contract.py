@@ -106,9 +106,12 @@ class Running(Protocol):
     database: str
     output: str
     """Where its results go, less the ending: `s3://bucket/prefix/<execution id>`."""
-    folder: Path
-    """Its own folder, in the file system of the objects, so that they can be linked into it; gone afterwards."""
     ctx: "Context"
+
+    @property
+    def folder(self) -> Path:
+        """Its own folder, in the file system of the objects, so that they can be linked into it; gone afterwards."""
+        ...
 
     def call(self, operation: str, *, service: str = "glue", **params: Any) -> dict[str, Any]:
         """Call a room as the caller. Raises AwsError."""

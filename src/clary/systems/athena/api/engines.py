@@ -3,16 +3,10 @@
 from typing import Any
 
 from clary.kernel.rooms import Context, operation
-
-ENGINE = "Athena engine version 3"
+from clary.systems.athena.work_groups import ENGINES, engine_version
 
 
 @operation("athena", "ListEngineVersions")
 def list_engine_versions(ctx: Context, NextToken: str | None = None, MaxResults: int | None = None) -> dict[str, Any]:
     """The engine that work groups run: the third, alone. `AUTO` is it."""
-    versions = [(ENGINE, ENGINE), ("AUTO", ENGINE)]
-    return {
-        "EngineVersions": [
-            {"SelectedEngineVersion": selected, "EffectiveEngineVersion": effective} for selected, effective in versions
-        ]
-    }
+    return {"EngineVersions": [engine_version(selected) for selected in reversed(ENGINES)]}

@@ -1,0 +1,227 @@
+"""Engines: a process and a folder for each query, some of them ready ahead of time.
+
+A query has an engine for itself, and what it leaves behind ends with it: the process is killed, the folder removed.
+Folders lie in the file system of the objects, so that objects can be linked into them.
+"""
+
+import contextlib
+import logging
+import os
+import pickle
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+from collections import deque
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from clary.kernel.core.ids import new_id
+from clary.lake.engine import messages
+from clary.lake.engine.messages import LARGEST_ANSWER_BYTES, Ended
+from clary.lake.engine.tasks import Task, TaskCancelled, TaskFailed, TaskResult
+
+_STOP = b""
+_INTERRUPT_SECONDS = 5.0
+
+_log = logging.getLogger("clary.lake")
+
+
+class EngineLost(Exception):
+    """The process of an engine ended before its task did."""
+
+
+class Pool:
+    """The engines of a home. Safe to share between threads; close it when done."""
+
+    def __init__(self, home: Path, *, ready: int) -> None:
+        self._folder = home / "queries"
+        self._wanted = ready
+        self._lock = threading.Lock()
+        self._spare: deque[Engine] = deque()
+        self._nursery: _Nursery | None = None
+        self._closed = False
+        self._news = threading.Event()
+        shutil.rmtree(self._folder, ignore_errors=True)  # what a killed process left
+        self._folder.mkdir(parents=True)
+        self._filler = threading.Thread(target=self._fill, name="engines", daemon=True)
+        self._filler.start()
+        self._news.set()
+
+    def take(self) -> "Engine":
+        """An engine for one query: one that stands ready, or a new one. Close it when the query has ended."""
+        with self._lock:
+            engine = self._spare.popleft() if self._spare else None
+        self._news.set()
+        return engine if engine is not None else self._make(self._folder / new_id())
+
+    def renew(self, engine: "Engine") -> None:
+        """Give an engine whose process was lost another one, over the same folder."""
+        engine.end()
+        engine.begin(*self._fork(engine.folder))
+
+    def close(self) -> None:
+        """End all engines that nobody took, and let no more be made."""
+        with self._lock:
+            self._closed = True
+            spare = list(self._spare)
+            self._spare.clear()
+        self._news.set()
+        self._filler.join()
+        for engine in spare:
+            engine.close()
+        if self._nursery is not None:
+            self._nursery.close()
+
+    def kill(self, pid: int) -> None:
+        """Kill a worker that would not end."""
+        with self._lock:
+            if self._nursery is not None:
+                self._nursery.kill(pid)
+
+    def _fill(self) -> None:
+        while True:
+            self._news.wait()
+            self._news.clear()
+            while not self._closed and len(self._spare) < self._wanted:
+                try:
+                    engine = self._make(self._folder / new_id())
+                except OSError:
+                    _log.exception("no engine can be made ready")
+                    break
+                with self._lock:
+                    if not self._closed:
+                        self._spare.append(engine)
+                        continue
+                engine.close()
+            if self._closed:
+                return
+
+    def _make(self, folder: Path) -> "Engine":
+        folder.mkdir()
+        engine = Engine(self, folder)
+        engine.begin(*self._fork(folder))
+        return engine
+
+    def _fork(self, folder: Path) -> tuple[socket.socket, int]:
+        with self._lock:
+            if self._nursery is None or not self._nursery.is_alive:
+                self._nursery = _Nursery()
+            return self._nursery.fork(folder)
+
+
+class Engine:
+    """A process and its folder, for one query. One thread runs tasks; others may stop them."""
+
+    def __init__(self, pool: Pool, folder: Path) -> None:
+        self.folder = folder
+        self._pool = pool
+        self._connection: socket.socket | None = None
+        self._sending = threading.Lock()
+        self._pid = 0
+        self._stopping: threading.Timer | None = None
+        self._is_ready = False
+
+    def begin(self, connection: socket.socket, pid: int) -> None:
+        self._connection, self._pid, self._is_ready = connection, pid, False
+
+    def run(self, task: Task) -> TaskResult:
+        """Do a task. Raises TaskFailed, TaskCancelled when it was stopped, EngineLost when the process ended."""
+        connection = self._connection
+        assert connection is not None
+        try:
+            if not self._is_ready:
+                messages.receive(connection, LARGEST_ANSWER_BYTES)
+                self._is_ready = True
+            with self._sending:
+                messages.send(connection, pickle.dumps(task))
+            return _outcome(orjson.loads(messages.receive(connection, LARGEST_ANSWER_BYTES)))
+        except (Ended, ValueError, TypeError, KeyError, AttributeError):
+            raise EngineLost from None
+
+    def stop(self) -> None:
+        """Have the task that runs end, now or by force in a moment; `run` raises TaskCancelled or EngineLost then."""
+        connection = self._connection
+        if connection is None:
+            return
+        with contextlib.suppress(Ended), self._sending:
+            messages.send(connection, _STOP)
+        self._stopping = threading.Timer(_INTERRUPT_SECONDS, self._pool.kill, (self._pid,))
+        self._stopping.daemon = True
+        self._stopping.start()
+
+    def end(self) -> None:
+        """End the process; the folder stays."""
+        if self._stopping is not None:
+            self._stopping.cancel()
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+            self._pool.kill(self._pid)
+
+    def close(self) -> None:
+        """End the process and remove the folder."""
+        self.end()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class _Nursery:
+    """The process that workers are forked from. Whoever calls holds the pool's lock."""
+
+    def __init__(self) -> None:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._orders = ours
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "clary.lake.engine.nursery", str(theirs.fileno())],
+            pass_fds=(theirs.fileno(),),
+            stdin=subprocess.DEVNULL,
+        )
+        theirs.close()
+
+    @property
+    def is_alive(self) -> bool:
+        return self._process.poll() is None
+
+    def fork(self, folder: Path) -> tuple[socket.socket, int]:
+        """A worker for a folder: its socket and its process id. Raises OSError."""
+        ours, theirs = socket.socketpair()
+        with theirs:
+            socket.send_fds(self._orders, [orjson.dumps({"folder": str(folder)})], [theirs.fileno()])
+            answer = self._orders.recv(4096)
+        if not answer:
+            ours.close()
+            raise OSError("the process that engines are forked from has ended")
+        return ours, int(orjson.loads(answer)["pid"])
+
+    def kill(self, pid: int) -> None:
+        with contextlib.suppress(OSError):
+            self._orders.send(orjson.dumps({"kill": pid}))
+
+    def close(self) -> None:
+        self._orders.close()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(_INTERRUPT_SECONDS)
+            return
+        self._process.kill()
+        self._process.wait()
+
+
+def _outcome(answer: dict[str, Any]) -> TaskResult:
+    if "result" in answer:
+        return messages.result_of(answer)
+    code, message = str(answer["failed"]), str(answer["message"])
+    if code == "INTERRUPTED":
+        raise TaskCancelled(message)
+    raise TaskFailed(code, message, scanned_bytes=int(answer["scanned_bytes"]))
+
+
+def link(source: Path, target: Path) -> None:
+    """Have the bytes of a file at another path of the same file system, at no cost where it can link."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)

@@ -1,0 +1,36 @@
+"""Have queries run that wait, stop those that are to stop, and forget those that are old. Runs in the carrier."""
+
+from clary.kernel.rooms import CARRIER, Platform, reconciler
+from clary.systems.athena.records import HISTORY_SECONDS, RUNNING, TOPIC, UNFINISHED, QueryExecution
+
+_AT_ONCE = 500
+
+
+@reconciler(TOPIC, every_seconds=10.0, process=CARRIER)
+def reconcile(platform: Platform, key: str | None) -> None:
+    """Offer one query to the runner, or all that have not ended: those first that had begun when they were cut off."""
+    from clary.systems.athena.running.runner import runner_of
+
+    table = platform.records(QueryExecution)
+    if key is not None:
+        account, region, name = key.split("/")
+        entry = table.within(account, region).get(name)
+        if entry is not None and entry.status in UNFINISHED:
+            runner_of(platform).offer(entry)
+        return
+    waiting = table.all(status=UNFINISHED, sort="created_at")
+    for entry in sorted(waiting, key=lambda each: each.status != RUNNING):
+        runner_of(platform).offer(entry)
+
+
+@reconciler("athena-history", every_seconds=3600.0, process=CARRIER)
+def forget(platform: Platform, key: str | None) -> None:
+    """Forget what has ended long ago."""
+    table = platform.records(QueryExecution)
+    old = platform.clock.now() - HISTORY_SECONDS
+    while found := list(table.page(_AT_ONCE, sort="created_at", created_before=old)):
+        gone = [entry for entry in found if entry.status not in UNFINISHED]
+        for entry in gone:
+            table.within(entry.account, entry.region).delete(entry.name)
+        if len(gone) < len(found):
+            return

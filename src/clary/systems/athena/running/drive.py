@@ -1,0 +1,176 @@
+"""One query, from QUEUED to its end: its record says how far it is, and what is found there is all that counts.
+
+A query that was cut off runs again from its start. Results are stored under its id before its end is recorded, so
+that whoever runs it again writes the same objects over.
+"""
+
+import logging
+import traceback
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from clary.kernel.auth.deferred import taken_up
+from clary.kernel.core.errors import AwsError
+from clary.kernel.core.ids import new_uuid
+from clary.kernel.rooms import Context, Platform
+from clary.kernel.store import Conflict, Entry, Table
+from clary.lake.engine.tasks import TaskCancelled, TaskFailed
+from clary.systems.athena.contract import Outcome, StatementFailed
+from clary.systems.athena.endings import BY_USER, cancelled
+from clary.systems.athena.records import CANCELLED, FAILED, QUEUED, RUNNING, SUCCEEDED, UNFINISHED, QueryExecution
+from clary.systems.athena.running import faults, results
+from clary.systems.athena.running.run import Abandoned, Run, TooLong, TooMuch
+
+_log = logging.getLogger("clary.athena")
+
+MakeRun = Callable[[Context, Entry[QueryExecution]], Run]
+"""Makes what a query runs by, once it is known who asked for it."""
+
+
+def drive(platform: Platform, entry: Entry[QueryExecution], make_run: MakeRun) -> None:
+    """Take a query to its end, whatever it meets."""
+    table = platform.records(QueryExecution).within(entry.account, entry.region)
+    clock = platform.clock
+    if entry.value.stop:
+        _write(table, entry, cancelled(entry, clock.now()), CANCELLED)
+        return
+    started = entry.value.started if entry.status == RUNNING else clock.now()
+    if entry.status == QUEUED:
+        begun = _write(table, entry, replace(entry.value, started=started), RUNNING)
+        if begun is None:
+            return  # it was stopped meanwhile
+        entry = begun
+    watch = _Watch(platform, entry)
+    try:
+        principal = taken_up(platform.keys.directory, entry.value.caller)
+        model = platform.registry.model("athena", "StartQueryExecution")
+        ctx = Context(platform, model, principal, entry.account, entry.region, new_uuid())
+        run = make_run(ctx, entry)
+    except AwsError as error:
+        _write(table, entry, watch.failed(faults.of_access(error)), FAILED)
+        return
+    try:
+        ended, status = _perform(run, entry, watch)
+    except Abandoned:
+        return
+    finally:
+        run.close()
+    _write(table, entry, ended, status)
+
+
+def _perform(run: Run, entry: Entry[QueryExecution], watch: "_Watch") -> tuple[QueryExecution, str]:
+    """Run the statement and store what it came to; return the record of its end and its status."""
+    from clary.systems.athena.language.parsing import parse
+    from clary.systems.athena.performers import performer
+
+    value = entry.value
+    try:
+        statement = parse(value.request["QueryString"], value.request.get("ExecutionParameters") or ())
+        watch.parsed(statement.kind, statement.substatement)
+        outcome = performer(statement)(run, statement)
+        run.check()
+        watch.performed(run)
+        stored = results.store(run.access, value.output, outcome, value.settings)
+        return watch.succeeded(run, outcome, stored), SUCCEEDED
+    except Abandoned:
+        raise
+    except TaskCancelled:
+        return watch.cancelled(run, BY_USER), CANCELLED
+    except TooMuch:
+        return watch.cancelled(run, faults.TOO_MUCH), CANCELLED
+    except TooLong:
+        fault = faults.TIMED_OUT
+    except StatementFailed as error:
+        fault = faults.of_statement(error)
+    except TaskFailed as error:
+        fault = faults.of_task(error)
+    except AwsError as error:
+        fault = faults.of_access(error)
+    except Exception as error:  # noqa: BLE001 - one query's trouble is not that of others
+        _log.error("query %s failed: %s", entry.name, "".join(traceback.format_exception(error)))
+        fault = faults.INTERNAL
+    return watch.failed(fault, run), FAILED
+
+
+def _write(
+    table: Table[QueryExecution], entry: Entry[QueryExecution], value: QueryExecution, status: str
+) -> Entry[QueryExecution] | None:
+    """Record what a query has come to; None when it has ended without us.
+
+    The one who may write beside us is a client that asks for its stop: what was asked is kept, and an end is an end.
+    """
+    while True:
+        try:
+            return table.replace(entry, replace(value, stop=entry.value.stop), status=status)
+        except Conflict:
+            found = table.get(entry.name)
+            if found is None or found.status not in UNFINISHED:
+                return None
+            entry = found
+
+
+class _Watch:
+    """How long the parts of a query take, and the record of its end."""
+
+    def __init__(self, platform: Platform, entry: Entry[QueryExecution]) -> None:
+        self._clock = platform.clock
+        self._entry = entry
+        self._value = entry.value
+        self._began = self._parsed = self._performed = self._clock.monotonic()
+
+    def parsed(self, kind: str, substatement: str) -> None:
+        self._value = replace(self._value, kind=kind, substatement=substatement)
+        self._parsed = self._performed = self._clock.monotonic()
+
+    def performed(self, run: Run) -> None:
+        self._performed = self._clock.monotonic()
+
+    def succeeded(self, run: Run, outcome: Outcome, stored: results.Stored) -> QueryExecution:
+        ended = self._ended(run)
+        columns = None if not outcome.columns else [[column.name, column.type] for column in outcome.columns]
+        return replace(
+            ended,
+            kind=outcome.kind,
+            substatement=outcome.substatement,
+            columns=columns,
+            location=stored.location,
+            manifest=stored.manifest,
+            update_count=outcome.update_count,
+            rows=self._rows(run, outcome, stored),
+        )
+
+    def cancelled(self, run: Run, reason: str) -> QueryExecution:
+        return replace(self._ended(run), reason=reason)
+
+    def failed(self, fault: faults.Fault, run: Run | None = None) -> QueryExecution:
+        return replace(self._ended(run), reason=fault.message, error=fault.document())
+
+    def _rows(self, run: Run, outcome: Outcome, stored: results.Stored) -> dict[str, int]:
+        """What GetQueryRuntimeStatistics says of rows."""
+        answered = len(outcome.rows) if outcome.rows is not None else run.rows
+        return {
+            "InputRows": run.scanned_rows,
+            "InputBytes": run.scanned_bytes,
+            "OutputRows": answered,
+            "OutputBytes": run.written_bytes or stored.size_bytes,
+        }
+
+    def _ended(self, run: Run | None) -> QueryExecution:
+        now = self._clock.monotonic()
+        completed = self._clock.now()
+        performed = self._performed if self._performed > self._parsed else now
+        engine = performed - self._parsed
+        planning = engine if run is None or run.first_task_at is None else run.first_task_at - self._parsed
+        queued = max(0.0, self._value.started - self._entry.created_at)
+        spent = {
+            "EngineExecutionTimeInMillis": engine,
+            "QueryQueueTimeInMillis": queued,
+            "ServicePreProcessingTimeInMillis": self._parsed - self._began,
+            "QueryPlanningTimeInMillis": max(0.0, planning),
+            "ServiceProcessingTimeInMillis": now - performed,
+            "TotalExecutionTimeInMillis": completed - self._entry.created_at,
+        }
+        statistics: dict[str, Any] = {name: round(seconds * 1000) for name, seconds in spent.items()}
+        statistics["DataScannedInBytes"] = 0 if run is None else run.scanned_bytes
+        return replace(self._value, completed=completed, statistics=statistics)
