@@ -39,7 +39,7 @@ class Scan:
 
     Its columns are `columns` and then `keys`, by the table's names and types, whatever the files hold; a column that a
     file lacks is NULL. `used` are the names that the query reads (`$path` among them when it is asked for): an engine
-    reads no other.
+    reads no other. A scan with `sql` is read by that alone: a query of DuckDB over its files, for those columns.
     """
 
     name: str
@@ -49,3 +49,4 @@ class Scan:
     files: tuple[DataFile, ...] = ()
     used: tuple[str, ...] = ()
     properties: Mapping[str, str] = field(default_factory=dict)
+    sql: str = ""

@@ -25,14 +25,18 @@ _TRINO = {
     "binary": "varbinary", "date": "date", "timestamp": "timestamp(3)",
 }  # fmt: skip
 PLAIN = frozenset(_DUCKDB)
+# What tables of Iceberg have beyond: the catalog has no names for them.
+_DUCKDB |= {"timestamptz": "TIMESTAMPTZ", "time": "TIME", "uuid": "UUID"}
+_TRINO |= {"timestamptz": "timestamp(6) with time zone", "time": "time(6)", "uuid": "uuid"}
 
 
 @dataclass(frozen=True, slots=True)
 class Type:
     """A type by its Hive name.
 
-    `numbers` are the digits and the scale of a decimal, or the length of a char or varchar. `children` are the types
-    of an array's elements, of a map's keys and values, of a struct's fields; `names` are those of the fields.
+    `numbers` are the digits and the scale of a decimal, the length of a char or varchar, or how many digits of a
+    second a timestamp has where they are not three. `children` are the types of an array's elements, of a map's keys
+    and values, of a struct's fields; `names` are those of the fields.
     """
 
     name: str
@@ -81,6 +85,8 @@ def trino_type(of: Type) -> str:
         return f"{of.name}({', '.join(map(trino_type, of.children))})"
     if of.name == "decimal":
         return f"decimal({of.numbers[0]},{of.numbers[1]})"
+    if of.name == "timestamp" and of.numbers:
+        return f"timestamp({of.numbers[0]})"
     plain = _TRINO[of.name]
     return f"{plain}({of.numbers[0]})" if of.numbers else plain
 
@@ -99,7 +105,8 @@ def arrow_type(of: Type | str) -> Any:
         "array": pa.list_, "map": pa.map_, "boolean": pa.bool_, "tinyint": pa.int8, "smallint": pa.int16,
         "int": pa.int32, "bigint": pa.int64, "float": pa.float32, "double": pa.float64, "string": pa.string,
         "char": pa.string, "varchar": pa.string, "binary": pa.binary, "date": pa.date32,
-        "timestamp": lambda: pa.timestamp("ns"),
+        "timestamp": lambda: pa.timestamp("ns"), "timestamptz": lambda: pa.timestamp("us", "UTC"),
+        "time": lambda: pa.time64("us"), "uuid": pa.uuid,
     }  # fmt: skip
     return made[found.name](*children)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from clary.lake.scans import Scan
 from clary.lake.tables import Column
@@ -31,6 +32,24 @@ class TableFiles:
 
 
 @dataclass(frozen=True, slots=True)
+class IcebergFiles:
+    """Have the rows written as files of a table of Iceberg; see `clary.lake.iceberg.writing`.
+
+    `columns` are what is written, in the order of the rows, and `field_ids` their ids by name, nested where columns
+    have fields. `keys` are what the files are parted by: a column, a transform, and its width or 0. Where the rows
+    are `changes`, each begins with what becomes of it (I, D or U), and the number and the URI of the file that holds
+    the row which goes, and its place there.
+    """
+
+    columns: tuple[Column, ...]
+    field_ids: Mapping[str, Any]
+    keys: tuple[tuple[str, str, int], ...] = ()
+    properties: Mapping[str, str] = field(default_factory=dict)
+    name: str = ""
+    changes: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Task:
     """A query for an engine: SQL of DuckDB that names scans, and where its rows go.
 
@@ -41,7 +60,7 @@ class Task:
 
     sql: str
     scans: tuple[Scan, ...]
-    output: ResultFile | TableFiles
+    output: ResultFile | TableFiles | IcebergFiles
     names: tuple[str, ...] = ()
     types: tuple[str, ...] = ()
     memory_bytes: int = 1 << 30
