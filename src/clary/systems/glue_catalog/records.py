@@ -67,6 +67,18 @@ class Forgotten:
     deleted_at: float
 
 
+@record("glue_classifier", version=1)
+@dataclass(frozen=True, slots=True)
+class Classifier:
+    """A classifier of one's own. `kind` is the member that it was given as, `input` what it said; `number` counts its
+    versions."""
+
+    kind: str
+    input: dict[str, Any]
+    number: int = 1
+    changed_at: float = 0.0
+
+
 def table_key(database_uid: str, name: str) -> str:
     """The name of a table's record."""
     return f"{database_uid}{_BREAK}{name}"
