@@ -36,6 +36,11 @@ SETTINGS = (
     Setting("serverless_idle_seconds", 300.0, "How long an idle instance of a serverless endpoint stays."),
     Setting("kinesis_throttle", False, "Refuse what exceeds AWS's limits on a shard of a stream in provisioned mode."),
     Setting("streams_url", "", "Where streams are kept: empty for the home, nats://HOST:PORT for NATS JetStream."),
+    Setting(
+        "features_buffer_seconds",
+        5.0,
+        "How long what was put into a feature group waits, to be written to its offline store together with more.",
+    ),
     Setting("function_idle_seconds", 300.0, "How long an idle instance of a Lambda function stays."),
     Setting(
         "function_retry_seconds",
@@ -74,6 +79,7 @@ class Settings:
     serverless_idle_seconds: float
     kinesis_throttle: bool
     streams_url: str
+    features_buffer_seconds: float
     function_idle_seconds: float
     function_retry_seconds: float
     queries_at_once: int

@@ -7,7 +7,7 @@ Store quotas, naming rules and data types" of the developer guide.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from clary.kernel.core.errors import not_supported, validation
+from clary.kernel.core.errors import validation
 
 RESERVED = frozenset({"is_deleted", "write_time", "api_invocation_time"})
 MOST_FEATURES = 2500
@@ -100,49 +100,6 @@ def completed_online(config: Mapping[str, Any] | None) -> dict[str, Any] | None:
         if config.get(member):
             completed[member] = dict(config[member])
     return completed
-
-
-def completed_offline(
-    config: Mapping[str, Any] | None, *, account: str, region: str, name: str, created_at: float
-) -> dict[str, Any] | None:
-    """An OfflineStoreConfig with its defaults, and where its data and its table are to be."""
-    if config is None:
-        return None
-    storage = dict(config["S3StorageConfig"])
-    if "ResolvedOutputS3Uri" in storage:
-        raise validation("S3StorageConfig.ResolvedOutputS3Uri is what Feature Store answers: leave it out.")
-    uri = storage["S3Uri"]
-    if not uri.startswith("s3://"):
-        raise not_supported(f"S3Uri {uri!r}", "write it as s3://BUCKET/PREFIX.")
-    place = f"{name}-{int(created_at)}"
-    storage["ResolvedOutputS3Uri"] = f"{uri.rstrip('/')}/{account}/sagemaker/{region}/offline-store/{place}/data"
-    completed = {
-        "S3StorageConfig": storage,
-        "DisableGlueTableCreation": bool(config.get("DisableGlueTableCreation")),
-        "TableFormat": _table_format(config),
-    }
-    catalog = config.get("DataCatalogConfig")
-    if completed["DisableGlueTableCreation"]:
-        if catalog is None and completed["TableFormat"] == "Iceberg":
-            raise validation("TableFormat Iceberg needs a table: leave DisableGlueTableCreation false.")
-        if catalog is not None:
-            completed["DataCatalogConfig"] = dict(catalog)
-    else:
-        completed["DataCatalogConfig"] = dict(catalog or _own_table(name, created_at))
-    return completed
-
-
-def _table_format(config: Mapping[str, Any]) -> str:
-    asked = config.get("TableFormat") or "Glue"
-    return "Glue" if asked == "Default" else str(asked)
-
-
-def _own_table(name: str, created_at: float) -> dict[str, str]:
-    return {
-        "Catalog": "AwsDataCatalog",
-        "Database": "sagemaker_featurestore",
-        "TableName": f"{name.replace('-', '_').lower()}_{int(created_at)}",
-    }
 
 
 def completed_throughput(config: Mapping[str, Any] | None, *, online: bool, storage: str) -> dict[str, Any]:

@@ -6,14 +6,14 @@ CreateFailed, or is gone. Each step may be repeated, by anyone.
 
 from dataclasses import replace
 
-from clary.kernel.core.errors import AwsError
 from clary.kernel.rooms import Platform
-from clary.kernel.rooms.roles import role_principal
 from clary.kernel.rooms.tags import tags_without
 from clary.kernel.store import Conflict, Entry
 from clary.systems.feature_store.lookup import Place
+from clary.systems.feature_store.offline.draining import DRAINING_TOPIC
+from clary.systems.feature_store.offline.preparing import Blocked, is_drained, prepare
 from clary.systems.feature_store.records import CREATE_FAILED, CREATED, CREATING, DELETING, FeatureGroup
-from clary.systems.feature_store.stores import store_of
+from clary.systems.feature_store.stores import log_of, store_of
 from clary.systems.feature_store.views import table_of, views_of
 
 
@@ -34,27 +34,15 @@ def _create(platform: Platform, place: Place, entry: Entry[FeatureGroup]) -> Non
     store_of(platform).open(entry.value.uid)
     status, group = CREATED, entry.value
     try:
-        _prepare_offline(platform, entry)
-    except AwsError as error:
-        status, group = CREATE_FAILED, replace(group, failure_reason=error.message[:1024])
+        prepare(platform, entry)
+    except Blocked as blocked:
+        status, group = CREATE_FAILED, replace(group, failure_reason=str(blocked)[:1024])
     table_of(platform, place).replace(entry, group, status=status)
-
-
-def _prepare_offline(platform: Platform, entry: Entry[FeatureGroup]) -> None:
-    """Raise AwsError unless the offline store's bucket is there and its role may use it; this fails the group."""
-    group = entry.value
-    if group.offline is None:
-        return
-    asking = platform.acting_as_root(entry.account, entry.region, "s3", "HeadBucket")
-    bucket = group.offline["S3StorageConfig"]["S3Uri"].removeprefix("s3://").partition("/")[0]
-    try:
-        platform.registry.call(replace(asking, principal=role_principal(platform, group.role)), {"Bucket": bucket})
-    except AwsError as error:
-        raise AwsError(
-            error.code, f"The offline store's bucket {bucket} cannot be used as role {group.role_arn}: {error}"
-        ) from None
 
 
 def _delete(platform: Platform, place: Place, entry: Entry[FeatureGroup]) -> None:
     store_of(platform).drop(entry.value.uid)
+    if not is_drained(log_of(platform), entry):
+        platform.wake(DRAINING_TOPIC, "/".join(place))  # which wakes this again when all is in the offline store
+        return
     table_of(platform, place).delete(entry.name, version=entry.version, also=tags_without(platform, entry.value.arn))

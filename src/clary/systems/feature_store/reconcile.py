@@ -1,13 +1,18 @@
-"""Bring feature groups from Creating to Created and from Deleting to nothing, and clear expired records away."""
+"""Bring feature groups from Creating to Created and from Deleting to nothing, and clear expired records away.
 
-from clary.kernel.rooms import Platform, reconciler
+In the carrier, bring what was put from the offline log to the offline stores.
+"""
+
+from clary.kernel.rooms import CARRIER, Platform, reconciler
 from clary.systems.feature_store.lifecycle import settle
 from clary.systems.feature_store.lookup import Place
+from clary.systems.feature_store.offline.draining import DRAINING_TOPIC, drain_all, drain_group
 from clary.systems.feature_store.records import CREATING, DELETING, TOPIC, FeatureGroup
-from clary.systems.feature_store.stores import store_of
+from clary.systems.feature_store.stores import log_of, store_of
 from clary.systems.feature_store.views import table_of
 
 _EVERY_SECONDS = 5.0
+_DRAINED_EVERY_SECONDS = 1.0
 _CLEARED_AT_ONCE = 50_000
 
 
@@ -25,3 +30,12 @@ def reconcile(platform: Platform, key: str | None) -> float | None:
     store = store_of(platform)
     store.recover()
     return 0.01 if store.clear_expired(_CLEARED_AT_ONCE) >= _CLEARED_AT_ONCE else None
+
+
+@reconciler(DRAINING_TOPIC, every_seconds=_DRAINED_EVERY_SECONDS, process=CARRIER)
+def drain(platform: Platform, key: str | None) -> float | None:
+    """Write what is due of the log of a key's group; or find out which groups have something that is."""
+    if key is not None:
+        return drain_group(platform, log_of(platform), key)
+    drain_all(platform, log_of(platform))
+    return None

@@ -11,11 +11,11 @@ from clary.kernel.rooms.tags import read_tags
 from clary.kernel.store import Conflict, Entry
 from clary.systems.feature_store.definitions import (
     check_definitions,
-    completed_offline,
     completed_online,
     completed_throughput,
 )
 from clary.systems.feature_store.lookup import Place, group_resource, place_of
+from clary.systems.feature_store.offline.configuration import completed_offline
 from clary.systems.feature_store.records import CREATING, DELETING, TOPIC, FeatureGroup
 from clary.systems.feature_store.stores import store_of
 from clary.systems.feature_store.views import views_of
@@ -76,15 +76,21 @@ def create_feature_group(
     """Record a group; it is Created as soon as its stores are there."""
     now = ctx.platform.clock.now()
     online = completed_online(OnlineStoreConfig)
-    offline = completed_offline(
-        OfflineStoreConfig, account=ctx.account, region=ctx.region, name=FeatureGroupName, created_at=now
-    )
-    if online is None and offline is None:
+    if online is None and OfflineStoreConfig is None:
         raise validation("A feature group needs an online store (EnableOnlineStore), an OfflineStoreConfig, or both.")
     storage = (online or {}).get("StorageType", "")
     check_definitions(RecordIdentifierFeatureName, EventTimeFeatureName, FeatureDefinitions, storage)
-    if offline is not None and RoleArn is None:
+    if OfflineStoreConfig is not None and RoleArn is None:
         raise validation("RoleArn is needed with an OfflineStoreConfig: the offline store is written as that role.")
+    offline = completed_offline(
+        OfflineStoreConfig,
+        account=ctx.account,
+        region=ctx.region,
+        group=FeatureGroupName,
+        created_at=now,
+        event_time=EventTimeFeatureName,
+        definitions=FeatureDefinitions,
+    )
     group = FeatureGroup(
         uid=short_id(),
         arn=FEATURE_GROUPS.arn(ctx, FeatureGroupName),

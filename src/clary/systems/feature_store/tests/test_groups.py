@@ -50,7 +50,7 @@ def test_a_group_whose_bucket_is_missing_fails(sagemaker: Any, unique: Callable[
         return sagemaker.describe_feature_group(FeatureGroupName=name)
 
     eventually(lambda: found()["FeatureGroupStatus"] == "CreateFailed")
-    assert "cannot be used" in found()["FailureReason"]
+    assert "does not exist" in found()["FailureReason"]
     sagemaker.delete_feature_group(FeatureGroupName=name)
 
     def gone() -> bool:
