@@ -1,0 +1,2 @@
+SIGNATURES = ""
+HANDLERS = {}
