@@ -34,7 +34,7 @@ def selects(connection: Any, part: Part, name: str, read: BytesRead) -> list[str
         return [_select(connection, part, wanted, (), range(len(part.files)))]
     groups: dict[tuple[_Found, ...], list[int]] = {}
     by_position = part.serde.get(_BY_POSITION, part.scan.properties.get(_BY_POSITION, "")).lower() == "true"
-    at = {column.name: place for place, column in enumerate(part.columns)}
+    at = part.positions
     schemas = _schemas(connection, part)
     for place, file in enumerate(part.files):
         tops = schemas[file.path]

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from threading import Lock
 
+from clary.lake import tables
 from clary.lake.engine.tasks import TaskFailed
 from clary.lake.scans import DataFile, Scan
 from clary.lake.tables import Column
@@ -17,6 +18,8 @@ PATH, SIZE, MODIFIED, PARTITION, BUCKET = "$path", "$file_size", "$file_modified
 HIDDEN: Mapping[str, str] = {
     PATH: "VARCHAR", SIZE: "BIGINT", MODIFIED: "TIMESTAMP WITH TIME ZONE", PARTITION: "VARCHAR", BUCKET: "INTEGER",
 }  # fmt: skip
+
+_SILENT = frozenset({tables.CSV, tables.OPEN_CSV, tables.REGEX, tables.GROK})
 _BUCKETS = (re.compile(r"^0*(\d+)_\d+"), re.compile(r"_bucket-0*(\d+)(?:[-_.].*)?$"), re.compile(r"^bucket_0*(\d+)"))
 
 
@@ -57,9 +60,18 @@ class Part:
 
     @property
     def wanted(self) -> list[Column]:
-        """The columns of the table that the query reads and these files may have, by the table's types."""
-        own = {column.name for column in self.columns}
+        """The columns of the table that the query reads and these files may have, by the table's types.
+
+        Files that say themselves what they hold may have any, whatever their partition says.
+        """
+        own = {column.name for column in (self.columns if self.format in _SILENT else self.scan.columns)}
         return [column for column in self.scan.columns if is_used(self.scan, column.name) and column.name in own]
+
+    @property
+    def positions(self) -> dict[str, int]:
+        """The places of columns in files that are read by position, counted from 0."""
+        own = {column.name: place for place, column in enumerate(self.columns)}
+        return {column.name: place for place, column in enumerate(self.scan.columns)} | own
 
 
 def parts_of(scan: Scan) -> list[Part]:

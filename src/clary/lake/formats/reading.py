@@ -37,6 +37,9 @@ def relation(connection: Any, scan: Scan, read: BytesRead | None = None) -> None
     Raises TaskFailed where the files cannot be the table's.
     """
     read = BytesRead() if read is None else read
+    if scan.sql:
+        connection.execute(f"CREATE OR REPLACE TEMP VIEW {quoted(scan.name)} AS {scan.sql}")
+        return
     selects: list[str] = []
     for place, part in enumerate(parts_of(scan)):
         reader = _READERS.get(part.format)
