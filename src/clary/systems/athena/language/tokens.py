@@ -21,10 +21,10 @@ _REST = (
 )
 _TRINO = re.compile(_SPACE + r"|(?P<text>'(?:[^']|'')*')" + r'|(?P<double>"(?:[^"]|"")*")' + _REST, re.DOTALL)
 _HIVE = re.compile(
-    _SPACE + r"""|(?P<text>'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")""" + _REST,
+    _SPACE + r"""|(?P<text>'(?:[^'\\]|\\.|'')*'|"(?:[^"\\]|\\.|"")*")""" + _REST,
     re.DOTALL,
 )
-_ESCAPE = re.compile(r"\\(u[0-9a-fA-F]{4}|[0-3][0-7]{2}|.)", re.DOTALL)
+_ESCAPES = {quote: re.compile(r"\\(u[0-9a-fA-F]{4}|[0-3][0-7]{2}|.)|" + quote * 2, re.DOTALL) for quote in ("'", '"')}
 _ESCAPED = {"0": "\0", "b": "\b", "n": "\n", "r": "\r", "t": "\t", "Z": "\x1a", "%": "\\%", "_": "\\_"}
 _TO_ESCAPE = re.compile(r"[\\'\x00-\x1f\x7f]")
 _SHORT = {"\\": "\\\\", "'": "\\'", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
@@ -173,9 +173,9 @@ class Cursor:
             )
         raise self.wrong(f"mismatched input '{shown}'. Expecting: {', '.join(expected)}")
 
-    def not_recognized(self, rule: str, *, back: int = 0) -> NoReturn:
-        """Raise what Hive says where no alternative of a rule fits; `back` tokens before the next one it began."""
-        at = max(self._at - back, 0)
+    def not_recognized(self, rule: str) -> NoReturn:
+        """Raise what Hive says where no alternative of a rule fits."""
+        at = self._at
         near = " ".join(f"'{token.shown()}'" for token in self._tokens[at : at + 3])
         raise parse_exception(self.text, self._tokens[at].start, f"cannot recognize input near {near} in {rule}")
 
@@ -189,14 +189,16 @@ def _value(kind: str, text: str, hive: bool) -> str:
     if kind == BACK:
         return text[1:-1].replace("``", "`")
     if kind == TEXT and hive:
-        return _ESCAPE.sub(_unescaped, text[1:-1])
+        return _ESCAPES[text[0]].sub(_unescaped, text[1:-1])
     if kind in (TEXT, DOUBLE):
         return text[1:-1].replace(text[0] * 2, text[0])
     return text
 
 
 def _unescaped(found: re.Match[str]) -> str:
-    escape = found[1]
+    escape: str | None = found[1]
+    if escape is None:
+        return found[0][0]
     if len(escape) == 5:
         return chr(int(escape[1:], 16))
     if len(escape) == 3:

@@ -81,7 +81,7 @@ def test_a_table_of_hive_with_everything():
     assert statement.if_not_exists
     assert statement.comment == "of a day"
     assert statement.columns == (
-        ColumnDefinition("id", "bigint", "it" + "s 'one' é"),
+        ColumnDefinition("id", "bigint", "it's 'one' é"),
         ColumnDefinition("tags", "array<struct<name:string,to:map<string,decimal(10,2)>>>"),
         ColumnDefinition("v", "varchar(10)"),
     )
