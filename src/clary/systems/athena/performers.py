@@ -14,7 +14,34 @@ Perform = Callable[[Running, Any], Outcome]
 _PLACE = "clary.systems.athena"
 
 PERFORMERS: Mapping[str, str] = {
+    "AddColumns": "statements.columns:add_columns",
+    "AddPartitions": "statements.partitions:add_partitions",
+    "AlterDatabaseProperties": "statements.databases:alter_database",
+    "ChangeColumn": "statements.columns:change_column",
+    "CreateDatabase": "statements.databases:create_database",
+    "CreateTable": "statements.tables:create_table",
+    "Describe": "statements.describing:describe",
+    "DescribeDatabase": "statements.databases:describe_database",
+    "DropColumn": "statements.columns:drop_column",
+    "DropDatabase": "statements.databases:drop_database",
+    "DropPartitions": "statements.partitions:drop_partitions",
+    "DropTable": "statements.tables:drop_table",
+    "MsckRepair": "statements.repair:repair",
     "Query": "running.querying:query",
+    "RenamePartition": "statements.partitions:rename_partition",
+    "RenameTable": "statements.tables:rename_table",
+    "ReplaceColumns": "statements.columns:replace_columns",
+    "SetLocation": "statements.tables:set_location",
+    "SetSerDe": "statements.tables:set_serde",
+    "SetTableProperties": "statements.tables:set_properties",
+    "ShowColumns": "statements.showing:show_columns",
+    "ShowCreateTable": "statements.showing:show_create_table",
+    "ShowDatabases": "statements.databases:show_databases",
+    "ShowPartitions": "statements.partitions:show_partitions",
+    "ShowTableProperties": "statements.showing:show_properties",
+    "ShowTables": "statements.showing:show_tables",
+    "ShowViews": "statements.showing:show_views",
+    "UnsetTableProperties": "statements.tables:unset_properties",
 }
 """By the name of a class in `language.statements`, the module below this package and the function in it."""
 

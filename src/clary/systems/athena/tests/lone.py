@@ -1,6 +1,5 @@
 """A statement that runs by itself, over a platform without a server: what the room's own `Running` is to performers."""
 
-import importlib
 import os
 import shutil
 from collections.abc import Sequence
@@ -14,7 +13,7 @@ from clary.kernel.rooms import Platform
 from clary.kernel.rooms.tests.in_process import ACCOUNT, REGION
 from clary.systems.athena.contract import ListedObject, Outcome
 from clary.systems.athena.language.parsing import parse
-from clary.systems.athena.statements.performers import STATEMENTS
+from clary.systems.athena.performers import performer
 
 
 class Lone:
@@ -60,10 +59,7 @@ class Lone:
 
     def perform(self, text: str, *parameters: str) -> Outcome:
         statement = parse(text, parameters)
-        module, _, function = STATEMENTS[type(statement).__name__].partition(":")
-        perform = getattr(importlib.import_module(f"clary.systems.athena.statements.{module}"), function)
-        answer: Outcome = perform(self, statement)
-        return answer
+        return performer(statement)(self, statement)
 
     def rows(self, text: str) -> list[str]:
         """What a statement answers, a text for each row."""
