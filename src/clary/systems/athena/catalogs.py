@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from clary.kernel.core.errors import AwsError
 from clary.kernel.rooms import Context
 from clary.systems.athena.records import AWS_CATALOG, DataCatalog
 from clary.systems.athena.refusals import invalid
@@ -12,7 +13,11 @@ DEFAULT_DATABASE = "default"
 def check_catalog(ctx: Context, name: str) -> None:
     """Raise InvalidRequestException unless there is a catalog of this name."""
     if name.lower() != AWS_CATALOG.lower() and ctx.records(DataCatalog).get(name.lower()) is None:
-        raise invalid(f"Data catalog {name} was not found", "DATACATALOG_NOT_FOUND")
+        raise no_catalog(name)
+
+
+def no_catalog(name: str) -> AwsError:
+    return invalid(f"Data catalog {name} was not found", "DATACATALOG_NOT_FOUND")
 
 
 def completed_context(ctx: Context, given: Mapping[str, str] | None) -> dict[str, str]:

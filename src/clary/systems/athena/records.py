@@ -82,10 +82,11 @@ class PreparedStatement:
 @record("athena_data_catalog", version=1)
 @dataclass(frozen=True, slots=True)
 class DataCatalog:
-    """A name for the Glue catalog of this account, beside AwsDataCatalog."""
+    """A name for the Glue catalog of this account, beside AwsDataCatalog; the record's is in lower case."""
 
     parameters: dict[str, str]
     description: str = ""
+    name: str = ""
 
 
 def prepared_key(work_group: str, name: str) -> str:

@@ -21,6 +21,11 @@ _PRIMARY = WorkGroup(
 )
 
 
+def group_resource(ctx: Context, params: Mapping[str, Any]) -> str:
+    """The work group that a request names, which is what policies speak of."""
+    return f"workgroup/{params.get('WorkGroup') or PRIMARY}"
+
+
 def find_work_group(ctx: Context, name: str | None) -> Entry[WorkGroup]:
     """The work group of this name, `primary` without one. Raises InvalidRequestException."""
     name = name or PRIMARY

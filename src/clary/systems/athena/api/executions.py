@@ -14,13 +14,14 @@ from clary.kernel.rooms import Context, Resource, operation
 from clary.kernel.store import AlreadyExists, Conflict
 from clary.kernel.wire import page_asked, page_output
 from clary.systems.athena.catalogs import completed_context
+from clary.systems.athena.configurations import check_results
 from clary.systems.athena.contract import DDL, DML, UTILITY
 from clary.systems.athena.endings import cancelled
 from clary.systems.athena.executions import execution_resource, find_execution
 from clary.systems.athena.records import CANCELLED, QUEUED, TOPIC, UNFINISHED, QueryExecution
 from clary.systems.athena.refusals import invalid
 from clary.systems.athena.shown import show_execution
-from clary.systems.athena.work_groups import enabled_work_group, find_work_group, result_configuration
+from clary.systems.athena.work_groups import enabled_work_group, find_work_group, group_resource, result_configuration
 
 _IDS = uuid.UUID("5e7f9d3a-62f5-4d0e-9a31-6f6d0b0c7b43")
 _COMMENTS = re.compile(r"\A(?:\s+|--[^\n]*(?:\n|\Z)|/\*.*?\*/)+", re.DOTALL)
@@ -36,7 +37,7 @@ _WITH_ROWS = frozenset({"SELECT", "WITH", "VALUES", "TABLE", "EXECUTE"})
 QUERY_EXECUTIONS = Resource("athena", "query", QueryExecution)
 
 
-@operation("athena", "StartQueryExecution", resource="workgroup/{WorkGroup}")
+@operation("athena", "StartQueryExecution", resource=group_resource)
 def start_query_execution(
     ctx: Context,
     QueryString: str,
@@ -56,7 +57,7 @@ def start_query_execution(
         "ResultReuseConfiguration": dict(ResultReuseConfiguration or {}),
         "ResultConfiguration": dict(ResultConfiguration or {}),
     }
-    results = result_configuration(group.value, ResultConfiguration)
+    results = check_results(ctx, result_configuration(group.value, ResultConfiguration))
     name = new_uuid() if ClientRequestToken is None else _id_of(ctx, ClientRequestToken)
     output = _output(ctx, results, name)
     kind, ending = _guessed(QueryString)
@@ -96,7 +97,7 @@ def batch_get_query_execution(ctx: Context, QueryExecutionIds: Sequence[str]) ->
     return {"QueryExecutions": shown, "UnprocessedQueryExecutionIds": missing}
 
 
-@operation("athena", "ListQueryExecutions", resource="workgroup/{WorkGroup}")
+@operation("athena", "ListQueryExecutions", resource=group_resource)
 def list_query_executions(
     ctx: Context, NextToken: str | None = None, MaxResults: int | None = None, WorkGroup: str | None = None
 ) -> dict[str, Any]:
@@ -142,15 +143,9 @@ def _output(ctx: Context, results: Mapping[str, Any], name: str) -> str:
     location = results["OutputLocation"]
     try:
         bucket, _ = parse_s3_uri(location)
-        found = ctx.platform.objects.buckets.get(bucket, ctx.account)
+        ctx.platform.objects.buckets.get(bucket, ctx.account)
     except AwsError as error:
         raise invalid(f"Unable to verify/create output bucket of {location}: {error.message}") from None
-    owner = results.get("ExpectedBucketOwner")
-    if owner and owner != found.account:
-        raise invalid(f"The bucket {bucket} is not owned by {owner}, the ExpectedBucketOwner")
-    option = (results.get("EncryptionConfiguration") or {}).get("EncryptionOption")
-    if option == "CSE_KMS":
-        raise invalid("EncryptionOption CSE_KMS is not supported by Clary, which has no KMS: use SSE_S3 or SSE_KMS")
     return f"{location.rstrip('/')}/{name}"
 
 
