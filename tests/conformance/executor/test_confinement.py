@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from clary.executors.process import bubblewrap, memory
+from clary.executors.process import memory
+from clary.kernel.jobs import confinement
 from clary.kernel.jobs.contract import Failure, HostSpec, InvalidSpec, Kind, LogTarget, Outcome, Resources
 
 WHERE = {"account": "000000000000", "region": "us-east-1"}
@@ -70,7 +71,7 @@ def test_what_the_system_keeps_from_its_users_is_kept_from_jobs(tmp_path):
         (tmp_path / name).write_text("x")
         (tmp_path / name).chmod(mode)
     (tmp_path / "link").symlink_to("shadow")
-    covered = {os.path.relpath(path, tmp_path): how[0] for path, how in bubblewrap.secrets_below(str(tmp_path))}
+    covered = {os.path.relpath(path, tmp_path): how[0] for path, how in confinement.secrets_below(str(tmp_path))}
     assert covered == {"open/key": "--ro-bind", "shadow": "--ro-bind", "closed": "--tmpfs"}
 
 

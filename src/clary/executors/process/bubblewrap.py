@@ -10,17 +10,16 @@ import contextlib
 import json
 import os
 import shutil
-import stat
 import subprocess
 import tempfile
-from collections.abc import Iterator, Sequence
-from functools import cache, lru_cache
+from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
-from clary.executors.process import layout, python_environment, signals
+from clary.executors.process import layout, signals
 from clary.executors.process.isolation import shared_network
 from clary.executors.process.memory import MemoryGroup
-from clary.kernel.core.clock import SystemClock
+from clary.kernel.jobs import confinement
 from clary.kernel.jobs.contract import ML_ROOT, HostSpec, InputMode
 from clary.kernel.jobs.folder import HostFolder
 from clary.kernel.jobs.sandbox import SandboxFault
@@ -32,8 +31,6 @@ ROOTS = {
     "tmp": "/tmp",
     "ml": ML_ROOT,
 }
-_SYSTEM_FOLDERS = ("usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32", "nix", "etc", "sys")
-_SECRETS_KNOWN_SECONDS = 60.0
 # What a container's root user may do by custom: handle files of any owner, and become another user.
 _CAPABILITIES = ("CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER", "CAP_FSETID", "CAP_SETGID", "CAP_SETUID", "CAP_KILL")
 _GPU_CONTROL = ("nvidiactl", "nvidia-uvm", "nvidia-uvm-tools", "nvidia-modeset")
@@ -188,10 +185,7 @@ def arguments(
         options += ["--cap-drop", "ALL"]
         for capability in _CAPABILITIES:
             options += ["--cap-add", capability]
-    options += _system()
-    for secret, covered in _secrets(int(SystemClock().monotonic() / _SECRETS_KNOWN_SECONDS)):
-        if os.path.exists(secret):
-            options += [*covered, secret]
+    options += confinement.system()
     options += ["--proc", "/proc", "--dev", "/dev", "--dir", "/run", "--dir", "/var", "--symlink", "/tmp", "/var/tmp"]
     for gpu in gpus:
         options += ["--dev-bind-try", f"/dev/nvidia{gpu}", f"/dev/nvidia{gpu}"]
@@ -200,60 +194,7 @@ def arguments(
     for name in ("env", "home", "tmp", "ml"):
         options += ["--bind", str(box / name), ROOTS[name]]
     options += ["--bind", str(cache), ROOTS["cache"]]
-    options += _platform(hidden)  # last, for it may lie below /tmp
+    options += confinement.platform(hidden)  # last, for it may lie below /tmp
     for view in views or ():
         options += ["--ro-bind", str(box / "ml" / view), f"{ML_ROOT}/{view}"]
     return [*options, "--ro-bind", str(box / "etc" / "hosts"), "/etc/hosts"]
-
-
-@cache
-def _system() -> tuple[str, ...]:
-    """The system's folders, read-only; and what hangs below /opt, where /opt/ml shall be."""
-    options: list[str] = []
-    below_opt = [f"opt/{name}" for name in sorted(os.listdir("/opt")) if name != "ml"] if os.path.isdir("/opt") else []
-    for name in (*_SYSTEM_FOLDERS, *below_opt):
-        path = f"/{name}"
-        if os.path.islink(path):
-            options += ["--symlink", os.readlink(path), path]
-        elif os.path.isdir(path):
-            options += ["--ro-bind", path, path]
-    resolver = os.path.realpath("/etc/resolv.conf")
-    if not resolver.startswith("/etc/"):
-        options += ["--ro-bind-try", resolver, resolver]
-    return tuple(options)
-
-
-@lru_cache(maxsize=1)
-def _secrets(_time: int) -> tuple[tuple[str, tuple[str, ...]], ...]:
-    """What /etc keeps from ordinary users, and with what to cover it: root in a sandbox may read any file."""
-    return tuple(secrets_below("/etc"))
-
-
-def secrets_below(folder: str) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """The files and folders that not everyone may read."""
-    with contextlib.suppress(OSError), os.scandir(folder) as entries:
-        for entry in entries:
-            mode = entry.stat(follow_symlinks=False).st_mode
-            if stat.S_ISREG(mode) and not mode & stat.S_IROTH:
-                yield entry.path, ("--ro-bind", "/dev/null")
-            elif stat.S_ISDIR(mode) and not (mode & stat.S_IROTH and mode & stat.S_IXOTH):
-                yield entry.path, ("--tmpfs",)
-            elif stat.S_ISDIR(mode):
-                yield from secrets_below(entry.path)
-
-
-@cache
-def _platform(hidden: Path) -> tuple[str, ...]:
-    """The interpreter and its packages, wherever they lie, while the platform's home stays hidden."""
-    before: list[str] = []
-    after: list[str] = []
-    for folder in python_environment.needed_folders():
-        around = hidden.is_relative_to(folder)
-        if around or hidden in folder.parents or not _is_system(folder):
-            (before if around else after).extend(["--ro-bind", str(folder), str(folder)])
-    visible = before or _is_system(hidden)
-    return (*before, *(["--tmpfs", str(hidden)] if visible else []), *after)
-
-
-def _is_system(path: Path) -> bool:
-    return path.parts[1:2] != () and (path.parts[1] in _SYSTEM_FOLDERS or path.parts[1] == "opt")

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from clary.executors.process import python_environment
+from clary.kernel.jobs import confinement
 from clary.kernel.jobs.contract import ML_ROOT, HostSpec
 from clary.kernel.jobs.folder import HostFolder
 
@@ -47,7 +48,7 @@ def write_peers(box: Path, peers: dict[str, str]) -> None:
 def base_environment(roots: dict[str, str]) -> dict[str, str]:
     """What every process on the platform finds. `roots` says where env, home, cache, tmp and ml are as it sees them."""
     programs = Path(roots["env"]) / "bin"
-    platform = python_environment.interpreter().parent
+    platform = confinement.interpreter().parent
     found = {
         "PATH": f"{programs}:{Path(sys.executable).parent}:{platform}:{_SYSTEM_PATH}",
         "HOME": roots["home"],

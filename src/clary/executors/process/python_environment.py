@@ -6,31 +6,13 @@ lands in the host's folder and goes before them, so that no job can change the p
 
 import importlib.util
 import os
-import site
 import sys
 from functools import cache
 from pathlib import Path
 
+from clary.kernel.jobs.confinement import interpreter, package_folders
+
 _PIP = '#!/bin/sh\nexec "$(dirname "$0")/python" -m pip "$@"\n'
-
-
-@cache
-def interpreter() -> Path:
-    """The real interpreter behind the platform's own environment."""
-    return Path(sys.executable).resolve()
-
-
-@cache
-def package_folders() -> tuple[Path, ...]:
-    """Where the platform's packages lie: its site folders, and the folder that Clary itself is imported from."""
-    import clary
-
-    found = [Path(folder) for folder in site.getsitepackages()]
-    if site.ENABLE_USER_SITE:
-        found.append(Path(site.getusersitepackages()))
-    found.append(Path(clary.__file__).parents[1])
-    found += [Path(entry).absolute() for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if entry]
-    return tuple(dict.fromkeys(folder for folder in found if folder.is_dir()))
 
 
 @cache
@@ -44,12 +26,6 @@ def pip_wheel() -> Path | None:
 
 def has_pip() -> bool:
     return importlib.util.find_spec("pip") is not None or pip_wheel() is not None
-
-
-def needed_folders() -> tuple[Path, ...]:
-    """Every folder of this machine that the environment needs to see, besides the system's."""
-    roots = [Path(sys.prefix), Path(sys.base_prefix), interpreter().parent, *package_folders()]
-    return tuple(dict.fromkeys(folder for root in roots for folder in (root, root.resolve())))
 
 
 def make(folder: Path) -> None:

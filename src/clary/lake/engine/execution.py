@@ -3,7 +3,6 @@
 import contextlib
 import importlib
 import importlib.util
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,10 +10,8 @@ from typing import Any
 import duckdb
 import orjson
 
-from clary.lake.engine.tasks import ResultFile, Task, TaskResult
+from clary.lake.engine.tasks import OUT, RESULT, SPILL, ResultFile, Task, TaskResult
 
-RESULT = "result.csv"
-OUT, SPILL = "out", "spill"
 _FIXED: dict[str, str | bool | int | float | list[str]] = {
     "allow_community_extensions": "false",
     "autoinstall_known_extensions": "false",
@@ -52,7 +49,6 @@ class Execution:
         if self._stopped:
             raise duckdb.InterruptException("INTERRUPT Error: Interrupted!")
         out = self._folder / OUT
-        out.mkdir(exist_ok=True)
         if isinstance(task.output, ResultFile):
             rows = _result(connection, task, out / RESULT)
             files: tuple[Any, ...] = ()
@@ -128,13 +124,3 @@ def _read_bytes() -> int:
         facts = dict(line.split(": ") for line in Path("/proc/self/io").read_text().splitlines())
         return int(facts["rchar"]) - int(facts["wchar"])
     return 0
-
-
-def clear(folder: Path) -> None:
-    """Take away what a task that was cut short had written."""
-    for name in (OUT, SPILL):
-        for path, folders, files in os.walk(folder / name, topdown=False):
-            for each in files:
-                os.unlink(os.path.join(path, each))
-            for each in folders:
-                os.rmdir(os.path.join(path, each))

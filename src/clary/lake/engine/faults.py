@@ -1,10 +1,12 @@
 """DuckDB's errors as Trino would tell them: the name of the error, and what is said of it."""
 
 import re
+from collections.abc import Sequence
 
 import duckdb
 
 from clary.lake.engine.tasks import TaskFailed
+from clary.lake.scans import Scan
 
 INTERRUPTED = "INTERRUPTED"
 _POSITION = re.compile(r"\n\s*\nLINE \d+:.*", re.DOTALL)
@@ -25,7 +27,7 @@ _BY_TYPE: tuple[tuple[type[Exception], str], ...] = (
 )
 
 
-def told(error: Exception) -> tuple[str, str]:
+def told(error: Exception, scans: Sequence[Scan] = ()) -> tuple[str, str]:
     """Trino's code for an error of a task, and its message without DuckDB's own words and places."""
     if isinstance(error, TaskFailed):
         return error.code, error.message

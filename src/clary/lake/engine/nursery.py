@@ -27,6 +27,7 @@ def main() -> None:
     _import()
     gc.collect()
     gc.freeze()
+    orders.send(b"{}")  # whoever started this may go on
     while True:
         order, connection = _next(orders)
         _bury(children)

@@ -20,10 +20,13 @@ from typing import Any
 import orjson
 
 from clary.kernel.core.ids import new_id
+from clary.kernel.jobs import confinement
 from clary.lake.engine import messages
 from clary.lake.engine.messages import LARGEST_ANSWER_BYTES, Ended
-from clary.lake.engine.tasks import Task, TaskCancelled, TaskFailed, TaskResult
+from clary.lake.engine.tasks import OUT, SPILL, Task, TaskCancelled, TaskFailed, TaskResult
 
+FOLDER = "queries"
+"""Below the home: the folders of queries that run or are ready to."""
 _STOP = b""
 _INTERRUPT_SECONDS = 5.0
 
@@ -38,7 +41,8 @@ class Pool:
     """The engines of a home. Safe to share between threads; close it when done."""
 
     def __init__(self, home: Path, *, ready: int) -> None:
-        self._folder = home / "queries"
+        self._home = home
+        self._folder = home / FOLDER
         self._wanted = ready
         self._lock = threading.Lock()
         self._spare: deque[Engine] = deque()
@@ -59,8 +63,9 @@ class Pool:
         return engine if engine is not None else self._make(self._folder / new_id())
 
     def renew(self, engine: "Engine") -> None:
-        """Give an engine whose process was lost another one, over the same folder."""
+        """Give an engine whose process was lost another one, over the same folder without what it had written."""
         engine.end()
+        _make_rooms(engine.folder)
         engine.begin(*self._fork(engine.folder))
 
     def close(self) -> None:
@@ -102,6 +107,7 @@ class Pool:
 
     def _make(self, folder: Path) -> "Engine":
         folder.mkdir()
+        _make_rooms(folder)
         engine = Engine(self, folder)
         engine.begin(*self._fork(folder))
         return engine
@@ -109,7 +115,7 @@ class Pool:
     def _fork(self, folder: Path) -> tuple[socket.socket, int]:
         with self._lock:
             if self._nursery is None or not self._nursery.is_alive:
-                self._nursery = _Nursery()
+                self._nursery = _Nursery(self._home)
             return self._nursery.fork(folder)
 
 
@@ -171,15 +177,30 @@ class Engine:
 class _Nursery:
     """The process that workers are forked from. Whoever calls holds the pool's lock."""
 
-    def __init__(self) -> None:
+    def __init__(self, home: Path) -> None:
+        sandbox = _sandbox(home)
+        if sandbox and self._start(sandbox):
+            return
+        if sandbox:
+            _log.warning("bubblewrap cannot make a sandbox here: engines are confined by less")
+        if not self._start([]):
+            raise OSError("the process that engines are forked from cannot be started")
+
+    def _start(self, sandbox: list[str]) -> bool:
+        """Start it, and wait until it is ready; False when it ended instead."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._orders = ours
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "clary.lake.engine.nursery", str(theirs.fileno())],
-            pass_fds=(theirs.fileno(),),
-            stdin=subprocess.DEVNULL,
-        )
-        theirs.close()
+        with theirs:
+            self._process = subprocess.Popen(
+                [*sandbox, sys.executable, "-m", "clary.lake.engine.nursery", str(theirs.fileno())],
+                pass_fds=(theirs.fileno(),),
+                stdin=subprocess.DEVNULL,
+            )
+        if ours.recv(4096):
+            return True
+        ours.close()
+        self._process.wait()
+        return False
 
     @property
     def is_alive(self) -> bool:
@@ -207,6 +228,31 @@ class _Nursery:
             return
         self._process.kill()
         self._process.wait()
+
+
+def _sandbox(home: Path) -> list[str]:
+    """What starts a program in a sandbox without a network that sees the queries' folders alone of this home; empty
+    where bubblewrap is missing. It ends with the program, which ends when its orders do."""
+    program = shutil.which("bwrap")
+    if program is None:
+        return []
+    folder = str(home / FOLDER)
+    return [
+        *(program, "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-net", "--new-session"),
+        *("--cap-drop", "ALL", "--clearenv", "--setenv", "PATH", os.environ.get("PATH", os.defpath)),
+        *("--setenv", "LANG", "C.UTF-8", "--setenv", "HOME", "/nowhere"),
+        *confinement.system(),
+        *("--proc", "/proc", "--dev", "/dev"),
+        *confinement.platform(home),
+        *("--bind", folder, folder, "--chdir", "/", "--"),
+    ]
+
+
+def _make_rooms(folder: Path) -> None:
+    """Have the places where tasks write, with nothing in them."""
+    for name in (OUT, SPILL):
+        shutil.rmtree(folder / name, ignore_errors=True)
+        (folder / name).mkdir()
 
 
 def _outcome(answer: dict[str, Any]) -> TaskResult:

@@ -7,6 +7,9 @@ from typing import Any
 from clary.lake.scans import Scan
 from clary.lake.tables import Column
 
+OUT, SPILL, RESULT = "out", "spill", "result.csv"
+"""Below the folder of a query: what tasks write, the rows of a `ResultFile` among it, and what they put aside."""
+
 
 @dataclass(frozen=True, slots=True)
 class ResultFile:

@@ -12,19 +12,26 @@ import resource
 import socket
 import threading
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from clary.kernel.core.clock import SystemClock
-from clary.lake.engine import faults, messages, tasks
+from clary.kernel.jobs.confinement import needed_folders
+from clary.lake.engine import faults, landlock, messages, tasks
 from clary.lake.engine.execution import Execution
 from clary.lake.engine.messages import Ended
+from clary.lake.engine.tasks import OUT, SPILL
 
 STOP = b""
+TIME = "EXCEEDED_TIME_LIMIT", "Query exceeded the time that it may take"
+SCANNED = "EXCEEDED_SCAN_LIMIT", "Query exceeded the bytes that it may scan"
 _SPARE_BYTES = 1 << 30
+_LOOK_SECONDS = 0.05
+_LONGEST_SECONDS = 3600.0
 
 
 def serve(connection: socket.socket, folder: str) -> None:
     """Do tasks until the other end is closed; never returns."""
+    _confine(Path(folder))
     orders: queue.SimpleQueue[bytes] = queue.SimpleQueue()
     hearing = _Hearing(connection, orders)
     execution = Execution(Path(folder))
@@ -58,15 +65,60 @@ class _Hearing:
         os._exit(0)
 
 
+def _confine(folder: Path) -> None:
+    """See the query's folder, of which what is linked into it cannot be written, and the system's own files alone."""
+    system = [Path("/", name) for name in ("usr", "lib", "lib64", "bin", "etc", "sys", "proc", "dev")]
+    landlock.restrict(
+        read=[folder, *system, *needed_folders()],
+        write=[folder / OUT, folder / SPILL, Path("/dev/null")],
+    )
+
+
 def _answer(execution: Execution, task: tasks.Task) -> dict[str, Any]:
     clock = SystemClock()
     began = clock.monotonic()
     _limit_memory(task.memory_bytes)
-    try:
-        return messages.answer_of(execution.run(task, lambda: clock.monotonic() - began))
-    except Exception as error:  # noqa: BLE001 - whatever it meets, the other end is told
-        code, message = faults.told(error)
-        return {"failed": code, "message": message, "scanned_bytes": execution.scanned_so_far()}
+    with _Watch(execution, task, clock) as watch:
+        try:
+            return messages.answer_of(execution.run(task, lambda: clock.monotonic() - began))
+        except Exception as error:  # noqa: BLE001 - whatever it meets, the other end is told
+            code, message = watch.why or faults.told(error, task.scans)
+            return {"failed": code, "message": message, "scanned_bytes": execution.scanned_so_far()}
+
+
+class _Watch:
+    """Ends a task that takes too long or reads too much; `why` says that it did."""
+
+    def __init__(self, execution: Execution, task: tasks.Task, clock: SystemClock) -> None:
+        self.why: tuple[str, str] | None = None
+        self._execution = execution
+        self._task = task
+        self._clock = clock
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        most = self._task.most_scanned_bytes
+        ends_at = self._clock.monotonic() + self._task.seconds
+        while not self._over.wait(
+            min(_LOOK_SECONDS if most else _LONGEST_SECONDS, max(0.0, ends_at - self._clock.monotonic()))
+        ):
+            if self._clock.monotonic() >= ends_at:
+                self.why = TIME
+            elif most and self._execution.scanned_so_far() > most:
+                self.why = SCANNED
+            else:
+                continue
+            self._execution.interrupt()
+            return
 
 
 def _limit_memory(limit: int) -> None:

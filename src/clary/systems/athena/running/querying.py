@@ -4,8 +4,7 @@ from typing import Any
 
 from sqlglot import exp
 
-from clary.lake.engine.execution import OUT, RESULT
-from clary.lake.engine.tasks import ResultFile, Task
+from clary.lake.engine.tasks import OUT, RESULT, ResultFile, Task
 from clary.systems.athena.contract import Outcome, OutputColumn, Running, StatementFailed
 
 
