@@ -73,10 +73,14 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """Updates of a table's metadata, and the files that were written for them and are of no use without."""
+    """Updates of a table's metadata, and the files that were written for them and are of no use without.
+
+    `then` makes more of the metadata than updates can say.
+    """
 
     updates: Sequence[TableUpdate] = ()
     written: Sequence[str] = ()
+    then: Callable[[TableMetadata], TableMetadata] | None = None
 
 
 Prepare = Callable[[IcebergTable], Update]
@@ -91,14 +95,14 @@ def commit(access: Access, database: str, name: str, prepare: Prepare) -> Iceber
     for _ in range(_MOST_TRIES):
         table = load(access, database, name)
         update = prepare(table)
-        if not update.updates:
+        if not update.updates and update.then is None:
             return table
         try:
             metadata = update_table_metadata(table.metadata, tuple(update.updates), metadata_location=table.location)
         except (ValueError, ValidationError) as error:
             discard(table, update.written)
             raise Refused(str(error)) from error
-        committed = put(access, table, metadata)
+        committed = put(access, table, update.then(metadata) if update.then else metadata)
         if committed is not None:
             return committed
         discard(table, update.written)

@@ -1,7 +1,8 @@
 """Reading a table: a scan whose SQL has DuckDB read the planned files, by the ids of fields, without what is deleted.
 
 Files, also those of deletes, are linked into the query's folder. Beside the table's columns a scan has, when they are
-asked for, `$path`, `$file_modified_time`, `$file_size`, `$partition`, and `$pos`, the number of a row in its file.
+asked for, `$path`, `$file_modified_time`, `$file_size`, `$partition`; and to say which row it is, `$file`, the number
+of its file among those that were planned, `$uri`, as that file is named in manifests, and `$pos`, its place there.
 """
 
 from collections import defaultdict
@@ -26,12 +27,15 @@ from clary.lake.scans import Scan
 from clary.lake.tables import Column
 from clary.lake.types import Type, duckdb_type, quoted
 
-PATH, MODIFIED, SIZE, PARTITION, POSITION = "$path", "$file_modified_time", "$file_size", "$partition", "$pos"
+PATH, MODIFIED, SIZE, PARTITION = "$path", "$file_modified_time", "$file_size", "$partition"
+FILE, URI, POSITION = "$file", "$uri", "$pos"
 HIDDEN: Mapping[str, Type] = {
     PATH: Type("string"), MODIFIED: Type("timestamptz"), SIZE: Type("bigint"), PARTITION: Type("string"),
-    POSITION: Type("bigint"),
+    FILE: Type("bigint"), URI: Type("string"), POSITION: Type("bigint"),
 }  # fmt: skip
-_OF_FILES = {PATH: "uri", MODIFIED: "modified", SIZE: "size", PARTITION: "partition"}
+_OF_FILES = {
+    PATH: "uri", MODIFIED: "modified", SIZE: "size", PARTITION: "partition", FILE: "number", URI: "written",
+}  # fmt: skip
 _ALL: BooleanExpression = AlwaysTrue()
 
 
@@ -201,6 +205,7 @@ def _listing(table: IcebergTable, name: str, linked: Sequence[_Linked], hidden: 
         pa.table(
             {
                 "filename": [each.path for each in linked],
+                "number": pa.array(range(len(linked)), pa.int64()),
                 "uri": [s3_location(each.file.file_path) for each in linked],
                 "written": [each.file.file_path for each in linked],
                 "size": pa.array([each.file.file_size_in_bytes for each in linked], pa.int64()),

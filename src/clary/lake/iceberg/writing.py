@@ -67,8 +67,8 @@ def write(
     _check_one_match_each(connection)
     found = connection.execute(
         "SELECT count(*), count(*) FILTER (op <> 'D') FROM __changes WHERE op IS NOT NULL"
-    ).fetchone()
-    count, written = found or (0, 0)
+    ).fetchall()
+    count, written = found[0]
     files = list(_delete_files(connection, output, folder / DELETES))
     if written:
         columns = ", ".join(f"c{place}" for place in range(len(output.columns)))
@@ -85,7 +85,7 @@ def _aliases(output: IcebergFiles) -> str:
 def _check_one_match_each(connection: duckdb.DuckDBPyConnection) -> None:
     twice = connection.execute(
         "SELECT 1 FROM __changes WHERE op IN ('D', 'U') GROUP BY file, pos HAVING count(*) > 1 LIMIT 1"
-    ).fetchone()
+    ).fetchall()
     if twice:
         raise TaskFailed(MULTIPLE_MATCHES, "One MERGE target table row matched more than one source row")
 
@@ -130,7 +130,7 @@ def _data_files(
 
 def _delete_files(connection: duckdb.DuckDBPyConnection, output: IcebergFiles, folder: Path) -> Iterator[WrittenFile]:
     """Write which rows go, one file for each data file that they are in; a file's `values` are that one's number."""
-    gone = connection.execute("SELECT file, uri, pos FROM __changes WHERE op IN ('D', 'U') ORDER BY file, pos")
+    gone = connection.sql("SELECT file, uri, pos FROM __changes WHERE op IN ('D', 'U') ORDER BY file, pos")
     current: int | None = None
     writer: Any = None
     path, rows = folder, 0
