@@ -7,7 +7,7 @@ MOST_KEY_BYTES.
 - **By event time**: a put or a delete takes effect only where its event is later than that of the record there, one
   that was deleted softly included. Where nothing is, or what is there has expired, it always does.
 - **Atomic and durable**: each write happens or does not; once it was answered it survives, as far as the backend
-  promises. Its entry of the journal is written exactly if the write says so, once.
+  promises. Its entry of the journal is written exactly if the write says so, once, and never lost.
 - **Gone means gone**: what expired is not read, whether or not it was cleared away already; a group that was dropped
   takes no write.
 - **Safe to share**: between threads, event loops and processes.
@@ -26,11 +26,18 @@ PUT, SOFT_DELETE, HARD_DELETE, REPLACE = range(4)
 Journal = Callable[[Transaction, str, bytes], object]
 """Appends an entry to the journal of a group, in a transaction of the home's domain."""
 
+Farewell = Callable[[str, str, "Item"], bytes | None]
+"""What the journal is to say of a record that has expired, by its group and key; None for nothing."""
+
+# Events are nanoseconds since the epoch, of the years 0 to 9999.
+FIRST_EVENT, BEHIND_EVENTS = -62_167_219_200 * 10**9, 253_402_300_800 * 10**9
+
 
 class Item(NamedTuple):
-    """A record as it is stored. Times are epoch seconds; `expires` is 0 where it never does."""
+    """A record as it is stored: its event in nanoseconds since the epoch, when it expires in epoch seconds, 0 for
+    never."""
 
-    event: float
+    event: int
     expires: float
     deleted: bool
     data: bytes
@@ -59,7 +66,7 @@ class Write(NamedTuple):
     group: str
     key: str
     kind: int | None
-    event: float = 0.0
+    event: int = 0
     expires: float = 0.0
     data: bytes = b""
     entry: bytes | None = None
@@ -104,8 +111,8 @@ class OnlineStore(Protocol):
     def size(self, group: str) -> Size:
         """What a group holds. Blocks."""
 
-    def clear_expired(self, limit: int) -> int:
-        """Clear up to `limit` expired records away; return how many. Blocks."""
+    def clear_expired(self, limit: int, farewell: Farewell) -> int:
+        """Clear up to `limit` expired records away, each with its farewell in the journal; return how many. Blocks."""
 
     def recover(self) -> None:
         """Complete what was interrupted between journal and records, when some time has passed since. Blocks."""

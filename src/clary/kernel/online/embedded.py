@@ -17,6 +17,7 @@ from clary.kernel.online.contract import (
     HARD_DELETE,
     REPLACE,
     SOFT_DELETE,
+    Farewell,
     Item,
     Journal,
     Outcome,
@@ -25,11 +26,12 @@ from clary.kernel.online.contract import (
 )
 
 _RECORDS, _EXPIRIES, _SIZES = b"o", b"e", b"s"
-_header = Struct(">?dd")  # deleted softly, event, expiry
+_header = Struct(">?qId")  # deleted softly, seconds and nanoseconds of the event, expiry
 _HEADER_BYTES = _header.size
 _sizes = Struct(">QQ")
 _milliseconds = Struct(">Q")
 _AT_ONCE = 500
+_NANOSECONDS = 10**9
 
 
 class EmbeddedStore:
@@ -103,12 +105,12 @@ class EmbeddedStore:
         found = self._kv.get(_SIZES + group.encode())
         return Size(0, 0) if found is None else Size(*_sizes.unpack(found))
 
-    def clear_expired(self, limit: int) -> int:
+    def clear_expired(self, limit: int, farewell: Farewell) -> int:
         end = _EXPIRIES + _milliseconds.pack(int(self._clock.now() * 1000))
         cleared = 0
         while cleared < limit:
             most = min(limit - cleared, _AT_ONCE)
-            found = self._kv.write(partial(_clear, end=end, limit=most))
+            found = self._kv.write(partial(_clear, end=end, limit=most, farewell=farewell, journal=self._journal))
             cleared += found
             if found < most:
                 break
@@ -144,10 +146,10 @@ def _prefix(group: str) -> bytes:
 
 
 def _living(value: bytes, now: float) -> Item | None:
-    deleted, event, expires = _header.unpack_from(value)
+    deleted, seconds, nanoseconds, expires = _header.unpack_from(value)
     if expires and expires <= now:
         return None
-    return Item(event, expires, deleted, value[_HEADER_BYTES:])
+    return Item(seconds * _NANOSECONDS + nanoseconds, expires, deleted, value[_HEADER_BYTES:])
 
 
 def _decide(write: Write, there: Item | None) -> Outcome:
@@ -160,9 +162,15 @@ def _stored(write: Write) -> bytes | None:
     """What a write leaves of its key: the value of a record, or nothing."""
     if write.kind == HARD_DELETE:
         return None
+    seconds, nanoseconds = divmod(write.event, _NANOSECONDS)
     if write.kind == SOFT_DELETE:
-        return _header.pack(True, write.event, 0.0)
-    return _header.pack(False, write.event, write.expires) + write.data
+        return _header.pack(True, seconds, nanoseconds, 0.0)
+    return _header.pack(False, seconds, nanoseconds, write.expires) + write.data
+
+
+def _expires(value: bytes) -> float:
+    expires: float = _header.unpack_from(value)[3]
+    return expires
 
 
 def _store(tx: Transaction, key: bytes, before: bytes | None, after: bytes | None) -> None:
@@ -172,7 +180,7 @@ def _store(tx: Transaction, key: bytes, before: bytes | None, after: bytes | Non
         tx.delete(key)
         return
     tx.put(key, after)
-    expires = _header.unpack_from(after)[2]
+    expires = _expires(after)
     if expires:
         tx.put(_expiry_key(key, expires), b"")
 
@@ -182,7 +190,7 @@ def _expiry_key(key: bytes, expires: float) -> bytes:
 
 
 def _forget_expiry(tx: Transaction, key: bytes, value: bytes) -> None:
-    expires = _header.unpack_from(value)[2]
+    expires = _expires(value)
     if expires:
         tx.delete(_expiry_key(key, expires))
 
@@ -198,17 +206,24 @@ def _resized(sizes: bytes, key: bytes, before: bytes | None, after: bytes | None
     return _sizes.pack(records, size)
 
 
-def _clear(tx: Transaction, end: bytes, limit: int) -> int:
+def _clear(tx: Transaction, end: bytes, limit: int, farewell: Farewell, journal: Journal) -> int:
     """Clear records away whose time of expiry is before that of `end`; return how many were looked at."""
     found = list(tx.scan(_EXPIRIES, end, limit=limit))
     for expiry_key, _ in found:
+        tx.delete(expiry_key)
         key = _RECORDS + expiry_key[len(_EXPIRIES) + _milliseconds.size :]
         value = tx.get(key)
-        if value is not None and _expiry_key(key, _header.unpack_from(value)[2]) == expiry_key:
-            tx.delete(key)
-            size_key = _SIZES + key[len(_RECORDS) : key.index(b"\0")]
-            sizes = tx.get(size_key)
-            if sizes is not None:
-                tx.put(size_key, _resized(sizes, key, value, None))
-        tx.delete(expiry_key)
+        if value is None or _expiry_key(key, _expires(value)) != expiry_key:
+            continue
+        tx.delete(key)
+        group, _, name = key[len(_RECORDS) :].partition(b"\0")
+        sizes = tx.get(_SIZES + group)
+        if sizes is None:
+            continue
+        tx.put(_SIZES + group, _resized(sizes, key, value, None))
+        item = _living(value, 0.0)
+        assert item is not None
+        entry = farewell(group.decode(), name.decode(), item)
+        if entry is not None:
+            journal(tx, group.decode(), entry)
     return len(found)

@@ -28,7 +28,7 @@ Names, all importable from this package:
     Operation: name, service, input, output, method, uri, status, errors, streaming_input, streaming_output,
         event_stream, host_prefix, paginator, idempotency_tokens
     Shape, Member, ErrorShape
-    Request, Response, Plain, OutputError                           messages.py
+    Request, Response, Plain, Encoded, OutputError                  messages.py
     Codec                                                           codecs.py
     Match, route, routes_by_body, error_codec                       route.py
     check                                                           constraints.py
@@ -42,7 +42,7 @@ Whatever a client sends, `route`, `parse` and `check` raise AwsError and nothing
 
 from clary.kernel.wire.codecs import Codec
 from clary.kernel.wire.constraints import check
-from clary.kernel.wire.messages import OutputError, Plain, Request, Response
+from clary.kernel.wire.messages import Encoded, OutputError, Plain, Request, Response
 from clary.kernel.wire.models import SERVICES, ErrorShape, Member, Operation, Service, Shape, service
 from clary.kernel.wire.pagination import (
     bad_token,
@@ -58,6 +58,7 @@ from clary.kernel.wire.route import Match, error_codec, route, routes_by_body
 __all__ = [
     "SERVICES",
     "Codec",
+    "Encoded",
     "ErrorShape",
     "Match",
     "Member",

@@ -1,8 +1,11 @@
 """What travels between a gateway and the codecs: requests and responses without a socket."""
 
 import zlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+
+import orjson
 
 from clary.kernel.core.errors import AwsError
 
@@ -57,6 +60,35 @@ class Plain(list[Any]):
     """Structures in an output, so many that looking at each of them costs: each has its members under their names on
     the wire and none that is None, blobs as bytes, timestamps as epoch seconds. In JSON they are written as they are.
     """
+
+
+class Encoded(Sequence[Any]):
+    """A list in an output that is JSON already. In JSON it is written as it is; whoever looks into it has it read."""
+
+    __slots__ = ("_items", "json")
+
+    def __init__(self, json: bytes) -> None:
+        self.json = json
+        self._items: list[Any] | None = None
+
+    def __len__(self) -> int:
+        return len(self._read())
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._read()[index]
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._read())
+
+    def __eq__(self, other: object) -> bool:
+        return self._read() == (other._read() if isinstance(other, Encoded) else other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def _read(self) -> list[Any]:
+        if self._items is None:
+            self._items = orjson.loads(self.json)
+        return self._items
 
 
 class OutputError(Exception):

@@ -9,9 +9,11 @@ right type is for `constraints.check` to say. Structures enter the cache before 
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import orjson
+
 from clary.kernel.core.errors import AwsError
 from clary.kernel.wire.compiled import Compiled
-from clary.kernel.wire.messages import OutputError, Plain
+from clary.kernel.wire.messages import Encoded, OutputError, Plain
 from clary.kernel.wire.models import Member, Operation, Shape
 
 Convert = Callable[[Any], Any]
@@ -30,8 +32,8 @@ def kind(value: object) -> str:
 class Tree:
     """Compiles for one format. `leaf_readers` and `leaf_writers` make the function for a scalar member, or None.
 
-    `wire_key` names a structure's member on the wire. With `takes_plain`, `Plain` lists are not looked into: then what
-    writes the format itself must know blobs and timestamps as they are kept.
+    `wire_key` names a structure's member on the wire. With `takes_plain`, `Plain` and `Encoded` lists are not looked
+    into: then what writes the format is orjson, and must know blobs and timestamps as they are kept.
     """
 
     def __init__(
@@ -79,7 +81,7 @@ class Tree:
             return self._writers.get(shape) or self._structure_writer(shape)
         if shape.type == "list":
             write = _list_writer(self.writer(shape.member))
-            return _unless_plain(write) if self._takes_plain and write is not None else write
+            return _unless_ready(write) if self._takes_plain and write is not None else write
         if shape.type == "map":
             return _map_writer(self.writer(shape.value))
         return self._leaf_writer(use)
@@ -179,8 +181,13 @@ def _list_writer(element: Convert | None) -> Convert | None:
     return write
 
 
-def _unless_plain(write: Convert) -> Convert:
-    return lambda value: value if type(value) is Plain else write(value)
+def _unless_ready(write: Convert) -> Convert:
+    def written(value: Any) -> Any:
+        if type(value) is Encoded:
+            return orjson.Fragment(value.json)
+        return value if type(value) is Plain else write(value)
+
+    return written
 
 
 def _map_writer(element: Convert | None) -> Convert | None:

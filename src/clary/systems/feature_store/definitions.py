@@ -45,6 +45,8 @@ def check_features(definitions: Sequence[Mapping[str, Any]], storage: str, other
             raise validation(f"FeatureName {name!r} is reserved, as are all of {', '.join(sorted(RESERVED))}.")
         names.append(name)
         _check_collection(definition, storage)
+    if sum(each.get("CollectionType") == "Vector" for each in definitions) > 1:
+        raise validation("A feature group can have one feature of CollectionType Vector.")
     repeated = {name for name in names if names.count(name) > 1} if len(set(names)) < len(names) else None
     if repeated:
         raise validation(f"Duplicate feature names: {', '.join(sorted(repeated))}. Define each feature once.")

@@ -8,11 +8,13 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any, NamedTuple
 
 import orjson
 
-from clary.kernel.online.contract import MOST_KEY_BYTES
+from clary.kernel.core.clock import iso
+from clary.kernel.online.contract import BEHIND_EVENTS, FIRST_EVENT, MOST_KEY_BYTES
 from clary.systems.feature_store.definitions import seconds_of
 from clary.systems.feature_store.lookup import invalid
 from clary.systems.feature_store.views import Feature, View
@@ -21,18 +23,18 @@ MOST_RECORD_BYTES = 350 * 1024
 _INTEGRAL = re.compile(r"[+-]?[0-9]{1,19}")
 _FRACTIONAL = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4})?")
 _INT64 = range(-(2**63), 2**63)
-_ISO = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{3})?Z")
-_LAST_SECOND = 253_402_300_800.0  # the year 10000
+_ISO = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.([0-9]{3}|[0-9]{9}))?Z")
+_NANOSECONDS = 10**9
 
 Values = dict[str, str | list[str]]
 
 
 class Incoming(NamedTuple):
-    """A record that may be stored: its identifier, its event's time in epoch seconds and as it was given, its values by
-    feature, and how the online store keeps them."""
+    """A record that may be stored: its identifier, its event's time in nanoseconds since the epoch and as it was given,
+    its values by feature, and how the online store keeps them."""
 
     identifier: str
-    event: float
+    event: int
     event_text: str
     values: Values
     data: bytes
@@ -49,7 +51,8 @@ def read_record(view: View, record: Sequence[Mapping[str, Any]]) -> Incoming:
     assert isinstance(identifier, str)  # neither is a collection
     assert isinstance(event_text, str)
     check_identifier(view, identifier)
-    return Incoming(identifier, read_event_time(view, event_text), event_text, values, data_of(record))
+    data = data_of(values)
+    return Incoming(identifier, read_event_time(view, event_text), event_text, values, data)
 
 
 def read_values(view: View, record: Sequence[Mapping[str, Any]]) -> Values:
@@ -77,12 +80,24 @@ def read_values(view: View, record: Sequence[Mapping[str, Any]]) -> Values:
     return values
 
 
-def data_of(record: Sequence[Mapping[str, Any]]) -> bytes:
-    """A record as the online store keeps it: what GetRecord answers. Raises ValidationError where it is too large."""
-    data = orjson.dumps(record)
+def data_of(values: Values) -> bytes:
+    """Values as the online store keeps them: the list that GetRecord answers. Raises ValidationError when too large."""
+    data = orjson.dumps([_shown(name, value) for name, value in values.items()])
     if len(data) > MOST_RECORD_BYTES:
         raise invalid(f"A record has at most {MOST_RECORD_BYTES} bytes; this one has {len(data)}.")
     return data
+
+
+def values_of(data: bytes) -> Values:
+    """The values that `data_of` wrote."""
+    return {
+        each["FeatureName"]: each["ValueAsString"] if "ValueAsString" in each else each["ValueAsStringList"]
+        for each in orjson.loads(data)
+    }
+
+
+def _shown(name: str, value: str | list[str]) -> dict[str, Any]:
+    return {"FeatureName": name, "ValueAsString" if type(value) is str else "ValueAsStringList": value}
 
 
 def check_identifier(view: View, identifier: str) -> None:
@@ -94,31 +109,49 @@ def check_identifier(view: View, identifier: str) -> None:
         raise invalid(f"The value of the record identifier [{view.identifier}] must not be empty.")
 
 
-def read_event_time(view: View, text: str) -> float:
-    """An event time in epoch seconds. Raises ValidationError."""
-    if view.event_time_is_text:
-        try:
-            if _ISO.fullmatch(text):
-                return datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp()
-        except ValueError:
-            pass  # such as a month 13
-        raise invalid(
-            f"EventTime [{text}] of feature [{view.event_time}] must be an ISO-8601 time of the form "
-            "yyyy-MM-dd'T'HH:mm:ssZ or yyyy-MM-dd'T'HH:mm:ss.SSSZ."
+def read_event_time(view: View, text: str) -> int:
+    """An event time in nanoseconds since the epoch. Raises ValidationError."""
+    found = _read_iso(text) if view.event_time_is_text else _read_seconds(text)
+    if found is None:
+        form = (
+            "an ISO-8601 time of the form yyyy-MM-dd'T'HH:mm:ssZ, yyyy-MM-dd'T'HH:mm:ss.SSSZ or "
+            "yyyy-MM-dd'T'HH:mm:ss.SSSSSSSSSZ"
+            if view.event_time_is_text
+            else "a Unix time in seconds, of the years 0 to 9999"
         )
+        raise invalid(f"EventTime [{text[:100]}] of feature [{view.event_time}] must be {form}.")
+    return found
+
+
+def _read_iso(text: str) -> int | None:
+    parts = _ISO.fullmatch(text)
+    if parts is None:
+        return None
     try:
-        seconds = float(text) if _FRACTIONAL.fullmatch(text) else math.nan
+        seconds = int(datetime.fromisoformat(parts[1]).replace(tzinfo=UTC).timestamp())
     except ValueError:
-        seconds = math.nan
-    if not 0 <= seconds < _LAST_SECOND:
-        raise invalid(f"EventTime [{text}] of feature [{view.event_time}] must be a Unix time in seconds.")
-    return seconds
+        return None  # such as a month 13
+    return seconds * _NANOSECONDS + (int(parts[2].ljust(9, "0")) if parts[2] else 0)
 
 
-def expiry(view: View, event: float, ttl: Mapping[str, Any] | None) -> float:
+def _read_seconds(text: str) -> int | None:
+    if not _FRACTIONAL.fullmatch(text):
+        return None
+    seconds = Decimal(text)
+    if not FIRST_EVENT <= seconds * _NANOSECONDS < BEHIND_EVENTS:
+        return None
+    return int(seconds * _NANOSECONDS)
+
+
+def written_event_time(view: View, epoch_seconds: float) -> str:
+    """A time as the group's event times are written."""
+    return iso(epoch_seconds) if view.event_time_is_text else f"{epoch_seconds:.3f}"
+
+
+def expiry(view: View, event: int, ttl: Mapping[str, Any] | None) -> float:
     """When a record of this event expires, in epoch seconds; 0 for never."""
     seconds = seconds_of(ttl) if ttl else view.ttl_seconds
-    return event + seconds if seconds else 0.0
+    return max(event / _NANOSECONDS + seconds, 1e-3) if seconds else 0.0
 
 
 def _collection(name: str, feature: Feature, value: Mapping[str, Any]) -> list[str]:
@@ -132,9 +165,7 @@ def _collection(name: str, feature: Feature, value: Mapping[str, Any]) -> list[s
             _check_number(name, feature.type, text)
     if feature.collection == "Vector" and len(texts) != feature.dimension:
         raise invalid(f"Feature [{name}] is a Vector of {feature.dimension} values: it was given {len(texts)}.")
-    if feature.collection == "Set" and len(set(texts)) < len(texts):
-        raise invalid(f"Feature [{name}] is a Set: each of its values may be there once.")
-    return list(texts)
+    return list(dict.fromkeys(texts) if feature.collection == "Set" else texts)
 
 
 def _check_number(name: str, type_: str, text: str) -> None:

@@ -3,13 +3,16 @@
 In the carrier, bring what was put from the offline log to the offline stores.
 """
 
+from clary.kernel.online import Farewell, Item
 from clary.kernel.rooms import CARRIER, Platform, reconciler
+from clary.systems.feature_store.incoming import written_event_time
 from clary.systems.feature_store.lifecycle import settle
 from clary.systems.feature_store.lookup import Place
 from clary.systems.feature_store.offline.draining import DRAINING_TOPIC, drain_all, drain_group
-from clary.systems.feature_store.records import CREATING, DELETING, TOPIC, FeatureGroup
+from clary.systems.feature_store.records import CREATED, CREATING, DELETING, TOPIC, FeatureGroup
 from clary.systems.feature_store.stores import log_of, store_of
-from clary.systems.feature_store.views import table_of
+from clary.systems.feature_store.views import View, table_of
+from clary.systems.feature_store.writing import deletion_entry
 
 _EVERY_SECONDS = 5.0
 _DRAINED_EVERY_SECONDS = 1.0
@@ -25,11 +28,12 @@ def reconcile(platform: Platform, key: str | None) -> float | None:
         if entry is not None:
             settle(platform, entry)
         return None
-    for entry in platform.records(FeatureGroup).all(statuses=(CREATING, DELETING)):
+    for entry in platform.records(FeatureGroup).all(status=(CREATING, DELETING)):
         settle(platform, entry)
     store = store_of(platform)
     store.recover()
-    return 0.01 if store.clear_expired(_CLEARED_AT_ONCE) >= _CLEARED_AT_ONCE else None
+    cleared = store.clear_expired(_CLEARED_AT_ONCE, _farewells(platform))
+    return 0.01 if cleared >= _CLEARED_AT_ONCE else None
 
 
 @reconciler(DRAINING_TOPIC, every_seconds=_DRAINED_EVERY_SECONDS, process=CARRIER)
@@ -39,3 +43,19 @@ def drain(platform: Platform, key: str | None) -> float | None:
         return drain_group(platform, log_of(platform), key)
     drain_all(platform, log_of(platform))
     return None
+
+
+def _farewells(platform: Platform) -> Farewell:
+    """What the offline store is told of records that expired: that they were deleted, at the time they expired."""
+    now = platform.clock.now()
+    offline = {
+        entry.value.uid: View(entry, now)
+        for entry in platform.records(FeatureGroup).all(status=(CREATED,))
+        if entry.value.offline is not None
+    }
+
+    def farewell(group: str, key: str, item: Item) -> bytes | None:
+        view = offline.get(group)
+        return None if view is None else deletion_entry(view, key, written_event_time(view, item.expires), now)
+
+    return farewell

@@ -93,6 +93,10 @@ class Views:
             old.checked_at = self._clock.monotonic()  # others need not look as well
         return await asyncio.to_thread(self._load, place)
 
+    def find_now(self, place: Place) -> View:
+        """`find` from a thread, as the group is now."""
+        return self._load(place)
+
     def forget(self, place: Place) -> None:
         """Look at a group's record when it is asked for next."""
         self._known.pop(place, None)

@@ -1,19 +1,21 @@
-"""The hot path: put records, and get them. Nothing here asks the record store while a group stays as it is."""
+"""Single records, the hot path: put, get, update, delete. Nothing here asks the record store while a group stays as
+it is."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import orjson
-
-from clary.kernel.online import PUT, Item, Outcome, Write
+from clary.kernel.core.clock import iso
+from clary.kernel.core.errors import AwsError
+from clary.kernel.online import HARD_DELETE, Outcome, Write
 from clary.kernel.rooms import Context, operation
-from clary.systems.feature_store import offline_log
-from clary.systems.feature_store.incoming import check_identifier, expiry, read_record
+from clary.systems.feature_store.incoming import check_identifier
 from clary.systems.feature_store.lookup import group_resource, invalid, no_group, place_of
+from clary.systems.feature_store.showing import shown
 from clary.systems.feature_store.stores import store_of
 from clary.systems.feature_store.views import View, views_of
+from clary.systems.feature_store.writing import MOST_UPDATED, UPDATABLE, deletion_of, put_of, refuse_older, update_of
 
-ONLINE, OFFLINE = "OnlineStore", "OfflineStore"
+_MAX_TRIES = 50
 
 
 @operation("sagemaker-featurestore-runtime", "PutRecord", resource=group_resource)
@@ -25,27 +27,8 @@ async def put_record(
     TtlDuration: Mapping[str, Any] | None = None,
 ) -> None:
     """Put a record; it is on disk when this answers. Online an older event never replaces a newer one."""
-    platform = ctx.platform
-    view = await views_of(platform).find(place_of(ctx.account, ctx.region, FeatureGroupName))
-    record = read_record(view, Record)
-    online, offline = targets(view, TargetStores)
-    entry = None
-    if offline:
-        entry = offline_log.entry_of(record.values, record.event_text, platform.clock.now())
-    outcome = await store_of(platform).write(
-        Write(
-            view.uid,
-            record.identifier,
-            PUT if online else None,
-            record.event,
-            expiry(view, record.event, TtlDuration),
-            record.data,
-            entry,
-        )
-    )
-    if outcome is Outcome.GONE:
-        views_of(platform).forget(view.place)
-        raise no_group(view.place.name)
+    view = await _view(ctx, FeatureGroupName)
+    await _write(ctx, view, put_of(view, Record, TargetStores, TtlDuration, ctx.platform.clock.now()))
 
 
 @operation("sagemaker-featurestore-runtime", "GetRecord", resource=group_resource)
@@ -57,42 +40,77 @@ async def get_record(
     ExpirationTimeResponse: str | None = None,
 ) -> dict[str, Any]:
     """The latest record of an identifier; an empty answer where there is none, or it was deleted or has expired."""
-    platform = ctx.platform
-    view = await views_of(platform).find(place_of(ctx.account, ctx.region, FeatureGroupName))
+    view = await _view(ctx, FeatureGroupName)
     if not view.online:
         raise no_online_store(view)
     check_identifier(view, RecordIdentifierValueAsString)
-    item = await store_of(platform).get(view.uid, RecordIdentifierValueAsString)
+    item = await store_of(ctx.platform).get(view.uid, RecordIdentifierValueAsString)
     if item is None or item.deleted:
         return {}
-    return {"Record": shown(view, item, FeatureNames)}
+    record = shown(view, item, FeatureNames)
+    if ExpirationTimeResponse == "Enabled" and item.expires:
+        return {"Record": record, "ExpiresAt": iso(item.expires)}
+    return {"Record": record}
 
 
-def shown(view: View, item: Item, names: Sequence[str] | None) -> Any:
-    """The values of a record, or those of the features that are asked for."""
-    values = orjson.loads(item.data)
-    if names is None:
-        return values
-    wanted = frozenset(names)
-    unknown = wanted - view.features.keys()
-    if unknown:
-        raise invalid(f"FeatureNames are not defined in FeatureGroup {view.place.name}: {', '.join(sorted(unknown))}.")
-    return [value for value in values if value["FeatureName"] in wanted]
+@operation("sagemaker-featurestore-runtime", "DeleteRecord", resource=group_resource)
+async def delete_record(
+    ctx: Context,
+    FeatureGroupName: str,
+    RecordIdentifierValueAsString: str,
+    EventTime: str,
+    TargetStores: Sequence[str] | None = None,
+    DeletionMode: str | None = None,
+) -> None:
+    """Delete a record softly, so that older events stay out, or leave nothing of it online."""
+    view, now = await _view(ctx, FeatureGroupName), ctx.platform.clock.now()
+    write = deletion_of(view, RecordIdentifierValueAsString, EventTime, TargetStores, DeletionMode, now)
+    outcome = await _write(ctx, view, write)
+    if write.kind == HARD_DELETE:
+        refuse_older(outcome, EventTime)
 
 
-def targets(view: View, asked: Sequence[str] | None) -> tuple[bool, bool]:
-    """Whether a write goes to the online store, and to the offline store. Raises ValidationError for one that the group
-    does not have."""
-    if asked is None:
-        return view.online, view.offline
-    if len(set(asked)) < len(asked):
-        raise invalid("TargetStores names a store twice.")
-    online, offline = ONLINE in asked, OFFLINE in asked
-    for wanted, there, store in ((online, view.online, ONLINE), (offline, view.offline, OFFLINE)):
-        if wanted and not there:
-            raise invalid(f"TargetStores has {store}, which FeatureGroup {view.place.name} does not have.")
-    return online, offline
+@operation("sagemaker-featurestore-runtime", "UpdateRecord", resource=group_resource)
+async def update_record(
+    ctx: Context,
+    FeatureGroupName: str,
+    RecordIdentifierValueAsString: str,
+    Features: Sequence[Mapping[str, Any]],
+    TargetStores: Sequence[str] | None = None,
+    TtlDuration: Mapping[str, Any] | None = None,
+) -> None:
+    """Change some features of a record that is there, and leave the others."""
+    view = await _view(ctx, FeatureGroupName)
+    if view.storage not in UPDATABLE:
+        raise invalid(
+            f"UpdateRecord needs an online store of StorageType {' or '.join(UPDATABLE)}; FeatureGroup "
+            f"{view.place.name} has {view.storage or 'none'}."
+        )
+    if len(Features) > MOST_UPDATED:
+        raise invalid(f"UpdateRecord changes at most {MOST_UPDATED} features; these are {len(Features)}.")
+    check_identifier(view, RecordIdentifierValueAsString)
+    for _ in range(_MAX_TRIES):
+        there = await store_of(ctx.platform).get(view.uid, RecordIdentifierValueAsString)
+        if there is None or there.deleted:
+            raise AwsError("ResourceNotFound", f"There is no record [{RecordIdentifierValueAsString[:100]}] to update.")
+        now = ctx.platform.clock.now()
+        write = update_of(view, RecordIdentifierValueAsString, there, Features, TargetStores, TtlDuration, now)
+        if await _write(ctx, view, write) is Outcome.APPLIED:
+            return
+    raise AwsError("ServiceUnavailable", "The record changes faster than it can be updated. Please try again.")
 
 
-def no_online_store(view: View) -> Exception:
+def no_online_store(view: View) -> AwsError:
     return invalid(f"FeatureGroup {view.place.name} has no online store.")
+
+
+async def _view(ctx: Context, name: str) -> View:
+    return await views_of(ctx.platform).find(place_of(ctx.account, ctx.region, name))
+
+
+async def _write(ctx: Context, view: View, write: Write) -> Outcome:
+    outcome = await store_of(ctx.platform).write(write)
+    if outcome is Outcome.GONE:
+        views_of(ctx.platform).forget(view.place)
+        raise no_group(view.place.name)
+    return outcome

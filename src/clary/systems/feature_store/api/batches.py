@@ -1,0 +1,141 @@
+"""Several records at once: get up to 100 of several groups, write up to 25, list the identifiers of a group."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import orjson
+
+from clary.kernel.auth import policies
+from clary.kernel.core.clock import iso
+from clary.kernel.core.errors import AwsError
+from clary.kernel.online import Item, Outcome
+from clary.kernel.rooms import Context, operation
+from clary.kernel.wire import Encoded, page_asked, page_output
+from clary.systems.feature_store.api.data import no_online_store
+from clary.systems.feature_store.incoming import check_identifier
+from clary.systems.feature_store.lookup import group_resource, invalid, no_group, place_of
+from clary.systems.feature_store.showing import check_names, shown
+from clary.systems.feature_store.stores import store_of
+from clary.systems.feature_store.views import View, views_of
+from clary.systems.feature_store.writing import put_of
+
+_MOST_IDENTIFIERS = 100
+_LISTED = 100
+
+
+def _first_group(ctx: Context, params: Mapping[str, Any]) -> str:
+    """Authorisation asks about the first group before, and about each other one by itself."""
+    return group_resource(ctx, (params.get("Identifiers") or params["Entries"])[0])
+
+
+@operation("sagemaker-featurestore-runtime", "BatchGetRecord", resource=_first_group)
+async def batch_get_record(
+    ctx: Context, Identifiers: Sequence[Mapping[str, Any]], ExpirationTimeResponse: str | None = None
+) -> dict[str, Any]:
+    """The latest records of up to 100 identifiers, in several groups. Those that are not there are left out; what is
+    wrong with one group is told for each of its identifiers, and spoils no other."""
+    if sum(len(each["RecordIdentifiersValueAsString"]) for each in Identifiers) > _MOST_IDENTIFIERS:
+        raise invalid(f"BatchGetRecord gets at most {_MOST_IDENTIFIERS} records in all.")
+    errors: list[dict[str, Any]] = []
+    wanted: list[tuple[View, Mapping[str, Any], str]] = []
+    for asked in Identifiers:
+        identifiers = asked["RecordIdentifiersValueAsString"]
+        try:
+            view = await _readable(ctx, asked)
+            for identifier in identifiers:
+                check_identifier(view, identifier)
+        except AwsError as error:
+            errors += [_failure(asked["FeatureGroupName"], identifier, error) for identifier in identifiers]
+            continue
+        wanted += [(view, asked, identifier) for identifier in identifiers]
+    items = await store_of(ctx.platform).get_many([(view.uid, identifier) for view, _, identifier in wanted])
+    expiring = ExpirationTimeResponse == "Enabled"
+    found = [
+        _detail(view, asked, identifier, item, expiring)
+        for (view, asked, identifier), item in zip(wanted, items, strict=True)
+        if item is not None and not item.deleted
+    ]
+    records = Encoded(b"[" + b",".join([each for each in found if each]) + b"]")
+    return {"Records": records, "Errors": errors, "UnprocessedIdentifiers": []}
+
+
+@operation("sagemaker-featurestore-runtime", "BatchWriteRecord", resource=_first_group)
+async def batch_write_record(
+    ctx: Context, Entries: Sequence[Mapping[str, Any]], TtlDuration: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Put up to 25 records into several groups, in their order; they are on disk when this answers. What is wrong with
+    one spoils no other."""
+    now, errors, writes, kept = ctx.platform.clock.now(), [], [], []
+    for entry in Entries:
+        try:
+            view = await _allowed(ctx, entry["FeatureGroupName"])
+            ttl = entry.get("TtlDuration") or TtlDuration
+            writes.append(put_of(view, entry["Record"], entry.get("TargetStores"), ttl, now))
+            kept.append((view, entry))
+        except AwsError as error:
+            errors.append({"Entry": entry, "ErrorCode": error.code, "ErrorMessage": error.message})
+    outcomes = await store_of(ctx.platform).write_many(writes) if writes else []
+    for (view, entry), outcome in zip(kept, outcomes, strict=True):
+        if outcome is Outcome.GONE:
+            views_of(ctx.platform).forget(view.place)
+            gone = no_group(view.place.name)
+            errors.append({"Entry": entry, "ErrorCode": gone.code, "ErrorMessage": gone.message})
+    return {"Errors": errors, "UnprocessedEntries": []}
+
+
+@operation("sagemaker-featurestore-runtime", "ListRecords", resource=group_resource)
+def list_records(
+    ctx: Context,
+    FeatureGroupName: str,
+    MaxResults: int | None = None,
+    NextToken: str | None = None,
+    IncludeSoftDeletedRecords: bool = False,
+) -> dict[str, Any]:
+    """The identifiers of the records in a group's online store, in an order that stays."""
+    view = views_of(ctx.platform).find_now(place_of(ctx.account, ctx.region, FeatureGroupName))
+    if not view.online:
+        raise no_online_store(view)
+    limit, after = page_asked(ctx.operation, {"MaxResults": MaxResults, "NextToken": NextToken}, _LISTED)
+    keys, more = store_of(ctx.platform).keys(
+        view.uid, after=after, limit=limit, deleted=bool(IncludeSoftDeletedRecords)
+    )
+    return page_output(ctx.operation, keys, more)
+
+
+async def _readable(ctx: Context, asked: Mapping[str, Any]) -> View:
+    view = await _allowed(ctx, asked["FeatureGroupName"])
+    if not view.online:
+        raise no_online_store(view)
+    if asked.get("FeatureNames"):
+        check_names(view, asked["FeatureNames"])
+    return view
+
+
+async def _allowed(ctx: Context, name: str) -> View:
+    """The view of a group that the caller may use so. Raises AwsError."""
+    view = await views_of(ctx.platform).find(place_of(ctx.account, ctx.region, name))
+    policies.require(ctx.principal, ctx.operation, lambda: view.arn, {"aws:requestedregion": ctx.region})
+    return view
+
+
+def _detail(view: View, asked: Mapping[str, Any], identifier: str, item: Item, expiring: bool) -> bytes | None:
+    """One record of the answer as JSON; None where it has none of the features that are asked for."""
+    record = shown(view, item, asked.get("FeatureNames"))
+    if record is None:
+        return None
+    expires = b',"ExpiresAt":"%s"' % iso(item.expires).encode() if expiring and item.expires else b""
+    return b'{"FeatureGroupName":%s,"RecordIdentifierValueAsString":%s,"Record":%s%s}' % (
+        orjson.dumps(asked["FeatureGroupName"]),
+        orjson.dumps(identifier),
+        record.json,
+        expires,
+    )
+
+
+def _failure(group: str, identifier: str, error: AwsError) -> dict[str, Any]:
+    return {
+        "FeatureGroupName": group,
+        "RecordIdentifierValueAsString": identifier,
+        "ErrorCode": error.code,
+        "ErrorMessage": error.message,
+    }
