@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from clary.executors.process import ProcessExecutor
 from clary.kernel.core.clock import SystemClock
 from clary.kernel.core.settings import Settings
+from clary.kernel.online import OnlineStoreError, ping_online
 from clary.kernel.streams import NoSuchStream, StreamError, open_streams
 
 _LOW_DISK_BYTES = 5 * 2**30
@@ -52,6 +53,8 @@ def examine(settings: Settings) -> list[Check]:
     checks += [_program(*program) for program in _PROGRAMS]
     if settings.streams_url:
         checks.append(_streams(settings))
+    if settings.online_store_url:
+        checks.append(_online_store(settings))
     return checks
 
 
@@ -85,6 +88,15 @@ def _streams(settings: Settings) -> Check:
     except StreamError as error:
         return Check("Streams in NATS", False, str(error), "start the server, or unset CLARY_STREAMS_URL")
     return Check("Streams in NATS", True, "the server answers", "")
+
+
+def _online_store(settings: Settings) -> Check:
+    """Whether the server that keeps the latest features is there."""
+    try:
+        ping_online(settings.online_store_url)
+    except OnlineStoreError as error:
+        return Check("Features in Redis", False, str(error), "start the server, or unset CLARY_ONLINE_STORE_URL")
+    return Check("Features in Redis", True, "the server answers", "")
 
 
 def _program(capability: str, program: str, remedy: str) -> Check:

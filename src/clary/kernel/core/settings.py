@@ -41,6 +41,11 @@ SETTINGS = (
         5.0,
         "How long what was put into a feature group waits, to be written to its offline store together with more.",
     ),
+    Setting(
+        "online_store_url",
+        "",
+        "Where feature groups keep their latest records: empty for the home, redis://HOST:PORT for Redis or Valkey.",
+    ),
     Setting("function_idle_seconds", 300.0, "How long an idle instance of a Lambda function stays."),
     Setting(
         "function_retry_seconds",
@@ -79,6 +84,7 @@ class Settings:
     serverless_idle_seconds: float
     kinesis_throttle: bool
     streams_url: str
+    online_store_url: str
     features_buffer_seconds: float
     function_idle_seconds: float
     function_retry_seconds: float

@@ -8,14 +8,14 @@ import orjson
 from clary.kernel.auth import policies
 from clary.kernel.core.clock import iso
 from clary.kernel.core.errors import AwsError
-from clary.kernel.online import Item, Outcome
+from clary.kernel.online import Item, OnlineStoreError, Outcome
 from clary.kernel.rooms import Context, operation
 from clary.kernel.wire import Encoded, page_asked, page_output
 from clary.systems.feature_store.api.data import no_online_store
 from clary.systems.feature_store.incoming import check_identifier
 from clary.systems.feature_store.lookup import group_resource, invalid, no_group, place_of
 from clary.systems.feature_store.showing import check_names, shown
-from clary.systems.feature_store.stores import store_of
+from clary.systems.feature_store.stores import store_of, unavailable
 from clary.systems.feature_store.views import View, views_of
 from clary.systems.feature_store.writing import put_of
 
@@ -48,7 +48,10 @@ async def batch_get_record(
             errors += [_failure(asked["FeatureGroupName"], identifier, error) for identifier in identifiers]
             continue
         wanted += [(view, asked, identifier) for identifier in identifiers]
-    items = await store_of(ctx.platform).get_many([(view.uid, identifier) for view, _, identifier in wanted])
+    try:
+        items = await store_of(ctx.platform).get_many([(view.uid, identifier) for view, _, identifier in wanted])
+    except OnlineStoreError as error:
+        raise unavailable(error) from error
     expiring = ExpirationTimeResponse == "Enabled"
     found = [
         _detail(view, asked, identifier, item, expiring)
@@ -74,7 +77,10 @@ async def batch_write_record(
             kept.append((view, entry))
         except AwsError as error:
             errors.append({"Entry": entry, "ErrorCode": error.code, "ErrorMessage": error.message})
-    outcomes = await store_of(ctx.platform).write_many(writes) if writes else []
+    try:
+        outcomes = await store_of(ctx.platform).write_many(writes) if writes else []
+    except OnlineStoreError as error:
+        raise unavailable(error) from error
     for (view, entry), outcome in zip(kept, outcomes, strict=True):
         if outcome is Outcome.GONE:
             views_of(ctx.platform).forget(view.place)
@@ -96,9 +102,12 @@ def list_records(
     if not view.online:
         raise no_online_store(view)
     limit, after = page_asked(ctx.operation, {"MaxResults": MaxResults, "NextToken": NextToken}, _LISTED)
-    keys, more = store_of(ctx.platform).keys(
-        view.uid, after=after, limit=limit, deleted=bool(IncludeSoftDeletedRecords)
-    )
+    try:
+        keys, more = store_of(ctx.platform).keys(
+            view.uid, after=after, limit=limit, deleted=bool(IncludeSoftDeletedRecords)
+        )
+    except OnlineStoreError as error:
+        raise unavailable(error) from error
     return page_output(ctx.operation, keys, more)
 
 

@@ -6,12 +6,12 @@ from typing import Any
 
 from clary.kernel.core.clock import iso
 from clary.kernel.core.errors import AwsError
-from clary.kernel.online import HARD_DELETE, Outcome, Write
+from clary.kernel.online import HARD_DELETE, Item, OnlineStoreError, Outcome, Write
 from clary.kernel.rooms import Context, operation
 from clary.systems.feature_store.incoming import check_identifier
 from clary.systems.feature_store.lookup import group_resource, invalid, no_group, place_of
 from clary.systems.feature_store.showing import shown
-from clary.systems.feature_store.stores import store_of
+from clary.systems.feature_store.stores import store_of, unavailable
 from clary.systems.feature_store.views import View, views_of
 from clary.systems.feature_store.writing import MOST_UPDATED, UPDATABLE, deletion_of, put_of, refuse_older, update_of
 
@@ -44,7 +44,7 @@ async def get_record(
     if not view.online:
         raise no_online_store(view)
     check_identifier(view, RecordIdentifierValueAsString)
-    item = await store_of(ctx.platform).get(view.uid, RecordIdentifierValueAsString)
+    item = await _get(ctx, view, RecordIdentifierValueAsString)
     if item is None or item.deleted:
         return {}
     record = shown(view, item, FeatureNames)
@@ -90,7 +90,7 @@ async def update_record(
         raise invalid(f"UpdateRecord changes at most {MOST_UPDATED} features; these are {len(Features)}.")
     check_identifier(view, RecordIdentifierValueAsString)
     for _ in range(_MAX_TRIES):
-        there = await store_of(ctx.platform).get(view.uid, RecordIdentifierValueAsString)
+        there = await _get(ctx, view, RecordIdentifierValueAsString)
         if there is None or there.deleted:
             raise AwsError("ResourceNotFound", f"There is no record [{RecordIdentifierValueAsString[:100]}] to update.")
         now = ctx.platform.clock.now()
@@ -108,8 +108,18 @@ async def _view(ctx: Context, name: str) -> View:
     return await views_of(ctx.platform).find(place_of(ctx.account, ctx.region, name))
 
 
+async def _get(ctx: Context, view: View, identifier: str) -> Item | None:
+    try:
+        return await store_of(ctx.platform).get(view.uid, identifier)
+    except OnlineStoreError as error:
+        raise unavailable(error) from error
+
+
 async def _write(ctx: Context, view: View, write: Write) -> Outcome:
-    outcome = await store_of(ctx.platform).write(write)
+    try:
+        outcome = await store_of(ctx.platform).write(write)
+    except OnlineStoreError as error:
+        raise unavailable(error) from error
     if outcome is Outcome.GONE:
         views_of(ctx.platform).forget(view.place)
         raise no_group(view.place.name)

@@ -4,6 +4,7 @@ from typing import Any
 
 from clary.kernel.core.errors import validation
 from clary.kernel.core.ids import short_id
+from clary.kernel.online import OnlineStoreError
 from clary.kernel.rooms import Context, Resource, operation
 from clary.kernel.rooms.lists import list_output
 from clary.kernel.rooms.roles import acting_role
@@ -116,7 +117,10 @@ def describe_feature_group(ctx: Context, FeatureGroupName: str, NextToken: str |
     if NextToken:
         raise validation("NextToken is not valid: DescribeFeatureGroup answers all features at once.")
     entry = find_group(ctx, FeatureGroupName)
-    size = store_of(ctx.platform).size(entry.value.uid).bytes if entry.value.online is not None else None
+    try:
+        size = store_of(ctx.platform).size(entry.value.uid).bytes if entry.value.online is not None else None
+    except OnlineStoreError:
+        size = None  # what is recorded of the group can be told all the same
     return {**_described(ctx, entry), "NextToken": "", "OnlineStoreTotalSizeBytes": size}
 
 
