@@ -147,6 +147,11 @@ def _begin(platform: Platform, kv: KeyValue, uid: str) -> tuple[Flush, Sequence[
 def _write(platform: Platform, store: Store, flush: Flush, entries: Sequence[dict[str, Any]]) -> None:
     """Have the entries in the store, whether or not some are there already. Raises Blocked."""
     try:
+        if store.is_iceberg:
+            from clary.systems.feature_store.offline import iceberg
+
+            iceberg.append(platform, store, flush, entries)
+            return
         partitions = []
         for part in files.parts_of(store, entries):
             data = files.parquet(store, part.entries, flush.write_time)

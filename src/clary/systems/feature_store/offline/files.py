@@ -1,4 +1,4 @@
-"""The files of a flush: entries parted by the hour of their events, each part a file of Parquet with its own name."""
+"""The files of a flush: entries parted by the time of their events, each part a file of Parquet with its own name."""
 
 import io
 from collections.abc import Iterator, Mapping, Sequence
@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from clary.systems.feature_store.offline.columns import table_of
 from clary.systems.feature_store.offline.flushes import Flush
-from clary.systems.feature_store.offline.layout import file_name, hour_of, hour_path
+from clary.systems.feature_store.offline.layout import day_of, day_path, file_name, hour_of, hour_path, spread_of
 from clary.systems.feature_store.offline.store import Store, partition_moment
 
 _COMPRESSION = "snappy"
@@ -16,29 +16,32 @@ Entry = Mapping[str, Any]
 
 
 class Part(NamedTuple):
-    """Entries of one hour: the values of the partition's keys, and the latest event among them."""
+    """Entries that lie in one file: the values of their partition, the folder of it, the latest event among them."""
 
-    partition: tuple[str, str, str, str]
+    partition: tuple[str, ...]
+    folder: str
     latest: datetime
     entries: Sequence[Entry]
 
     def path(self, store: Store, flush: Flush) -> str:
         """Where the part's file lies below the store's location."""
-        folder = hour_path(self.partition)
-        return f"{folder}/{file_name(self.latest, flush.seed(store.uid, folder))}"
+        seed = flush.seed(store.uid, self.folder)
+        spread = f"{spread_of(seed)}/" if store.is_iceberg else ""
+        return f"{spread}{self.folder}/{file_name(self.latest, seed)}"
 
 
 def parts_of(store: Store, entries: Sequence[Entry]) -> Iterator[Part]:
-    """The entries by hour, in the order in which the hours first occur; those of one in the order of the log."""
-    by_hour: dict[tuple[str, str, str, str], tuple[datetime, list[Entry]]] = {}
+    """The entries by partition, in the order in which these first occur; those of one in the order of the log."""
+    found: dict[tuple[str, ...], tuple[datetime, list[Entry]]] = {}
     for entry in entries:
         moment = partition_moment(store, entry["t"])
-        hour = hour_of(moment)
-        latest, some = by_hour.get(hour, (moment, []))
+        partition: tuple[str, ...] = (day_of(moment),) if store.is_iceberg else hour_of(moment)
+        latest, some = found.get(partition, (moment, []))
         some.append(entry)
-        by_hour[hour] = max(latest, moment), some
-    for hour, (latest, some) in by_hour.items():
-        yield Part(hour, latest, some)
+        found[partition] = max(latest, moment), some
+    for partition, (latest, some) in found.items():
+        folder = day_path(store.event_time.lower(), partition[0]) if store.is_iceberg else hour_path(partition)
+        yield Part(partition, folder, latest, some)
 
 
 def parquet(store: Store, entries: Sequence[Entry], write_time: float) -> bytes:

@@ -14,7 +14,7 @@ FRACTIONAL, INTEGRAL, STRING = "Fractional", "Integral", "String"
 HOURS = ("year", "month", "day", "hour")
 
 _ALPHANUMERIC = string.digits + string.ascii_letters
-_NAME_CHARACTERS = 16
+_NAME_CHARACTERS, _SPREAD_CHARACTERS = 16, 8
 _NOT_OF_A_TABLE = re.compile(r"[^a-z0-9_]")
 _LONGEST_TABLE = 255
 
@@ -51,11 +51,32 @@ def hour_path(values: tuple[str, ...]) -> str:
     return "/".join(f"{key}={value}" for key, value in zip(HOURS, values, strict=True))
 
 
+def day_of(moment: datetime) -> str:
+    """The day of an event, which parts a table of Iceberg."""
+    return f"{f'{moment:%Y}'.zfill(4)}-{moment:%m-%d}"
+
+
+def day_path(event_time: str, day: str) -> str:
+    """The folder of a day, below one that spreads the load on S3."""
+    return f"{event_time}_trunc={day}"
+
+
+def spread_of(seed: str) -> str:
+    """The name of a folder that spreads the load on S3."""
+    return _characters(f"{seed}/", _SPREAD_CHARACTERS)
+
+
 def file_name(latest: datetime, seed: str) -> str:
     """The name of a file by the latest event in it; the same whenever the same seed is given."""
+    moment = f"{f'{latest:%Y}'.zfill(4)}{latest:%m%dT%H%M%SZ}"
+    return f"{moment}_{_characters(seed, _NAME_CHARACTERS)}.parquet"
+
+
+def _characters(seed: str, length: int) -> str:
+    """Letters and digits that look random, and follow from a seed."""
     number = int.from_bytes(hashlib.sha256(seed.encode()).digest(), "big")
-    characters = []
-    for _ in range(_NAME_CHARACTERS):
+    found = []
+    for _ in range(length):
         number, place = divmod(number, len(_ALPHANUMERIC))
-        characters.append(_ALPHANUMERIC[place])
-    return f"{f'{latest:%Y}'.zfill(4)}{latest:%m%dT%H%M%SZ}_{''.join(characters)}.parquet"
+        found.append(_ALPHANUMERIC[place])
+    return "".join(found)

@@ -21,7 +21,12 @@ def prepare(platform: Platform, entry: Entry[FeatureGroup]) -> None:
         return
     store = store_of(entry)
     check(platform, store)
-    catalog.ensure(platform, store)
+    if store.is_iceberg:
+        from clary.systems.feature_store.offline import iceberg
+
+        iceberg.ensure(platform, store)
+    else:
+        catalog.ensure(platform, store)
 
 
 def is_drained(kv: KeyValue, entry: Entry[FeatureGroup]) -> bool:

@@ -12,7 +12,7 @@ from clary.kernel.objects.records import Content
 from clary.kernel.rooms import Platform
 from clary.kernel.rooms.roles import role_principal
 from clary.systems.feature_store.offline import layout
-from clary.systems.feature_store.offline.configuration import CATALOG, ICEBERG
+from clary.systems.feature_store.offline.configuration import ICEBERG
 
 _CONTENT_TYPE = "application/octet-stream"
 _PROBE = "_probe"
@@ -55,10 +55,6 @@ class Store:
             return None
         catalog = self.config["DataCatalogConfig"]
         return catalog["Database"].lower(), catalog["TableName"].lower()
-
-    @property
-    def catalog(self) -> str:
-        return CATALOG
 
 
 def put(platform: Platform, store: Store, path: str, data: bytes) -> None:

@@ -2,14 +2,20 @@
 
 import io
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from pyiceberg.catalog.noop import NoopCatalog
+from pyiceberg.io.pyarrow import PyArrowFileIO
+from pyiceberg.serializers import FromInputFile
+from pyiceberg.table import Table
 
 from clary.kernel.auth.directory import DEFAULT_ROLE, DEFAULT_ROLE_PATH
 from clary.kernel.core.clock import VirtualClock
@@ -19,10 +25,9 @@ from clary.kernel.rooms import Platform
 from clary.kernel.rooms.tests.crossings import Crash, Fuse, fuses
 from clary.kernel.rooms.tests.in_process import ACCOUNT, REGION, calling, reconcilers
 from clary.systems.feature_store import offline_log
-from clary.systems.feature_store.offline.catalog import ensure
 from clary.systems.feature_store.offline.configuration import completed_offline
-from clary.systems.feature_store.offline.draining import DRAINING_TOPIC, store_of
-from clary.systems.feature_store.offline.store import Blocked
+from clary.systems.feature_store.offline.draining import DRAINING_TOPIC
+from clary.systems.feature_store.offline.preparing import Blocked, prepare
 from clary.systems.feature_store.records import CREATED, DELETING, FeatureGroup
 
 ROLE = f"arn:aws:iam::{ACCOUNT}:role{DEFAULT_ROLE_PATH}{DEFAULT_ROLE}"
@@ -39,6 +44,11 @@ class World:
     """A home with a feature group whose log is filled by hand, and the reconciler that drains it."""
 
     def __init__(self, folder: Path, *, bucket: bool = True, **config: Any) -> None:
+        self.text = config.get("TableFormat") == "Iceberg"
+        definitions = [
+            {**each, "FeatureType": "String"} if self.text and each["FeatureName"] == "time" else each
+            for each in DEFINITIONS
+        ]
         self.clock = VirtualClock()
         self.platform = Platform(Settings.load({}, home=str(folder), ephemeral=True), self.clock)
         self.platform.keys.ensure_default()
@@ -49,9 +59,9 @@ class World:
         self.groups = self.platform.records(FeatureGroup).within(ACCOUNT, REGION)
         given = {"S3StorageConfig": {"S3Uri": "s3://bucket/features"}, **config}
         place = {"account": ACCOUNT, "region": REGION, "group": "group", "created_at": 1593511200.0}
-        offline = completed_offline(given, **place, event_time="time", definitions=DEFINITIONS)
+        offline = completed_offline(given, **place, event_time="time", definitions=definitions)
         group = FeatureGroup(
-            uid="uid", arn="arn", identifier="id", event_time="time", definitions=DEFINITIONS, online=None,
+            uid="uid", arn="arn", identifier="id", event_time="time", definitions=definitions, online=None,
             offline=offline, throughput={}, role_arn=ROLE, role=ROLE, offline_status={"Status": "Active"},
         )  # fmt: skip
         self.groups.create("group", group, status=CREATED)
@@ -59,11 +69,14 @@ class World:
         self.glue = calling(self.platform, "glue")
 
     def prepare(self) -> None:
-        ensure(self.platform, store_of(self.groups.get("group")))  # type: ignore[arg-type]
+        entry = self.groups.get("group")
+        assert entry is not None
+        prepare(self.platform, entry)
 
     def put(self, id: str, event: float, amount: int | None = None, *, deleted: bool = False, **more: str) -> None:
-        values = {"id": id, "time": str(event), **({} if amount is None else {"Amount": str(amount)}), **more}
-        entry = offline_log.entry_of(values, str(event), self.clock.now(), deleted=deleted)
+        time = f"{datetime.fromtimestamp(event, UTC):%Y-%m-%dT%H:%M:%SZ}" if self.text else str(event)
+        values = {"id": id, "time": time, **({} if amount is None else {"Amount": str(amount)}), **more}
+        entry = offline_log.entry_of(values, time, self.clock.now(), deleted=deleted)
         self.write(lambda tx: offline_log.append(tx, "uid", entry))
 
     def drain(self, seconds: float = 10.0) -> float | None:
@@ -78,6 +91,11 @@ class World:
             ).to_pylist()
             for listed in objects.list("bucket", self.location)
         }
+
+    def objects(self) -> list[str]:
+        """The objects below the folder of the group."""
+        folder = self.location.removesuffix("data")
+        return [listed.key.removeprefix(folder) for listed in self.platform.objects.list("bucket", folder)]
 
     def rows(self) -> list[dict[str, Any]]:
         return [row for rows in self.files().values() for row in rows]
@@ -124,21 +142,44 @@ def test_entries_become_files_by_the_hour_once_the_first_has_waited(world: World
     assert table["StorageDescriptor"]["Location"] == location == f"s3://bucket/{world.location}"
 
 
-def test_every_entry_is_in_the_store_once_whenever_draining_is_killed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("table_format", ["Glue", "Iceberg"])
+def test_every_entry_is_in_the_store_once_whenever_draining_is_killed(tmp_path: Path, table_format: str) -> None:
     for fuse in fuses(10):
-        world = World(tmp_path / str(fuse.burns_at))
+        world = World(tmp_path / str(fuse.burns_at), TableFormat=table_format)
         world.prepare()
         cross(world, fuse)
         for number in range(3):
             for hour in range(2):
-                world.put(f"{number}-{hour}", hour * 3600.0 + number, number)
+                world.put(f"{number}-{hour}", (24 if world.text else 1) * hour * 3600.0 + number, number)
             with suppress(Crash):
                 world.drain()
         world.drain()
-        assert Counter(row["id"] for row in world.rows()) == Counter(f"{n}-{h}" for n in range(3) for h in range(2))
-        assert len(world.glue("GetPartitions", **TABLE)["Partitions"]) == 2
+        rows = iceberg_rows(world) if world.text else world.rows()
+        assert Counter(row["id"] for row in rows) == Counter(f"{n}-{h}" for n in range(3) for h in range(2))
+        if not world.text:
+            assert len(world.glue("GetPartitions", **TABLE)["Partitions"]) == 2
         assert world.waiting == []
         world.platform.close()
+
+
+def iceberg_rows(world: World) -> list[dict[str, Any]]:
+    """The rows of the files that the table has, and no others."""
+    return iceberg_table(world).scan().to_arrow().to_pylist()  # type: ignore[no-any-return]
+
+
+def iceberg_table(world: World) -> Any:
+    """The table as any reader of Iceberg sees it."""
+    table = world.glue("GetTable", DatabaseName=TABLE["DatabaseName"], Name=TABLE["TableName"])["Table"]
+    home = world.platform.objects
+
+    class Local(PyArrowFileIO):
+        def new_input(self, location: str) -> Any:
+            return super().new_input(str(home.local_path("bucket", location.removeprefix("s3://bucket/"))))
+
+    io = Local()
+    location = table["Parameters"]["metadata_location"]
+    metadata = FromInputFile.table_metadata(io.new_input(location))
+    return Table(("db", "table"), metadata, location, io, NoopCatalog("none"))
 
 
 def cross(world: World, fuse: Fuse) -> None:
@@ -205,6 +246,36 @@ def test_new_features_are_new_columns_of_the_table(world: World) -> None:
         "id", "time", "amount", "late", "write_time", "api_invocation_time", "is_deleted",
     ]  # fmt: skip
     assert (table["VersionId"], table["TableType"]) == ("1", "EXTERNAL_TABLE")
+
+
+def test_a_table_of_iceberg_is_parted_by_the_day_and_gets_new_features(tmp_path: Path) -> None:
+    world = World(tmp_path / "home", TableFormat="Iceberg")
+    world.prepare()
+    world.prepare()
+    world.put("a", 1.0, 1)
+    world.put("b", 90_000.0, deleted=True)
+    world.drain()
+    added = {"FeatureName": "Late", "FeatureType": "Integral", "CollectionType": "List"}
+    world.groups.update(
+        "group", lambda group: type(group)(**{**vars_of(group), "definitions": [*group.definitions, added]})
+    )
+    world.put("c", 2.0)
+    world.drain()
+    table = iceberg_table(world)
+    first, *_ = sorted(key for key in world.objects() if "19700101T000001Z" in key)
+    assert re.fullmatch(r"data/\w{8}/time_trunc=1970-01-01/19700101T000001Z_\w{16}\.parquet", first)
+    assert table.metadata.location == f"s3://bucket/{world.location}".removesuffix("/data")
+    assert [field.name for field in table.schema().fields] == [
+        "id", "time", "amount", "write_time", "api_invocation_time", "is_deleted", "late",
+    ]  # fmt: skip
+    rows = sorted(iceberg_rows(world), key=lambda row: str(row["id"]))
+    assert [(row["id"], row["amount"], row["is_deleted"]) for row in rows] == [
+        ("a", 1, False), ("b", None, True), ("c", None, False),
+    ]  # fmt: skip
+    assert [row["partition"]["time_trunc"] for row in table.inspect.partitions().to_pylist()] == [
+        "1970-01-01", "1970-01-02",
+    ]  # fmt: skip
+    world.platform.close()
 
 
 def test_anothers_table_is_not_taken(world: World) -> None:
