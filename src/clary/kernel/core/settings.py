@@ -84,8 +84,8 @@ class Settings:
     serverless_idle_seconds: float
     kinesis_throttle: bool
     streams_url: str
-    online_store_url: str
     features_buffer_seconds: float
+    online_store_url: str
     function_idle_seconds: float
     function_retry_seconds: float
     queries_at_once: int
