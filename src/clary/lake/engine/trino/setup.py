@@ -2,9 +2,8 @@
 
 import re
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING
-
-from clary.lake.engine.trino.macros import MACROS
 
 if TYPE_CHECKING:
     import duckdb
@@ -26,17 +25,25 @@ def prepare(connection: "duckdb.DuckDBPyConnection") -> None:
 
 @cache
 def _ordered() -> tuple[tuple[str, str], ...]:
-    """The macros, each behind those that it calls."""
-    heads = {head.partition("(")[0]: head for head in MACROS}
+    """The macros of `macros.sql`, heads and bodies, each behind those that it calls."""
+    macros = _written(Path(__file__).with_name("macros.sql").read_text())
+    heads = {head.partition("(")[0]: head for head in macros}
     found: dict[str, str] = {}
 
     def add(head: str) -> None:
         if head not in found:
-            for name in _NAME.findall(MACROS[head]):
+            for name in _NAME.findall(macros[head]):
                 if name in heads:
                     add(heads[name])
-            found[head] = MACROS[head]
+            found[head] = macros[head]
 
-    for head in MACROS:
+    for head in macros:
         add(head)
     return tuple(found.items())
+
+
+def _written(text: str) -> dict[str, str]:
+    """Macros by their heads. Each is written `name(parameters) := body;`, with comments on lines of their own."""
+    lines = [line for line in text.splitlines() if not line.startswith("--")]
+    statements = [each.strip() for each in "\n".join(lines).split(";\n") if each.strip()]
+    return {head.strip(): body.rstrip(";") for head, _, body in (each.partition(":=") for each in statements)}

@@ -35,21 +35,22 @@ def _text(sql: str, kind: "Shown", *, nested: bool, depth: int) -> str:
         return f"'[' || array_to_string(list_transform({sql}, lambda {item}: {inner}), ', ') || ']'"
     if name == "map":
         item = f"i{depth}"
-        key, value = (_inner(f"{item}.{part}", child, depth) for part, child in zip(("key", "value"), kind.children, strict=True))
-        return (
-            f"'{{' || array_to_string(list_transform(map_entries({sql}), lambda {item}: {key} || '=' || {value}), ', ') "
-            "|| '}'"
+        key, value = (
+            _inner(f"{item}.{part}", child, depth) for part, child in zip(("key", "value"), kind.children, strict=True)
         )
+        entries = f"list_transform(map_entries({sql}), lambda {item}: {key} || '=' || {value})"
+        return f"'{{' || array_to_string({entries}, ', ') || '}}'"
     if name == "row":
         item = f"i{depth}"
-        parts = []
+        parts: list[str] = []
         for field, label, child in zip(kind.fields(), kind.names, kind.children, strict=True):
             text = field.replace("'", "''")
             said = (label or f"field{len(parts)}").replace("'", "''")
             value = _inner(f"struct_extract({item}, '{text}')", child, depth)
             parts.append(f"'{said}=' || {value}")
         joined = " || ', ' || ".join(parts)
-        return f"list_transform([{sql}], lambda {item}: CASE WHEN {item} IS NULL THEN NULL ELSE '{{' || {joined} || '}}' END)[1]"
+        whole = f"CASE WHEN {item} IS NULL THEN NULL ELSE '{{' || {joined} || '}}' END"
+        return f"list_transform([{sql}], lambda {item}: {whole})[1]"
     return f"CAST({sql} AS VARCHAR)"
 
 

@@ -73,7 +73,9 @@ def _tree(text: str, start: int, end: int) -> Any:
 
     blanked = "".join(sign if sign in "\r\n" else " " for sign in text[:start]) + text[start:end]
     try:
-        trees = sqlglot.parse(blanked, read="trino")
+        from clary.systems.athena.select.dialect import AthenaSelect
+
+        trees = sqlglot.parse(blanked, read=AthenaSelect)
     except sqlglot.errors.ParseError as error:
         raise _syntax_error(text, end, error.errors[0] if error.errors else {}) from None
     except sqlglot.errors.SqlglotError as error:

@@ -1,1 +1,1 @@
-"""Athena's SELECT language, which is Trino's, translated to SQL of DuckDB over scans. Pure: it knows tables, no catalog."""
+"""Athena's SELECT language, which is Trino's, as SQL of DuckDB over scans. It knows tables, no catalog."""

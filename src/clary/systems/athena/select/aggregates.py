@@ -75,15 +75,15 @@ class Aggregated:
     """A call of an aggregate, taken apart: its arguments, and what stands around them."""
 
     name: str
-    arguments: list[exp.Expression]
-    node: exp.Expression
+    arguments: list[exp.Expr]
+    node: exp.Expr
     distinct: bool = False
     order: list[exp.Ordered] | None = None
-    filter: exp.Expression | None = None
+    filter: exp.Expr | None = None
     ignoring_nulls: bool = False
 
 
-def taken_apart(node: exp.Expression) -> Aggregated:
+def taken_apart(node: exp.Expr) -> Aggregated:
     """The aggregate that a node calls, with its DISTINCT, ORDER BY and FILTER."""
     condition, order = None, None
     inner = node
@@ -110,7 +110,7 @@ def taken_apart(node: exp.Expression) -> Aggregated:
     return Aggregated(inner.name.lower(), arguments, node, distinct, order, condition)
 
 
-def _listagg(inner: exp.GroupConcat, node: exp.Expression, condition: exp.Expression | None) -> Aggregated:
+def _listagg(inner: exp.GroupConcat, node: exp.Expr, condition: exp.Expr | None) -> Aggregated:
     this, order, distinct = inner.this, None, False
     if isinstance(this, exp.Order):
         this, order = this.this, list(this.expressions)

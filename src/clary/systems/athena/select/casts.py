@@ -33,14 +33,14 @@ def coerced(value: Value, to: T) -> Value:
     return Value(f"CAST({value.sql} AS {duckdb(to)})", to, value.constant)
 
 
-def accepted(value: Value, to: T, node: exp.Expression, what: str) -> Value:
+def accepted(value: Value, to: T, node: exp.Expr, what: str) -> Value:
     """The value as a type that is asked for; a mismatch where it does not become that by itself."""
     if not becomes(value.type, to):
         mismatch(node, f"{what} must evaluate to a {to} (actual: {value.type})")
     return coerced(value, to)
 
 
-def cast(value: Value, to: T, node: exp.Expression, *, trying: bool = False) -> Value:
+def cast(value: Value, to: T, node: exp.Expr, *, trying: bool = False) -> Value:
     """CAST or TRY_CAST. Fails where there is no cast between the types."""
     if not castable(value.type, to):
         mismatch(node, f"Cannot cast {value.type} to {to}")
@@ -84,9 +84,9 @@ def as_text(value: Value) -> str:
 
 def _jsonable(one: T) -> bool:
     if one.name == "map":
-        return (one.children[0].is_text or one.children[0].is_number or one.children[0].name == "boolean") and _jsonable(
-            one.children[1]
-        )
+        return (
+            one.children[0].is_text or one.children[0].is_number or one.children[0].name == "boolean"
+        ) and _jsonable(one.children[1])
     if one.children:
         return all(map(_jsonable, one.children))
     return one.name in ("unknown", "boolean", "json", "date", "timestamp", ZONED) or one.is_number or one.is_text
@@ -242,7 +242,9 @@ def shown_as_json(sql: str, one: T) -> str:
         return sql if inner == "v" else f"list_transform({sql}, lambda v: {inner})"
     if one.name == "map":
         keys, values = _text("e.key", one.children[0]), _inner(shown_as_json("v", one.children[1]), "e.value")
-        return f"trino_sorted_map(list_transform(map_entries({sql}), lambda e: struct_pack(k := {keys}, v := {values})))"
+        return (
+            f"trino_sorted_map(list_transform(map_entries({sql}), lambda e: struct_pack(k := {keys}, v := {values})))"
+        )
     if one.name == "row":
         parts = ", ".join(
             f"{quoted(name)} := " + _inner(shown_as_json("v", child), _field("w", name))
@@ -262,9 +264,8 @@ def _of_json(sql: str, to: T) -> str:
         return f"list_transform(trino_json_items({sql}), lambda v: {inner})"
     if to.name == "map":
         value = _inner(_of_json("v", to.children[1]), "e.v")
-        return (
-            f"map_from_entries(list_transform(trino_json_entries({sql}), lambda e: struct_pack(k := e.k, v := {value})))"
-        )
+        pairs = f"list_transform(trino_json_entries({sql}), lambda e: struct_pack(k := e.k, v := {value}))"
+        return f"map_from_entries({pairs})"
     if to.name == "row":
         parts = ", ".join(
             f"{quoted(name)} := " + _inner(_of_json("v", child), _json_field(name, at))

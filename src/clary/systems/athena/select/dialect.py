@@ -11,11 +11,16 @@ from sqlglot.dialects.trino import Trino
 _SPECIAL = ("CAST", "TRY_CAST", "EXTRACT", "TRIM", "POSITION", "SUBSTRING", "NORMALIZE", "LISTAGG")
 
 
-def _typed_literal(_parser: Any, this: exp.Expression, kind: exp.DataType) -> exp.Expression:
+def _typed_literal(_parser: Any, this: exp.Expr, kind: exp.DataType) -> exp.Expr:
     """`DECIMAL '1.50'` means other digits than `CAST('1.50' AS DECIMAL)`: remember which of both it was."""
     cast = exp.Cast(this=this, to=kind)
     cast.meta["literal"] = True
     return cast
+
+
+_NONE: dict[str, Any] = {}
+_KEPT = {name: read for name, read in Trino.Parser.FUNCTION_PARSERS.items() if name in _SPECIAL}
+_LITERALS = dict.fromkeys(exp.DType, _typed_literal)
 
 
 class AthenaSelect(Trino):
@@ -23,9 +28,9 @@ class AthenaSelect(Trino):
 
     INDEX_OFFSET = 0
 
-    class Parser(Trino.Parser):
+    class Parser(Trino.Parser):  # type: ignore[misc, valid-type]
         """Reads functions by their names alone, but those that have a syntax of their own."""
 
-        FUNCTIONS: dict[str, Any] = {}  # noqa: RUF012 (sqlglot's way of configuring a dialect)
-        FUNCTION_PARSERS = {name: read for name, read in Trino.Parser.FUNCTION_PARSERS.items() if name in _SPECIAL}
-        TYPE_LITERAL_PARSERS = {kind: _typed_literal for kind in exp.DType}  # noqa: RUF012
+        FUNCTIONS = _NONE
+        FUNCTION_PARSERS = _KEPT
+        TYPE_LITERAL_PARSERS = _LITERALS

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
-from typing import Any, TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from sqlglot import exp
 
@@ -39,7 +39,11 @@ class Domains:
     _found: list[_Constraint] = field(default_factory=list)
 
     def add(
-        self, condition: exp.Expression, expressions: "Expressions", inside: "tuple[Cte, ...]", only: "Iterable[Field] | None" = None
+        self,
+        condition: exp.Expr,
+        expressions: "Expressions",
+        inside: "tuple[Cte, ...]",
+        only: "Iterable[Field] | None" = None,
     ) -> None:
         """Take note of a condition that all rows meet; with `only`, of what it says of these columns."""
         allowed = None if only is None else {origin for each in only for origin in each.key}
@@ -62,7 +66,7 @@ class Domains:
         return found
 
 
-def _of(node: exp.Expression, expressions: "Expressions") -> _Found:
+def _of(node: exp.Expr, expressions: "Expressions") -> _Found:
     if isinstance(node, exp.Paren):
         return _of(node.this, expressions)
     if isinstance(node, exp.And):
@@ -85,7 +89,7 @@ def _of(node: exp.Expression, expressions: "Expressions") -> _Found:
     return {}
 
 
-def _value(node: exp.Expression, expressions: "Expressions") -> Value | None:
+def _value(node: exp.Expr, expressions: "Expressions") -> Value | None:
     while isinstance(node, exp.Paren):
         node = node.this
     if not isinstance(node, _SIDES):
@@ -97,7 +101,7 @@ def _value(node: exp.Expression, expressions: "Expressions") -> Value | None:
             return None
 
 
-def _compared(kind: type[exp.Expression], key: exp.Expression, other: exp.Expression, expressions: "Expressions") -> _Found:
+def _compared(kind: type[exp.Expr], key: exp.Expr, other: exp.Expr, expressions: "Expressions") -> _Found:
     value, constant = _value(key, expressions), _value(other, expressions)
     if value is None or constant is None or not value.key:
         return {}

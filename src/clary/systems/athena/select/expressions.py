@@ -50,10 +50,10 @@ class Expressions:
         self.groups = groups
         self.windows: dict[str, exp.Window] = {}
         self.over = False
-        self.env: "Env" = {}
+        self.env: Env = {}
         self._lambdas: list[dict[str, Value]] = []
 
-    def typed(self, node: exp.Expression) -> Value:
+    def typed(self, node: exp.Expr) -> Value:
         """The expression at a node."""
         if self.groups is not None and not self._lambdas:
             found = self.groups.key(node)
@@ -64,19 +64,19 @@ class Expressions:
             unsupported(node, f"{node.key.upper()} in {node.sql(dialect='trino')[:60]}")
         return translate(self, node)
 
-    def as_type(self, node: exp.Expression, to: T, what: str) -> Value:
+    def as_type(self, node: exp.Expr, to: T, what: str) -> Value:
         """The expression at a node as a type that is asked for there."""
         return accepted(self.typed(node), to, node, what)
 
-    def condition(self, node: exp.Expression, what: str) -> str:
+    def condition(self, node: exp.Expr, what: str) -> str:
         """SQL of a condition; NULL counts as false wherever one stands."""
         return self.as_type(node, BOOLEAN, what).sql
 
-    def unified(self, nodes: Sequence[exp.Expression], what: str) -> list[Value]:
+    def unified(self, nodes: Sequence[exp.Expr], what: str) -> list[Value]:
         """The expressions at nodes as the one type that all of them become."""
         return self.alike([self.typed(each) for each in nodes], nodes, what)
 
-    def alike(self, values: list[Value], nodes: Sequence[exp.Expression], what: str) -> list[Value]:
+    def alike(self, values: list[Value], nodes: Sequence[exp.Expr], what: str) -> list[Value]:
         """Values as the one type that all of them become."""
         kind: T | None = values[0].type
         for value, node in zip(values, nodes, strict=True):
@@ -86,7 +86,7 @@ class Expressions:
                                f"Cannot find common type between {before} and {value.type}")  # fmt: skip
         return [coerced(value, kind) for value in values if kind]
 
-    def with_lambda(self, names: dict[str, Value], node: exp.Expression) -> Value:
+    def with_lambda(self, names: dict[str, Value], node: exp.Expr) -> Value:
         """The body of a lambda whose parameters are these."""
         self._lambdas.append(names)
         try:
@@ -106,7 +106,7 @@ class Expressions:
             fail("SYNTAX_ERROR", node, "* stands for columns only where columns are listed")
         return self._named([part.name for part in node.parts], node)
 
-    def _named(self, names: list[str], node: exp.Expression) -> Value:
+    def _named(self, names: list[str], node: exp.Expr) -> Value:
         for known_names in reversed(self._lambdas):
             value = known_names.get(names[0].lower())
             if value is not None:
@@ -119,7 +119,7 @@ class Expressions:
         if not isinstance(node.expression, exp.Identifier):
             unsupported(node, f"{node.sql(dialect='trino')[:60]}")
         names: list[str] = []
-        inner: exp.Expression = node
+        inner: exp.Expr = node
         while isinstance(inner, exp.Dot) and isinstance(inner.expression, exp.Identifier):
             names.insert(0, inner.expression.name)
             inner = inner.this
@@ -150,7 +150,7 @@ class Expressions:
 
     def _unicode(self, node: exp.UnicodeString) -> Value:
         escape = node.args.get("escape")
-        said = unescaped(str(node.this), escape.name if isinstance(escape, exp.Expression) else "\\", node)
+        said = unescaped(str(node.this), escape.name if isinstance(escape, exp.Expr) else "\\", node)
         return Value(text(said), T("varchar", (len(said),)), constant=said)
 
     def _parenthesis(self, node: exp.Paren) -> Value:
@@ -245,7 +245,9 @@ class Expressions:
     def _if(self, node: exp.If) -> Value:
         condition = self.condition(node.this, "IF condition")
         otherwise = node.args.get("false")
-        values = self.unified([node.args["true"], *([otherwise] if otherwise is not None else [])], "Result types for IF")
+        values = self.unified(
+            [node.args["true"], *([otherwise] if otherwise is not None else [])], "Result types for IF"
+        )
         rest = f" ELSE {values[1].sql}" if otherwise is not None else ""
         return Value(f"CASE WHEN {condition} THEN {values[0].sql}{rest} END", values[0].type)
 
@@ -265,9 +267,7 @@ class Expressions:
     def row(self, values: Sequence[Value]) -> Value:
         """A row of values whose fields have no names."""
         kind = row(*(each.type for each in values))
-        packed = ", ".join(
-            f'"{name}" := {each.sql}' for name, each in zip(fields(kind), values, strict=True)
-        )
+        packed = ", ".join(f'"{name}" := {each.sql}' for name, each in zip(fields(kind), values, strict=True))
         return Value(f"struct_pack({packed})", kind)
 
     def _tuple(self, node: exp.Tuple) -> Value:
@@ -285,7 +285,7 @@ class Expressions:
     def _extract(self, node: exp.Extract) -> Value:
         return times.extracted(node.this.name, self.typed(node.expression), node)
 
-    def _now(self, node: exp.Expression) -> Value:
+    def _now(self, node: exp.Expr) -> Value:
         return times.moment(type(node), self.queries.session, node)
 
     def _user(self, _node: exp.CurrentUser) -> Value:
@@ -321,7 +321,7 @@ class Expressions:
     def _subquery(self, node: exp.Subquery) -> Value:
         return self.queries.scalar(self, node)
 
-    def _aggregate(self, node: exp.Expression) -> Value:
+    def _aggregate(self, node: exp.Expr) -> Value:
         if self.groups is None:
             fail("INVALID_WINDOW", node, f"{node.sql(dialect='trino')[:60]} stands where no aggregate can")
         return self.groups.aggregate(self, node)
@@ -345,11 +345,11 @@ class Expressions:
             fail("MISSING_OVER", node, f"Window function {name} requires an OVER clause")
         return self.call(name, node.expressions, node)
 
-    def call(self, name: str, arguments: Sequence[exp.Expression], node: exp.Expression, shown: str = "") -> Value:
+    def call(self, name: str, arguments: Sequence[exp.Expr], node: exp.Expr, shown: str = "") -> Value:
         """A scalar function of these arguments."""
         return Call(self, name, arguments, node, shown or name).result()
 
-    _BY_NODE: ClassVar[dict[type[exp.Expression], Callable[["Expressions", Any], Value]]] = {
+    _BY_NODE: ClassVar[dict[type[exp.Expr], Callable[["Expressions", Any], Value]]] = {
         exp.Identifier: _identifier, exp.Column: _column, exp.Dot: _dot, exp.Literal: _literal, exp.Null: _null,
         exp.Boolean: _boolean, exp.HexString: _hex, exp.UnicodeString: _unicode, exp.Paren: _parenthesis,
         exp.And: _logical, exp.Or: _logical, exp.Not: _not, exp.EQ: _comparison, exp.NEQ: _comparison,
@@ -367,7 +367,7 @@ class Expressions:
     }  # fmt: skip
 
 
-def number(said: str, node: exp.Expression) -> Value:
+def number(said: str, node: exp.Expr) -> Value:
     """A number as it is written: an integer, a bigint, a decimal or, with an exponent, a double."""
     if "e" in said.lower():
         return Value(f"CAST({text(said)} AS DOUBLE)", DOUBLE, constant=float(said))
@@ -381,7 +381,7 @@ def number(said: str, node: exp.Expression) -> Value:
     return Value(str(value) if value >= 0 else f"({value})", INTEGER, constant=value)
 
 
-def _decimal(said: str, node: exp.Expression) -> Value:
+def _decimal(said: str, node: exp.Expr) -> Value:
     whole, _, fraction = said.lstrip("-").partition(".")
     digits = len(whole.lstrip("0")) + len(fraction)
     if digits > 38:
@@ -392,7 +392,7 @@ def _decimal(said: str, node: exp.Expression) -> Value:
     return Value(f"CAST({text(said)} AS {duckdb(kind)})", kind, constant=said)
 
 
-def typed_literal(said: str, to: T, node: exp.Expression) -> Value:
+def typed_literal(said: str, to: T, node: exp.Expr) -> Value:
     """A literal with its type before it: `DATE '2020-01-01'`."""
     if to.name == "decimal":
         try:
@@ -409,7 +409,7 @@ def typed_literal(said: str, to: T, node: exp.Expression) -> Value:
     return cast(value, to, node)
 
 
-def unescaped(said: str, escape: str, node: exp.Expression) -> str:
+def unescaped(said: str, escape: str, node: exp.Expr) -> str:
     """What a Unicode literal says, `U&'\\00e9'`."""
     found, at = "", 0
     while at < len(said):

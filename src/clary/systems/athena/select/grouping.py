@@ -21,7 +21,7 @@ _ENCLOSED = (exp.Subquery, exp.Select, exp.SetOperation, exp.Window)
 _LEAVES = (exp.Literal, exp.Star, exp.Null, exp.Boolean, exp.Lambda)
 
 
-def has_aggregate(node: exp.Expression) -> bool:
+def has_aggregate(node: exp.Expr) -> bool:
     """Whether an expression calls an aggregate over groups, not over a window, and not in a query of its own."""
     if isinstance(node, exp.Select | exp.SetOperation | exp.Subquery | exp.Exists):
         return False
@@ -32,7 +32,7 @@ def has_aggregate(node: exp.Expression) -> bool:
     return any(has_aggregate(each) for each in node.iter_expressions())
 
 
-def _parts_of_window(node: exp.Window) -> list[exp.Expression]:
+def _parts_of_window(node: exp.Window) -> list[exp.Expr]:
     call = node.this
     while isinstance(call, exp.IgnoreNulls | exp.RespectNulls | exp.Filter | exp.WithinGroup):
         call = call.this
@@ -60,7 +60,7 @@ class Groups:
             self._key_sql.append(value.sql)
         return self._key_sql.index(value.sql) + 1
 
-    def key(self, node: exp.Expression) -> Value | None:
+    def key(self, node: exp.Expr) -> Value | None:
         """What rows are grouped by that a node says, if it says one of them."""
         if isinstance(node, _LEAVES) or not self.keys:
             return None
@@ -68,7 +68,7 @@ class Groups:
             self._known[id(node)] = self._looked_up(node)
         return self._known[id(node)]
 
-    def _looked_up(self, node: exp.Expression) -> Value | None:
+    def _looked_up(self, node: exp.Expr) -> Value | None:
         if any(isinstance(each, _ENCLOSED) for each in node.walk()) or has_aggregate(node):
             return None
         try:
@@ -76,7 +76,7 @@ class Groups:
         except StatementFailed:
             return None
 
-    def shown(self, value: Value, node: exp.Expression) -> Value:
+    def shown(self, value: Value, node: exp.Expr) -> Value:
         """What is left of a column of the rows: itself when they are grouped by it."""
         found = self.keys.get(value.sql)
         if found is None:
@@ -85,7 +85,7 @@ class Groups:
                  f"'{said}' must be an aggregate expression or appear in GROUP BY clause")  # fmt: skip
         return found
 
-    def aggregate(self, expressions: "Expressions", node: exp.Expression) -> Value:
+    def aggregate(self, expressions: "Expressions", node: exp.Expr) -> Value:
         """A column with an aggregate over each group."""
         for each in node.iter_expressions():
             if has_aggregate(each) and not isinstance(node, exp.Filter | exp.WithinGroup):
@@ -116,16 +116,16 @@ class Groups:
         return f"SELECT {', '.join(columns) or 'count(*) AS a0'}{source}{where}{groups}"
 
 
-def groupings(groups: Groups, group: exp.Group, ordinals: Sequence[exp.Expression]) -> str:
+def groupings(groups: Groups, group: exp.Group, ordinals: Sequence[exp.Expr]) -> str:
     """What stands in GROUP BY, with keys by their places. `ordinals` are what a place in the list of columns means."""
-    plain: list[exp.Expression] = []
-    others: list[exp.Expression] = []
+    plain: list[exp.Expr] = []
+    others: list[exp.Expr] = []
     for each in [*group.expressions, *(group.args.get("grouping_sets") or ()), *(group.args.get("rollup") or ()),
                  *(group.args.get("cube") or ())]:  # fmt: skip
         (others if isinstance(each, exp.GroupingSets | exp.Rollup | exp.Cube) else plain).append(each)
     groups.simple = not others
 
-    def place(node: exp.Expression) -> str:
+    def place(node: exp.Expr) -> str:
         if isinstance(node, exp.Paren):
             node = node.this
         if isinstance(node, exp.Literal) and not node.is_string:
@@ -137,7 +137,7 @@ def groupings(groups: Groups, group: exp.Group, ordinals: Sequence[exp.Expressio
                 fail("EXPRESSION_NOT_SCALAR", node, "GROUP BY clause cannot contain aggregations")
         return str(groups.add_key(groups.inner.typed(node)))
 
-    def one_set(node: exp.Expression) -> str:
+    def one_set(node: exp.Expr) -> str:
         return f"({', '.join(map(place, node.expressions))})" if isinstance(node, exp.Tuple) else place(node)
 
     parts = []

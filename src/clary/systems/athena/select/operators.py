@@ -34,7 +34,7 @@ def comparison(node: exp.Binary, left: Value, right: Value) -> Value:
     return Value(f"({compared(_COMPARISONS[type(node)], left, right, node)})", BOOLEAN)
 
 
-def compared(sign: str, left: Value, right: Value, node: exp.Expression) -> str:
+def compared(sign: str, left: Value, right: Value, node: exp.Expr) -> str:
     """SQL of a comparison; a mismatch where the types have none."""
     kind = common(left.type, right.type)
     ordered = sign in ("<", "<=", ">", ">=")
@@ -60,7 +60,7 @@ def _compared_as(value: Value, kind: T) -> str:
     return coerced(value, kind).sql
 
 
-def membership(value: Value, others: list[Value], node: exp.Expression) -> Value:
+def membership(value: Value, others: list[Value], node: exp.Expr) -> Value:
     """`value IN (others)`; the types are known to be comparable."""
     kind: T | None = value.type
     for each in others:
@@ -74,7 +74,7 @@ def membership(value: Value, others: list[Value], node: exp.Expression) -> Value
     return Value(f"({sides[0]} IN ({', '.join(sides[1:])}))", BOOLEAN)
 
 
-def negative(node: exp.Expression, value: Value) -> Value:
+def negative(node: exp.Expr, value: Value) -> Value:
     if not (value.type.is_number or value.type.name in (*_INTERVALS, "unknown")):
         mismatch(node, f"Cannot negate {value.type}")
     return Value(f"(-{value.sql})", value.type)
@@ -142,7 +142,11 @@ def divided(left: Value, right: Value, kind: T) -> str:
 
 def _wide(sql: str, one: T, kind: T) -> str:
     """A side in so many digits that DuckDB computes the result in as many as Trino does, not in 18."""
-    return sql if one.numbers[0] > 18 else f"CAST({sql} AS DECIMAL({min(max(19, one.numbers[0]), kind.numbers[0])},{one.numbers[1]}))"
+    return (
+        sql
+        if one.numbers[0] > 18
+        else f"CAST({sql} AS DECIMAL({min(max(19, one.numbers[0]), kind.numbers[0])},{one.numbers[1]}))"
+    )
 
 
 def _whole(sql: str, kind: T) -> str:
@@ -161,7 +165,7 @@ def _scaled(sql: str, kind: T) -> str:
     return f"CAST({whole} AS {duckdb(kind)})"
 
 
-def _times(sign: str, left: Value, right: Value, node: exp.Expression) -> Value | None:
+def _times(sign: str, left: Value, right: Value, node: exp.Expr) -> Value | None:
     one, other = left.type, right.type
     if sign == "+" and one.name in _INTERVALS and (other.is_moment or other.name == "time"):
         return _times(sign, right, left, node)

@@ -30,6 +30,7 @@ _HANDLED = {
     "order", "limit", "offset", "operation_modifiers", "laterals", "sample", "locks",
 }  # fmt: skip
 _DEEPEST = 200
+_NO_AGGREGATES = "WHERE clause cannot contain aggregations, window functions or grouping operations"
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +122,7 @@ class Queries:
             )  # fmt: skip
         return tuple(found)
 
-    def query(self, node: exp.Expression, env: Env, parent: Scope | None) -> Derived:
+    def query(self, node: exp.Expr, env: Env, parent: Scope | None) -> Derived:
         """A query, with what WITH names around it and the columns of the queries around it."""
         self._depth += 1
         if self._depth > _DEEPEST:
@@ -150,7 +151,7 @@ class Queries:
             return self._ordered_whole(node, inner, env, parent)
         return Derived(f"({inner.sql})", inner.columns)
 
-    def _with(self, node: exp.Expression, env: Env, parent: Scope | None) -> tuple[str, Env]:
+    def _with(self, node: exp.Expr, env: Env, parent: Scope | None) -> tuple[str, Env]:
         found = node.args.get("with_")
         if found is None:
             return "", env
@@ -177,9 +178,7 @@ class Queries:
             fail("NOT_SUPPORTED", node, "a recursive query names its columns and is a UNION of its start and its step")
         start = self.query(body.this, env, parent)
         self.read(start.columns)
-        columns = tuple(
-            Output(each.name, each.type) for each in _renamed(start.columns, aliases, node)
-        )
+        columns = tuple(Output(each.name, each.type) for each in _renamed(start.columns, aliases, node))
         cte = Cte(f"w{self.name()}", columns, readers=2)
         before, self.inside = self.inside, (*self.inside, cte)
         step = self.query(body.expression, {**env, node.alias.lower(): cte}, parent)
@@ -192,7 +191,7 @@ class Queries:
         names = ", ".join(f"c{at}" for at in range(len(columns)))
         return cte, f"{cte.relation}({names}) AS ({start.sql} {word} ({stepped}))"
 
-    def _as_types(self, derived: Derived, types: Sequence[T], node: exp.Expression) -> str:
+    def _as_types(self, derived: Derived, types: Sequence[T], node: exp.Expr) -> str:
         """SQL of a query whose columns become these types."""
         if all(column.type == kind for column, kind in zip(derived.columns, types, strict=True)):
             return derived.sql
@@ -229,7 +228,7 @@ class Queries:
             return self._ordered_whole(node, found, env, parent)
         return found
 
-    def _ordered_whole(self, node: exp.Expression, derived: Derived, env: Env, parent: Scope | None) -> Derived:
+    def _ordered_whole(self, node: exp.Expr, derived: Derived, env: Env, parent: Scope | None) -> Derived:
         """A query that has an ORDER BY, LIMIT or OFFSET around it."""
         relation = self.name()
         scope = Scope(self.reads, relations.fields_of(derived.columns, relation), parent)
@@ -274,7 +273,7 @@ class Queries:
         if group is not None or having is not None or any(map(has_aggregate, asked)):
             groups = Groups(self.name(), plain)
             if group is not None:
-                sets = groupings(groups, group, [item if isinstance(item, exp.Expression) else _reference(item)
+                sets = groupings(groups, group, [item if isinstance(item, exp.Expr) else _reference(item)
                                                  for item, _ in expanded])  # fmt: skip
             outer = Scope(self.reads, scope.fields, parent, groups.shown)
             expressions = Expressions(self, outer, groups)
@@ -303,22 +302,22 @@ class Queries:
         if where is None:
             return ""
         if has_aggregate(where.this):
-            fail("EXPRESSION_NOT_SCALAR", where, "WHERE clause cannot contain aggregations, window functions or grouping operations")  # fmt: skip
+            fail("EXPRESSION_NOT_SCALAR", where, _NO_AGGREGATES)
         if any(isinstance(each, exp.Window) and each.parent_select is node for each in where.find_all(exp.Window)):
-            fail("EXPRESSION_NOT_SCALAR", where, "WHERE clause cannot contain aggregations, window functions or grouping operations")  # fmt: skip
+            fail("EXPRESSION_NOT_SCALAR", where, _NO_AGGREGATES)
         condition = plain.condition(where.this, "WHERE clause")
         self.domains.add(where.this, plain, self.inside)
         return f" WHERE {condition}"
 
     def _items(
-        self, expanded: Sequence[tuple[exp.Expression | Field, str | None]], expressions: Expressions, node: exp.Select
+        self, expanded: Sequence[tuple[exp.Expr | Field, str | None]], expressions: Expressions, node: exp.Select
     ) -> tuple[list[Output], list[str]]:
         outputs, texts = [], []
         for item, name in expanded:
             with self.gathered() as read:
                 if isinstance(item, Field):
                     value = Value(item.sql, item.type, key=item.key)
-                    read |= item.origins
+                    read.update(item.origins)
                     if expressions.scope.shown is not None:
                         value = expressions.scope.shown(value, exp.column(item.name or "?"))
                 else:
@@ -330,7 +329,13 @@ class Queries:
         return outputs, texts
 
     def _order(
-        self, node: exp.Expression, expressions: Expressions, fields: list[Field], texts: list[str], *, distinct: bool = False
+        self,
+        node: exp.Expr,
+        expressions: Expressions,
+        fields: list[Field],
+        texts: list[str],
+        *,
+        distinct: bool = False,
     ) -> str:
         order = node.args.get("order")
         if order is None:
@@ -344,12 +349,16 @@ class Queries:
             if value.sql in texts:
                 value = Value(str(texts.index(value.sql) + 1), value.type)
             elif distinct:
-                fail("EXPRESSION_NOT_IN_DISTINCT", each, "For SELECT DISTINCT, ORDER BY expressions must appear in select list")
+                fail(
+                    "EXPRESSION_NOT_IN_DISTINCT",
+                    each,
+                    "For SELECT DISTINCT, ORDER BY expressions must appear in select list",
+                )
             parts.append(self.ordered(value, each))
         expressions.scope.shown = shown
         return f" ORDER BY {', '.join(parts)}" if parts else ""
 
-    def _order_key(self, node: exp.Expression, expressions: Expressions, fields: list[Field]) -> Value | None:
+    def _order_key(self, node: exp.Expr, expressions: Expressions, fields: list[Field]) -> Value | None:
         """What ORDER BY names: a column of the result by its place or name, or an expression over both."""
         if isinstance(node, exp.Literal) and not node.is_string:
             at = int(node.this) if node.this.isdigit() else 0
@@ -380,7 +389,7 @@ class Queries:
         way = "DESC" if node.args.get("desc") else "ASC"
         return f"{value.sql} {way} NULLS {'FIRST' if node.args.get('nulls_first') else 'LAST'}"
 
-    def _limit(self, node: exp.Expression) -> str:
+    def _limit(self, node: exp.Expr) -> str:
         parts = ""
         limit, offset = node.args.get("limit"), node.args.get("offset")
         if isinstance(limit, exp.Fetch):
@@ -395,7 +404,7 @@ class Queries:
             parts += f" OFFSET {_count(offset.expression)}"
         return parts
 
-    def scalar(self, expressions: Expressions, node: exp.Expression) -> Value:
+    def scalar(self, expressions: Expressions, node: exp.Expr) -> Value:
         """A query that stands for one value; it fails when it has more rows than one."""
         derived = self.query(node, expressions.env, expressions.scope)
         self.read(derived.columns)
@@ -444,33 +453,34 @@ class Queries:
         value, column = expressions.typed(node.this), derived.columns[0]
         kind = common(value.type, column.type)
         if kind is None or len(derived.columns) != 1:
-            mismatch(node, f"Value expression and result of subquery must be of the same type: {value.type} vs {column.type}")
+            mismatch(
+                node, f"Value expression and result of subquery must be of the same type: {value.type} vs {column.type}"
+            )
         compared(sign, value, Value("c0", column.type), node)
         inner = self._as_types(derived, [kind], node)
         return Value(f"({coerced(value, kind).sql} {sign} {'ALL' if every else 'ANY'} ({inner}))", BOOLEAN)
 
 
-def _count(node: exp.Expression) -> int:
+def _count(node: exp.Expr) -> int:
     if isinstance(node, exp.Literal) and node.this.isdigit():
         return int(node.this)
     fail("SYNTAX_ERROR", node, f"{node.sql(dialect='trino')} is not a number of rows")
 
 
-def _renamed(columns: Sequence[Output], aliases: Sequence[str], node: exp.Expression) -> tuple[Output, ...]:
+def _renamed(columns: Sequence[Output], aliases: Sequence[str], node: exp.Expr) -> tuple[Output, ...]:
     if not aliases:
         return tuple(columns)
     if len(aliases) != len(columns):
-        fail("MISMATCHED_COLUMN_ALIASES", node, f"Column alias list has {len(aliases)} entries but relation has {len(columns)} columns")  # fmt: skip
-    return tuple(
-        Output(name, each.type, each.origins, each.key) for name, each in zip(aliases, columns, strict=True)
-    )
+        fail("MISMATCHED_COLUMN_ALIASES", node,
+             f"Column alias list has {len(aliases)} entries but relation has {len(columns)} columns")  # fmt: skip
+    return tuple(Output(name, each.type, each.origins, each.key) for name, each in zip(aliases, columns, strict=True))
 
 
-def _names_itself(body: exp.Expression, name: str) -> bool:
+def _names_itself(body: exp.Expr, name: str) -> bool:
     return any(table.name.lower() == name and not table.db for table in body.find_all(exp.Table))
 
 
-def _reference(item: Field) -> exp.Expression:
+def _reference(item: Field) -> exp.Expr:
     parts = [exp.to_identifier(each, quoted=True) for each in (*item.qualifier[-1:], item.name or "")]
     return exp.Column(this=parts[-1], table=parts[0] if len(parts) > 1 else None)
 

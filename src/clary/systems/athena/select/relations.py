@@ -2,13 +2,14 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from sqlglot import exp
 
 from clary.lake.tables import ICEBERG, Table
 from clary.lake.types import quoted
 from clary.systems.athena.contract import TableName
+from clary.systems.athena.select.casts import coerced
 from clary.systems.athena.select.operators import compared
 from clary.systems.athena.select.scopes import Field, Scope, field_at
 from clary.systems.athena.select.types import (
@@ -20,7 +21,6 @@ from clary.systems.athena.select.types import (
     of_column,
 )
 from clary.systems.athena.select.values import Value, fail, mismatch, unsupported
-from clary.systems.athena.select.casts import coerced
 
 if TYPE_CHECKING:
     from clary.systems.athena.select.expressions import Expressions
@@ -58,7 +58,7 @@ def source(expressions: "Expressions", node: exp.Select) -> str:
 
 
 def _joined(
-    expressions: "Expressions", first: exp.Expression, joins: Sequence[exp.Join], laterals: Sequence[exp.Expression]
+    expressions: "Expressions", first: exp.Expr, joins: Sequence[exp.Join], laterals: Sequence[exp.Expr]
 ) -> str:
     if laterals:
         unsupported(laterals[0], "LATERAL VIEW")
@@ -73,7 +73,11 @@ def _join(expressions: "Expressions", left: str, join: exp.Join) -> str:
     scope = expressions.scope
     side, kind = (join.side or "").upper(), (join.kind or "").upper()
     method = (join.method or "").upper()
-    if method not in ("", "NATURAL") or kind not in ("", "INNER", "CROSS", "OUTER") or side not in ("", "LEFT", "RIGHT", "FULL"):
+    if (
+        method not in ("", "NATURAL")
+        or kind not in ("", "INNER", "CROSS", "OUTER")
+        or side not in ("", "LEFT", "RIGHT", "FULL")
+    ):
         unsupported(join, f"a {method} {side} {kind} JOIN".replace("  ", " "))
     on, using = join.args.get("on"), join.args.get("using")
     target = join.this
@@ -104,7 +108,7 @@ def _prunable(side: str, left: list[Field], right: list[Field]) -> list[Field]:
     return {"": [*left, *right], "LEFT": right, "RIGHT": left, "FULL": []}[side]
 
 
-def _true(on: exp.Expression) -> bool:
+def _true(on: exp.Expr) -> bool:
     return isinstance(on, exp.Boolean) and bool(on.this)
 
 
@@ -136,7 +140,11 @@ def _join_using(
         kind = expressions.alike(values, [join, join], "USING")[0].type
         texts = [coerced(value, kind).sql for value in values]
         sql = {"RIGHT JOIN": texts[1], "FULL JOIN": f"coalesce({', '.join(texts)})"}.get(words, texts[0])
-        key = () if words == "FULL JOIN" or sql not in (one.sql, other.sql) else (other if words == "RIGHT JOIN" else one).key
+        key = (
+            ()
+            if words == "FULL JOIN" or sql not in (one.sql, other.sql)
+            else (other if words == "RIGHT JOIN" else one).key
+        )
         joined.append(Field(one.name, kind, sql, origins=one.origins | other.origins, key=key))
         taken += sides
     rest = [replace(each, qualified_only=True) if each in taken else each for each in [*before, *after]]
@@ -147,7 +155,7 @@ def _join_using(
     return f"{left} {words} {right} ON {' AND '.join(conditions)}"
 
 
-def _relation(expressions: "Expressions", node: exp.Expression, *, lateral: bool = False) -> tuple[str, list[Field]]:
+def _relation(expressions: "Expressions", node: exp.Expr, *, lateral: bool = False) -> tuple[str, list[Field]]:
     """A relation's SQL and fields, under its alias."""
     queries = expressions.queries
     if isinstance(node, exp.Lateral):
@@ -176,7 +184,7 @@ def _relation(expressions: "Expressions", node: exp.Expression, *, lateral: bool
     return text, _aliased(node, fields, own)
 
 
-def _bare(node: exp.Expression) -> exp.Expression:
+def _bare(node: exp.Expr) -> exp.Expr:
     node.set("alias", None) if isinstance(node, exp.Subquery) else None
     return node
 
@@ -187,7 +195,7 @@ def _inside(expressions: "Expressions") -> "Expressions":
     return inner
 
 
-def _aliased(node: exp.Expression, fields: list[Field], own: tuple[str, ...]) -> list[Field]:
+def _aliased(node: exp.Expr, fields: list[Field], own: tuple[str, ...]) -> list[Field]:
     alias = node.args.get("alias")
     if alias is None or (isinstance(node, exp.Values) and alias.name == "_values"):
         return [replace(each, qualifier=own or each.qualifier) for each in fields]
@@ -195,13 +203,19 @@ def _aliased(node: exp.Expression, fields: list[Field], own: tuple[str, ...]) ->
     qualifier = (alias.name.lower(),) if alias.name else ()
     visible = [each for each in fields if not each.hidden]
     if names and len(names) != len(visible):
-        fail("MISMATCHED_COLUMN_ALIASES", node, f"Column alias list has {len(names)} entries but '{alias.name}' has {len(visible)} columns available")  # fmt: skip
+        _wrong_count(node, alias, names, visible)
     renamed = dict(zip(map(id, visible), names, strict=True)) if names else {}
     return [replace(each, qualifier=qualifier, name=renamed.get(id(each), each.name)) for each in fields]
 
 
+def _wrong_count(node: exp.Expr, alias: exp.Expr, names: Sequence[str | None], found: Sequence[Field]) -> NoReturn:
+    said = f"Column alias list has {len(names)} entries but '{alias.name}' has {len(found)} columns available"
+    fail("MISMATCHED_COLUMN_ALIASES", node, said)
+
+
 def _sampled(text: str, sample: exp.TableSample) -> str:
-    method = (sample.args.get("method").name if sample.args.get("method") is not None else "").upper()
+    said = sample.args.get("method")
+    method = said.name.upper() if said is not None else ""
     percent = sample.args.get("percent") or sample.args.get("size")
     if method not in ("BERNOULLI", "SYSTEM") or not isinstance(percent, exp.Literal) or percent.is_string:
         unsupported(sample, "TABLESAMPLE with anything but BERNOULLI or SYSTEM and a percentage")
@@ -273,7 +287,10 @@ def _unnested(expressions: "Expressions", left: str, node: exp.Unnest, *, outer:
         if value.type.name == "array":
             lists.append((value.sql, value.type.children[0]))
         elif value.type.name == "map":
-            lists += [(f"map_keys({value.sql})", value.type.children[0]), (f"map_values({value.sql})", value.type.children[1])]
+            lists += [
+                (f"map_keys({value.sql})", value.type.children[0]),
+                (f"map_values({value.sql})", value.type.children[1]),
+            ]
         else:
             mismatch(each, f"Cannot unnest type: {value.type}")
     relation = queries.name()
@@ -290,7 +307,9 @@ def _unnested(expressions: "Expressions", left: str, node: exp.Unnest, *, outer:
         columns.append(f"unnest({numbers}) AS ordinality")
     fields = _unnested_fields(node, values, lists, relation)
     if offset:
-        fields.append(Field(offset.name if isinstance(offset, exp.Identifier) else None, BIGINT, f"{relation}.ordinality"))
+        fields.append(
+            Field(offset.name if isinstance(offset, exp.Identifier) else None, BIGINT, f"{relation}.ordinality")
+        )
     fields = _unnested_names(node, fields)
     scope.fields = [replace(field, sql=f"{relation}.{name}") for field, name in kept] + fields
     start = f" FROM {left}" if left else ""
@@ -322,13 +341,13 @@ def _unnested_names(node: exp.Unnest, fields: list[Field]) -> list[Field]:
     if isinstance(node.args.get("offset"), exp.Identifier) and names:
         names.append(node.args["offset"].name)
     if names and len(names) != len(fields):
-        fail("MISMATCHED_COLUMN_ALIASES", node, f"Column alias list has {len(names)} entries but '{alias.name}' has {len(fields)} columns available")  # fmt: skip
+        _wrong_count(node, alias, names, fields)
     named = names or [each.name for each in fields]
     qualifier = (alias.name.lower(),) if alias.name else ()
     return [replace(each, name=name, qualifier=qualifier) for each, name in zip(fields, named, strict=True)]
 
 
-def expanded(item: exp.Expression, scope: Scope) -> list[tuple[exp.Expression | Field, str | None]]:
+def expanded(item: exp.Expr, scope: Scope) -> list[tuple[exp.Expr | Field, str | None]]:
     """What an item of SELECT stands for: itself and its name, or the columns of `*`."""
     if isinstance(item, exp.Star) or (isinstance(item, exp.Column) and isinstance(item.this, exp.Star)):
         star = item if isinstance(item, exp.Star) else item.this
@@ -337,7 +356,11 @@ def expanded(item: exp.Expression, scope: Scope) -> list[tuple[exp.Expression | 
         qualifier = [] if isinstance(item, exp.Star) else [part.name for part in item.parts[:-1]]
         found = scope.matching(qualifier)
         if not found:
-            what = f"Table '{'.'.join(qualifier)}' not found" if qualifier else "SELECT * not allowed in queries without FROM clause"
+            what = (
+                f"Table '{'.'.join(qualifier)}' not found"
+                if qualifier
+                else "SELECT * not allowed in queries without FROM clause"
+            )
             fail("TABLE_NOT_FOUND" if qualifier else "COLUMN_NOT_FOUND", item, what)
         return [(each, each.name) for each in found]
     if isinstance(item, exp.Alias):

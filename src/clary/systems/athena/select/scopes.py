@@ -1,4 +1,4 @@
-"""What names mean at a place of a query: the columns of its relations, those of the queries around it, and of lambdas."""
+"""What names mean at a place of a query: columns of its relations and of those of the queries around it."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
@@ -40,9 +40,9 @@ class Scope:
     reads: list[set[Origin]]
     fields: list[Field] = field(default_factory=list)
     parent: "Scope | None" = None
-    shown: Callable[[Value, exp.Expression], Value] | None = None
+    shown: Callable[[Value, exp.Expr], Value] | None = None
 
-    def resolve(self, names: list[str], node: exp.Expression) -> Value:
+    def resolve(self, names: list[str], node: exp.Expr) -> Value:
         """What a name, such as `a`, `t.a` or `t.a.field`, means. Fails where it means nothing, or two things."""
         scope: Scope | None = self
         while scope is not None:
@@ -65,7 +65,7 @@ class Scope:
             and (wanted == each.qualifier[len(each.qualifier) - len(wanted) :] if wanted else not each.qualified_only)
         ]
 
-    def _value(self, scope: "Scope", found: Field, rest: list[str], node: exp.Expression) -> Value:
+    def _value(self, scope: "Scope", found: Field, rest: list[str], node: exp.Expr) -> Value:
         self.reads[-1].update(found.origins)
         value = Value(found.sql, found.type, key=found.key)
         whole = value
@@ -94,7 +94,7 @@ class Scope:
         ]
 
 
-def field_of(value: Value, name: str, node: exp.Expression) -> Value:
+def field_of(value: Value, name: str, node: exp.Expr) -> Value:
     """The field of a row by its name."""
     if value.type.name != "row":
         fail("TYPE_MISMATCH", node, f"Expression is not of type ROW: {value.type}")

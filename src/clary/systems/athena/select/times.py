@@ -31,7 +31,7 @@ _FIELDS = {
 _OF_TIME = ("hour", "minute", "second", "millisecond")
 
 
-def literal(said: str, to: T, node: exp.Expression) -> Value:
+def literal(said: str, to: T, node: exp.Expr) -> Value:
     """`DATE '2020-01-01'`, `TIMESTAMP '2020-01-01 10:00:00.123 UTC'`, `TIME '10:00'`: digits say the precision."""
     if to.name == "date":
         return Value(f"CAST({text(_date(said, node))} AS DATE)", DATE, constant=_date(said, node))
@@ -51,7 +51,7 @@ def literal(said: str, to: T, node: exp.Expression) -> Value:
     return Value(f"trino_in_zone({sql}, {text(zone(found[4], node))})", T(ZONED, (precision,)))
 
 
-def zone(said: str, node: exp.Expression) -> str:
+def zone(said: str, node: exp.Expr) -> str:
     """A time zone's name as Trino writes it. Fails for one that there is not."""
     found = re.fullmatch(r"(?:UTC|GMT|UT)?([+-])(\d{1,2})(?::?(\d{2}))?", said)
     if found:
@@ -84,7 +84,9 @@ def interval(node: exp.Interval) -> Value:
     try:
         if name in ("year", "month", "quarter"):
             return months(sign * int(said) * {"year": 12, "quarter": 3, "month": 1}[name])
-        return seconds(sign * float(said) * _UNITS[name]) if name == "second" else seconds(sign * int(said) * _UNITS[name])
+        return (
+            seconds(sign * float(said) * _UNITS[name]) if name == "second" else seconds(sign * int(said) * _UNITS[name])
+        )
     except (ValueError, KeyError):
         fail("INVALID_LITERAL", node, f"Invalid INTERVAL {name.upper()} value: {said}")
 
@@ -103,7 +105,7 @@ def seconds(count: float) -> Value:
     return Value(f"({' + '.join(parts)})", INTERVAL_DAYS, constant=rest)
 
 
-def extracted(name: str, value: Value, node: exp.Expression) -> Value:
+def extracted(name: str, value: Value, node: exp.Expr) -> Value:
     """A field of a date, a moment, a time or an interval."""
     name = name.lower()
     kind = value.type
@@ -126,22 +128,25 @@ def extracted(name: str, value: Value, node: exp.Expression) -> Value:
     return Value(f"CAST({_FIELDS[name]}({sql}) AS BIGINT)", BIGINT)
 
 
-def moment(kind: type[exp.Expression], session: Session, node: exp.Expression) -> Value:
+def moment(kind: type[exp.Expr], session: Session, node: exp.Expr) -> Value:
     """CURRENT_TIMESTAMP and the like: one moment for the whole query."""
-    name = {exp.CurrentDate: "current_date", exp.CurrentTime: "current_time", exp.CurrentTimestamp: "current_timestamp",
-            exp.Localtime: "localtime", exp.Localtimestamp: "localtimestamp"}[kind]  # fmt: skip
+    names: dict[type[exp.Expr], str] = {
+        exp.CurrentDate: "current_date", exp.CurrentTime: "current_time", exp.CurrentTimestamp: "current_timestamp",
+        exp.Localtime: "localtime", exp.Localtimestamp: "localtimestamp",
+    }  # fmt: skip
+    name = names[kind]
     digits = node.args.get("this")
     return _moment(name, session, 3, node) if digits is None else moment_of(name, digits, session, node)
 
 
-def moment_of(name: str, digits: exp.Expression, session: Session, node: exp.Expression) -> Value:
+def moment_of(name: str, digits: exp.Expr, session: Session, node: exp.Expr) -> Value:
     """CURRENT_TIMESTAMP(p) and the like."""
     if not isinstance(digits, exp.Literal) or not digits.this.isdigit() or int(digits.this) > 6:
         fail("NOT_SUPPORTED", node, f"{name.upper()} takes a precision from 0 to 6")
     return _moment(name, session, int(digits.this), node)
 
 
-def _moment(name: str, session: Session, precision: int, node: exp.Expression) -> Value:
+def _moment(name: str, session: Session, precision: int, node: exp.Expr) -> Value:
     at = datetime.datetime.fromtimestamp(session.now, datetime.UTC)
     unit = 10 ** (6 - precision)
     at = at.replace(microsecond=at.microsecond // unit * unit, tzinfo=None)
@@ -157,16 +162,14 @@ def _moment(name: str, session: Session, precision: int, node: exp.Expression) -
     return Value(f"struct_pack(t := {sql}, z := 'UTC')", T(ZONED, (precision,)))
 
 
-def _date(said: str, node: exp.Expression) -> str:
+def _date(said: str, node: exp.Expr) -> str:
     found = _DATE.fullmatch(said)
     try:
         if found is None:
             raise ValueError(said)
         return datetime.date(int(found[1]), int(found[2]), int(found[3])).isoformat()
     except ValueError:
-        raise StatementFailed(
-            "INVALID_LITERAL", f"'{said}' is not a valid date literal"
-        ) from None
+        raise StatementFailed("INVALID_LITERAL", f"'{said}' is not a valid date literal") from None
 
 
 def _padded(said: str) -> str:
@@ -174,13 +177,13 @@ def _padded(said: str) -> str:
     return ":".join([*(f"{int(each):02d}" for each in parts[:2]), *(parts[2:] or ["00"])])
 
 
-def _precision(digits: str | None, node: exp.Expression) -> int:
+def _precision(digits: str | None, node: exp.Expr) -> int:
     if digits is not None and len(digits) > 6:
         fail("NOT_SUPPORTED", node, f"a precision of {len(digits)} digits of a second, more than 6, is not supported")
     return len(digits or "")
 
 
-def _span(said: str, span: str, sign: int, node: exp.Expression) -> Value:
+def _span(said: str, span: str, sign: int, node: exp.Expr) -> Value:
     if span == "year to month" and (found := re.fullmatch(r"(\d+)(?:-(\d+))?", said)):
         return months(sign * (int(found[1]) * 12 + int(found[2] or 0)))
     units = ["day", "hour", "minute", "second"]
@@ -190,7 +193,9 @@ def _span(said: str, span: str, sign: int, node: exp.Expression) -> Value:
         parts = re.split(r"[ :]", said)
         try:
             if len(parts) <= len(wanted):
-                return seconds(sign * sum(float(part) * _UNITS[unit] for part, unit in zip(parts, wanted, strict=False)))
+                return seconds(
+                    sign * sum(float(part) * _UNITS[unit] for part, unit in zip(parts, wanted, strict=False))
+                )
         except ValueError:
             pass
     fail("INVALID_LITERAL", node, f"Invalid INTERVAL {span.upper()} value: {said}")

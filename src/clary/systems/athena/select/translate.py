@@ -14,7 +14,7 @@ from clary.systems.athena.select.sessions import Session
 __all__ = ["Session", "tables_named", "translate"]
 
 
-def tables_named(tree: exp.Expression, catalog: str, database: str) -> set[TableName]:
+def tables_named(tree: exp.Expr, catalog: str, database: str) -> set[TableName]:
     """The tables that a query names, completed by the session's catalog and database; what WITH names is none.
 
     A table of Iceberg's metadata, `"t$files"`, is among them by that name.
@@ -24,7 +24,7 @@ def tables_named(tree: exp.Expression, catalog: str, database: str) -> set[Table
     return found
 
 
-def translate(tree: exp.Expression, tables: Mapping[TableName, Table], session: Session) -> Translated:
+def translate(tree: exp.Expr, tables: Mapping[TableName, Table], session: Session) -> Translated:
     """SQL of a query whose views are expanded. Raises StatementFailed, saying where and what, for one that is wrong.
 
     The columns of the SQL are named as those of the result, apart from a number behind a name that came before.
@@ -36,9 +36,7 @@ def translate(tree: exp.Expression, tables: Mapping[TableName, Table], session: 
         raise StatementFailed("STACK_OVERFLOW", "the query is nested too deep") from None
     queries.read(derived.columns)
     names = [each.name if each.name is not None else f"_col{at}" for at, each in enumerate(derived.columns)]
-    columns = tuple(
-        OutputColumn(name, str(each.type)) for name, each in zip(names, derived.columns, strict=True)
-    )
+    columns = tuple(OutputColumn(name, str(each.type)) for name, each in zip(names, derived.columns, strict=True))
     return Translated(_named_columns(derived, names), queries.uses(), columns)
 
 
@@ -62,9 +60,7 @@ def unique_names(names: list[str]) -> list[str]:
     return kept
 
 
-def _named(
-    node: exp.Expression, hidden: frozenset[str], catalog: str, database: str, found: set[TableName]
-) -> None:
+def _named(node: exp.Expr, hidden: frozenset[str], catalog: str, database: str, found: set[TableName]) -> None:
     """Add the tables below a node, where names of WITH hide them, each from the query after it on."""
     with_ = node.args.get("with_")
     if with_ is not None:
@@ -72,7 +68,11 @@ def _named(
             inner = hidden | {each.alias.lower()} if with_.args.get("recursive") else hidden
             _named(each.this, inner, catalog, database, found)
             hidden |= {each.alias.lower()}
-    if isinstance(node, exp.Table) and isinstance(node.this, exp.Identifier) and (node.db or node.name.lower() not in hidden):
+    if (
+        isinstance(node, exp.Table)
+        and isinstance(node.this, exp.Identifier)
+        and (node.db or node.name.lower() not in hidden)
+    ):
         found.add(table_name(node, catalog, database))
     for each in node.iter_expressions():
         if each is not with_:

@@ -25,10 +25,12 @@ def point(node: exp.Table, session: Session) -> tuple[float | None, int | None]:
     return _seconds(version.expression, session), None
 
 
-def _seconds(node: exp.Expression, session: Session) -> float:
+def _seconds(node: exp.Expr, session: Session) -> float:
     if isinstance(node, exp.Paren):
         return _seconds(node.this, session)
-    if isinstance(node, exp.CurrentTimestamp) or (isinstance(node, exp.Anonymous) and node.name.lower() in ("now", "current_timestamp")):
+    if isinstance(node, exp.CurrentTimestamp) or (
+        isinstance(node, exp.Anonymous) and node.name.lower() in ("now", "current_timestamp")
+    ):
         return session.now
     if isinstance(node, exp.Add | exp.Sub) and isinstance(node.expression, exp.Interval):
         return _seconds(node.this, session) + (1 if isinstance(node, exp.Add) else -1) * _length(node.expression)
@@ -44,7 +46,7 @@ def _length(node: exp.Interval) -> float:
     return float(node.this.this) * _UNITS[unit]
 
 
-def _moment(said: str, node: exp.Expression) -> float:
+def _moment(said: str, node: exp.Expr) -> float:
     from zoneinfo import ZoneInfo
 
     words = said.split()

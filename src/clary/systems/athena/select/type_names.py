@@ -15,14 +15,14 @@ from clary.systems.athena.select.values import fail, unsupported
 
 _PLAIN = {
     "BOOLEAN": "boolean", "TINYINT": "tinyint", "SMALLINT": "smallint", "INT": "integer", "BIGINT": "bigint",
-    "FLOAT": "real", "DOUBLE": "double", "VARBINARY": "varbinary", "BINARY": "varbinary", "DATE": "date", "JSON": "json",
-    "TEXT": "varchar", "UUID": "uuid", "UNKNOWN": "unknown", "REAL": "real",
+    "FLOAT": "real", "DOUBLE": "double", "VARBINARY": "varbinary", "BINARY": "varbinary", "DATE": "date",
+    "JSON": "json", "TEXT": "varchar", "UUID": "uuid", "UNKNOWN": "unknown", "REAL": "real",
 }  # fmt: skip
 _TIMES = {"TIME": "time", "TIMESTAMP": "timestamp", "TIMESTAMPTZ": ZONED, "TIMESTAMPNTZ": "timestamp"}
 _PRECISEST = 6
 
 
-def type_of(node: exp.Expression) -> T:
+def type_of(node: exp.Expr) -> T:
     """The type that a node of a query names. Fails for one that there is not, or that is not supported."""
     if isinstance(node, exp.Interval):
         unit = node.args.get("unit")

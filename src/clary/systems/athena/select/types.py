@@ -14,8 +14,9 @@ _INTEGER_DIGITS = {"tinyint": 3, "smallint": 5, "integer": 10, "bigint": 19}
 _NUMBERS = (*_INTEGERS, "decimal", "real", "double")
 _DUCKDB = {
     "unknown": "INTEGER", "boolean": "BOOLEAN", "tinyint": "TINYINT", "smallint": "SMALLINT", "integer": "INTEGER",
-    "bigint": "BIGINT", "real": "FLOAT", "double": "DOUBLE", "varchar": "VARCHAR", "char": "VARCHAR", "varbinary": "BLOB",
-    "date": "DATE", "time": "TIME", "timestamp": "TIMESTAMP", ZONED: "STRUCT(t TIMESTAMP, z VARCHAR)", "json": "VARCHAR",
+    "bigint": "BIGINT", "real": "FLOAT", "double": "DOUBLE", "varchar": "VARCHAR", "char": "VARCHAR",
+    "varbinary": "BLOB", "date": "DATE", "time": "TIME", "timestamp": "TIMESTAMP",
+    ZONED: "STRUCT(t TIMESTAMP, z VARCHAR)", "json": "VARCHAR",
     DAY_SECOND: "INTERVAL", YEAR_MONTH: "INTERVAL", "uuid": "UUID",
 }  # fmt: skip
 _HIVE = {"int": "integer", "float": "real", "string": "varchar", "binary": "varbinary"}
@@ -87,7 +88,7 @@ def row(*children: T, names: tuple[str | None, ...] = ()) -> T:
 
 
 def of_column(kind: Type, *, iceberg: bool = False) -> T:
-    """The type that a column of the catalog has in a query. Times of Iceberg count microseconds, others milliseconds."""
+    """The type of a catalog's column in a query. Times of Iceberg count microseconds, others milliseconds."""
     name = _HIVE.get(kind.name, kind.name)
     children = tuple(of_column(child, iceberg=iceberg) for child in kind.children)
     if name == "struct":
@@ -171,7 +172,7 @@ def _number(left: T, right: T) -> T:
 
 
 def _text(left: T, right: T) -> T:
-    if left.name == right.name == "char" or "char" in (left.name, right.name) and left.numbers and right.numbers:
+    if left.name == right.name == "char" or ("char" in (left.name, right.name) and left.numbers and right.numbers):
         return T("char", (max(left.numbers[0], right.numbers[0]),))
     if not left.numbers or not right.numbers:
         return VARCHAR

@@ -43,7 +43,7 @@ def checked(wrong: str, message: str, value: str) -> str:
     return f"CASE WHEN CASE WHEN {wrong} THEN CAST({message} AS BOOLEAN) ELSE FALSE END THEN NULL ELSE {value} END"
 
 
-def place(node: exp.Expression) -> str:
+def place(node: exp.Expr) -> str:
     """Where an expression begins in the text of the query: `line 1:8: `, or nothing where that is not known."""
     found = [each.meta for each in node.walk() if "start" in each.meta]
     if not found:
@@ -52,14 +52,14 @@ def place(node: exp.Expression) -> str:
     return f"line {first['line']}:{max(first['col'] - (first['end'] - first['start']), 1)}: "
 
 
-def fail(code: str, node: exp.Expression, message: str) -> NoReturn:
+def fail(code: str, node: exp.Expr, message: str) -> NoReturn:
     """Refuse a query for what it says at a node."""
     raise StatementFailed(code, place(node) + message)
 
 
-def unsupported(node: exp.Expression, what: str) -> NoReturn:
+def unsupported(node: exp.Expr, what: str) -> NoReturn:
     fail("NOT_SUPPORTED", node, f"{what} is not supported")
 
 
-def mismatch(node: exp.Expression, message: str) -> NoReturn:
+def mismatch(node: exp.Expr, message: str) -> NoReturn:
     fail("TYPE_MISMATCH", node, message)

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 from sqlglot import exp
 
 from clary.systems.athena.select.aggregates import AGGREGATES, aggregate, taken_apart
+from clary.systems.athena.select.casts import coerced
 from clary.systems.athena.select.functions.calls import Call
 from clary.systems.athena.select.types import BIGINT, DOUBLE, INTERVAL_DAYS, INTERVAL_MONTHS
 from clary.systems.athena.select.values import Value, fail, unsupported
-from clary.systems.athena.select.casts import coerced
 
 if TYPE_CHECKING:
     from clary.systems.athena.select.expressions import Expressions
@@ -79,9 +79,7 @@ def specification(expressions: "Expressions", node: exp.Window) -> str:
     keys: list[Value] = []
     if order is not None:
         keys = [expressions.typed(each.this) for each in order.expressions]
-        texts = [
-            expressions.queries.ordered(key, each) for key, each in zip(keys, order.expressions, strict=True)
-        ]
+        texts = [expressions.queries.ordered(key, each) for key, each in zip(keys, order.expressions, strict=True)]
         parts.append(f"ORDER BY {', '.join(texts)}")
     if frame is not None:
         parts.append(_frame(expressions, frame, keys))

@@ -1,2 +1,6 @@
+"""Functions of arrays."""
+
+from clary.systems.athena.select.functions.calls import Handler
+
 SIGNATURES = ""
-HANDLERS = {}
+HANDLERS: dict[str, Handler] = {}

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from sqlglot import exp
 
 from clary.systems.athena.select.casts import accepted, coerced
-from clary.systems.athena.select.functions.signatures import Overload, Match, overloads_of
+from clary.systems.athena.select.functions.signatures import Match, Overload, overloads_of
 from clary.systems.athena.select.types import T
 from clary.systems.athena.select.values import Value, fail
 
@@ -58,7 +58,7 @@ class Call:
     """A call of a scalar function, as what handles it sees it: typed arguments, and lambdas that wait for types."""
 
     def __init__(
-        self, expressions: "Expressions", name: str, nodes: Sequence[exp.Expression], node: exp.Expression, shown: str
+        self, expressions: "Expressions", name: str, nodes: Sequence[exp.Expr], node: exp.Expr, shown: str
     ) -> None:
         self.expressions = expressions
         self.name = name
@@ -108,7 +108,8 @@ class Call:
 
     def unexpected(self, expected: str) -> "Value":
         kinds = ", ".join(
-            "function" if isinstance(node, exp.Lambda) else str(self.value(at).type) for at, node in enumerate(self.nodes)
+            "function" if isinstance(node, exp.Lambda) else str(self.value(at).type)
+            for at, node in enumerate(self.nodes)
         )
         fail("FUNCTION_NOT_FOUND", self.node,
              f"Unexpected parameters ({kinds}) for function {self.shown}. Expected: {expected}")  # fmt: skip
@@ -152,5 +153,7 @@ class Call:
             parameters, body = self.lambda_of(at, kinds)
             if not match.bind(pattern.children[-1], body.type):
                 self.unexpected(str(match.overload))
-            texts.append(f"lambda {parameters}: {coerced(body, match.substituted(pattern.children[-1], body.type)).sql}")
+            texts.append(
+                f"lambda {parameters}: {coerced(body, match.substituted(pattern.children[-1], body.type)).sql}"
+            )
         return Value(match.sql(texts), match.substituted(match.overload.result))
