@@ -230,3 +230,319 @@ trino_multimap_of(entries) :=
 
 trino_map_entries(m) :=
     list_transform(map_entries(m), lambda e: struct_pack(k := e.key, v := e.value));
+
+-- Texts.
+
+trino_trim(s) := trim(s, chr(9) || chr(10) || chr(11) || chr(12) || chr(13) || ' ');
+
+trino_ltrim(s) := ltrim(s, chr(9) || chr(10) || chr(11) || chr(12) || chr(13) || ' ');
+
+trino_rtrim(s) := rtrim(s, chr(9) || chr(10) || chr(11) || chr(12) || chr(13) || ' ');
+
+trino_substr(s, n) :=
+    CASE WHEN n = 0 OR -n > length(s) THEN left(s, 0) ELSE substr(s, n) END;
+
+trino_substr_of(s, n, l) :=
+    CASE WHEN n = 0 OR l <= 0 OR -n > length(s) THEN left(s, 0) WHEN n > 0 THEN substr(s, n, l)
+    ELSE substr(s, length(s) + n + 1, l) END;
+
+trino_binary_substr(b, n, l) := unhex(substr(hex(b), n * 2 - 1, l * 2));
+
+-- An empty search puts the replacement before each character and behind the last.
+trino_replace(s, a, b) :=
+    CASE WHEN a = '' THEN b || array_to_string(list_transform(string_split(s, ''), lambda c: c || b), '')
+    ELSE replace(s, a, b) END;
+
+trino_split(s, d, n) :=
+    CASE WHEN trino_wrong(n <= 0, 'INVALID_FUNCTION_ARGUMENT: Limit must be positive') THEN NULL
+    WHEN len(string_split(s, d)) <= n THEN string_split(s, d)
+    ELSE list_append(list_slice(string_split(s, d), 1, n - 1),
+    array_to_string(list_slice(string_split(s, d), n, len(string_split(s, d))), d)) END;
+
+trino_split_part(s, d, n) :=
+    CASE WHEN trino_wrong(n <= 0, 'INVALID_FUNCTION_ARGUMENT: Index must be greater than zero') THEN NULL
+    ELSE string_split(s, d)[n] END;
+
+trino_split_entries(s, d, kv) :=
+    list_transform(string_split(s, d), lambda e: CASE
+    WHEN trino_wrong(NOT contains(e, kv),
+    'INVALID_FUNCTION_ARGUMENT: Key-value delimiter must appear exactly once in each entry. Bad input: ' || e)
+    THEN NULL ELSE struct_pack(k := split_part(e, kv, 1), v := substr(e, strpos(e, kv) + length(kv))) END);
+
+trino_split_to_map(s, d, kv) :=
+    trino_map_from_entries(trino_split_entries(s, d, kv));
+
+trino_split_to_multimap(s, d, kv) := trino_multimap_of(trino_split_entries(s, d, kv));
+
+trino_strpos(s, p, n) :=
+    CASE WHEN trino_wrong(n <= 0, 'INVALID_FUNCTION_ARGUMENT: ''instance'' must be a positive number.') THEN NULL
+    WHEN len(string_split(s, p)) <= n THEN 0
+    ELSE length(array_to_string(list_slice(string_split(s, p), 1, n), p)) + 1 END;
+
+trino_hamming(a, b) :=
+    CASE WHEN trino_wrong(length(a) <> length(b),
+    'INVALID_FUNCTION_ARGUMENT: The input strings to hamming_distance function must have the same length') THEN NULL
+    ELSE hamming(a, b) END;
+
+trino_zero_padded(s, n) :=
+    CASE WHEN length(s) >= n THEN s WHEN s[1] IN ('-', '+') THEN s[1] || lpad(substr(s, 2), n - 1, '0')
+    ELSE lpad(s, n, '0') END;
+
+trino_url_encode(s) :=
+    replace(replace(replace(url_encode(s), '%20', '+'), '%2A', '*'), '~', '%7E');
+
+-- Scheme, authority, path, query and fragment, by RFC 3986's own pattern.
+trino_url_part(s, n) :=
+    CASE WHEN contains(s, ' ') THEN NULL
+    ELSE regexp_extract(s, '^(([^:/?#]+):)?(//([^/?#]*))?([^?#]*)(\?([^#]*))?(#(.*))?', n) END;
+
+trino_url_host(s) :=
+    regexp_extract(trino_url_part(s, 4), '^(?:[^@]*@)?(\[[^\]]*\]|[^:]*)', 1);
+
+trino_url_port(s) :=
+    TRY_CAST(nullif(regexp_extract(trino_url_part(s, 4), ':([0-9]+)$', 1), '') AS BIGINT);
+
+trino_url_parameter(s, name) :=
+    list_filter(list_transform(string_split(trino_url_part(s, 7), '&'), lambda p:
+    CASE WHEN split_part(p, '=', 1) = name THEN
+    url_decode(replace(CASE WHEN contains(p, '=') THEN substr(p, strpos(p, '=') + 1) ELSE '' END, '+', ' '))
+    END), lambda p: p IS NOT NULL)[1];
+
+-- More of numbers.
+
+trino_sqrt(x) := CASE WHEN x < 0 THEN CAST('NaN' AS DOUBLE) ELSE sqrt(x) END;
+
+trino_cbrt(x) :=
+    CASE WHEN round(cbrt(x)) * round(cbrt(x)) * round(cbrt(x)) = x THEN round(cbrt(x)) ELSE cbrt(x) END;
+
+trino_ln(x) :=
+    CASE WHEN x > 0 OR isnan(x) THEN ln(x) WHEN x = 0 THEN CAST('-Infinity' AS DOUBLE)
+    WHEN x < 0 THEN CAST('NaN' AS DOUBLE) END;
+
+trino_log10(x) :=
+    CASE WHEN x > 0 OR isnan(x) THEN log10(x) WHEN x = 0 THEN CAST('-Infinity' AS DOUBLE)
+    WHEN x < 0 THEN CAST('NaN' AS DOUBLE) END;
+
+trino_round(x, n) := CASE WHEN isfinite(x) THEN round(x, n) ELSE x END;
+
+trino_truncate_decimal(x, n) := CASE WHEN x >= 0 THEN floor(x * power(10, n)) ELSE ceil(x * power(10, n)) END / power(10, n);
+
+trino_width_bucket(x, lo, hi, n) :=
+    CASE WHEN trino_wrong(n <= 0, 'INVALID_FUNCTION_ARGUMENT: bucketCount must be greater than 0') THEN NULL
+    WHEN lo < hi THEN CASE WHEN x < lo THEN 0 WHEN x >= hi THEN n + 1
+    ELSE CAST(floor((x - lo) / (hi - lo) * n) AS BIGINT) + 1 END
+    ELSE CASE WHEN x > lo THEN 0 WHEN x <= hi THEN n + 1
+    ELSE CAST(floor((lo - x) / (lo - hi) * n) AS BIGINT) + 1 END END;
+
+trino_signed(h) :=
+    CAST(CASE WHEN h >= CAST('9223372036854775808' AS HUGEINT) THEN h - CAST('18446744073709551616' AS HUGEINT)
+    ELSE h END AS BIGINT);
+
+trino_unsigned(b) :=
+    CASE WHEN b < 0 THEN CAST(b AS HUGEINT) + CAST('18446744073709551616' AS HUGEINT) ELSE CAST(b AS HUGEINT) END;
+
+trino_shift_left(b, n) :=
+    CASE WHEN n >= 64 THEN 0 ELSE
+    trino_signed((trino_unsigned(b) & (CAST('18446744073709551615' AS HUGEINT) >> CAST(n AS HUGEINT)))
+    * CAST(power(2, n) AS HUGEINT)) END;
+
+trino_shift_right(b, n) :=
+    CASE WHEN n >= 64 THEN 0 ELSE trino_signed(trino_unsigned(b) >> CAST(n AS HUGEINT)) END;
+
+trino_bit_count(b, n) :=
+    CASE WHEN n = 64 THEN CAST(bit_count(b) AS BIGINT)
+    ELSE CAST(bit_count(b & (CAST(power(2, n) AS BIGINT) - 1)) AS BIGINT) END;
+
+trino_to_base(b, n) :=
+    CASE WHEN b < 0 THEN '-' || lower(to_base(-b, CAST(n AS INTEGER))) ELSE lower(to_base(b, CAST(n AS INTEGER))) END;
+
+trino_from_base(s, n) :=
+    CASE WHEN trino_wrong(len(list_filter(string_split(lower(ltrim(s, '+-')), ''), lambda c:
+    strpos('0123456789abcdefghijklmnopqrstuvwxyz', c) = 0 OR strpos('0123456789abcdefghijklmnopqrstuvwxyz', c) > n)) > 0
+    OR ltrim(s, '+-') = '', 'INVALID_FUNCTION_ARGUMENT: Not a valid base-' || n || ' number: ' || s) THEN NULL
+    ELSE CAST((CASE WHEN starts_with(s, '-') THEN -1 ELSE 1 END) * list_reduce(list_transform(
+    string_split(lower(ltrim(s, '+-')), ''),
+    lambda c: CAST(strpos('0123456789abcdefghijklmnopqrstuvwxyz', c) - 1 AS HUGEINT)),
+    lambda a, d: a * n + d) AS BIGINT) END;
+
+trino_hex_of(b, n) := right(lpad(hex(CAST(b AS BIGINT)), 16, '0'), n);
+
+-- More of times.
+
+trino_moment_of(seconds, zone) :=
+    CASE WHEN zone IS NULL OR seconds IS NULL THEN NULL ELSE
+    struct_pack(t := make_timestamp(CAST(round(seconds * 1000) AS BIGINT) * 1000), z := zone) END;
+
+trino_offset_name(h, m) :=
+    CASE WHEN h = 0 AND m = 0 THEN 'UTC' ELSE printf('%s%02d:%02d', CASE WHEN h < 0 OR m < 0 THEN '-' ELSE '+' END,
+    abs(h), abs(m)) END;
+
+trino_offset_text(v, colon) :=
+    printf('%s%02d%s%02d', CASE WHEN trino_zone_minutes(v) < 0 THEN '-' ELSE '+' END,
+    abs(trino_zone_minutes(v)) // 60, colon, abs(trino_zone_minutes(v)) % 60);
+
+trino_iso_zoned(v, p) :=
+    replace(trino_timestamp_text(trino_local(v), p), ' ', 'T') ||
+    CASE WHEN trino_zone_minutes(v) = 0 THEN 'Z' ELSE trino_offset_text(v, ':') END;
+
+trino_iso_date(s) :=
+    CASE WHEN trino_wrong(TRY_CAST(s AS DATE) IS NULL OR NOT regexp_full_match(s, '[0-9]{4}-[0-9]{2}-[0-9]{2}'),
+    'INVALID_FUNCTION_ARGUMENT: Invalid format: "' || s || '"') THEN NULL ELSE CAST(s AS DATE) END;
+
+trino_iso_zone(s) :=
+    coalesce(nullif(regexp_extract(s, 'T.*?(Z|[+-][0-9]{2}(:?[0-9]{2})?)$', 1), ''), 'UTC');
+
+trino_iso_moment(s, unit) :=
+    CASE WHEN trino_wrong(NOT regexp_full_match(s,
+    '[0-9]{4}(-[0-9]{2}(-[0-9]{2})?)?(T([0-9]{2}(:[0-9]{2}(:[0-9]{2}([.,][0-9]+)?)?)?)?(Z|[+-][0-9]{2}(:?[0-9]{2})?)?)?'),
+    'INVALID_FUNCTION_ARGUMENT: Invalid format: "' || s || '"') THEN NULL
+    ELSE trino_in_zone(trino_round_time(CAST(rpad(regexp_extract(s, '^[0-9-]+'), 10, '-01-01') || ' ' ||
+    trino_iso_clock(s) AS TIMESTAMP), unit), trino_zone_name(trino_iso_zone(s))) END;
+
+trino_iso_clock(s) :=
+    regexp_extract(s, 'T([0-9]{2})', 1) || CASE WHEN regexp_matches(s, 'T[0-9]') THEN '' ELSE '00' END ||
+    CASE WHEN regexp_matches(s, 'T[0-9]{2}:[0-9]') THEN regexp_extract(s, 'T[0-9]{2}(:[0-9]{2}(:[0-9]{2}(\.[0-9]+)?)?)', 1)
+    ELSE ':00' END;
+
+trino_strptime(s, f) :=
+    CASE WHEN trino_wrong(try_strptime(s, f) IS NULL, 'INVALID_FUNCTION_ARGUMENT: Invalid format: "' || s || '"')
+    THEN NULL ELSE try_strptime(s, f) END;
+
+trino_strptime_zone(s, f) :=
+    trino_in_zone(trino_strptime(regexp_replace(s, '\s?(Z|[+-][0-9]{2}:?[0-9]{2})$', ''), f),
+    trino_zone_name(coalesce(nullif(regexp_extract(s, '(Z|[+-][0-9]{2}:?[0-9]{2})$', 1), ''), 'UTC')));
+
+trino_duration(s) :=
+    CASE WHEN trino_wrong(NOT regexp_full_match(s, '\s*[0-9]+(\.[0-9]+)?\s*(ns|us|ms|s|m|h|d)\s*'),
+    'INVALID_FUNCTION_ARGUMENT: duration is not a valid data duration string: ' || s) THEN NULL
+    ELSE to_milliseconds(CAST(round(CAST(regexp_extract(s, '[0-9]+(\.[0-9]+)?') AS DOUBLE) *
+    CASE regexp_extract(s, '[a-z]+') WHEN 'ns' THEN 0.000001 WHEN 'us' THEN 0.001 WHEN 'ms' THEN 1 WHEN 's' THEN 1000
+    WHEN 'm' THEN 60000 WHEN 'h' THEN 3600000 ELSE 86400000 END) AS BIGINT)) END;
+
+-- More of arrays and maps.
+
+trino_has(l, x) := CASE WHEN x IS NULL THEN list_count(l) < len(l) ELSE coalesce(list_contains(l, x), FALSE) END;
+
+trino_contains(l, x) :=
+    CASE WHEN l IS NULL OR x IS NULL THEN NULL WHEN list_contains(l, x) THEN TRUE
+    WHEN list_count(l) < len(l) THEN NULL ELSE FALSE END;
+
+trino_element_at(l, n) :=
+    CASE WHEN trino_wrong(n = 0, 'INVALID_FUNCTION_ARGUMENT: SQL array indices start at 1') THEN NULL
+    ELSE list_extract(l, n) END;
+
+trino_distinct(l) :=
+    list_filter(l, lambda x, i: list_position(l, x) = i);
+
+trino_array_max(l) := CASE WHEN list_count(l) = len(l) THEN list_max(l) END;
+
+trino_array_min(l) := CASE WHEN list_count(l) = len(l) THEN list_min(l) END;
+
+trino_overlap(a, b) :=
+    CASE WHEN a IS NULL OR b IS NULL THEN NULL WHEN len(list_filter(a, lambda x: list_contains(b, x))) > 0 THEN TRUE
+    WHEN len(a) > 0 AND len(b) > 0 AND (list_count(a) < len(a) OR list_count(b) < len(b)) THEN NULL ELSE FALSE END;
+
+trino_slice(l, n, c) :=
+    CASE WHEN CASE WHEN n = 0 THEN CAST('INVALID_FUNCTION_ARGUMENT: SQL array indices start at 1' AS BOOLEAN)
+    WHEN c < 0 THEN CAST('INVALID_FUNCTION_ARGUMENT: length must be greater than or equal to 0' AS BOOLEAN)
+    ELSE FALSE END THEN NULL WHEN c = 0 OR -n > len(l) THEN list_slice(l, 1, 0) WHEN n > 0 THEN list_slice(l, n, n + c - 1)
+    ELSE list_slice(l, len(l) + n + 1, len(l) + n + c) END;
+
+trino_trim_array(l, n) :=
+    CASE WHEN CASE WHEN n < 0 THEN CAST('INVALID_FUNCTION_ARGUMENT: size must not be negative: ' || n AS BOOLEAN)
+    WHEN n > len(l) THEN CAST('INVALID_FUNCTION_ARGUMENT: size must not exceed array cardinality ' || len(l) || ': ' || n
+    AS BOOLEAN) ELSE FALSE END THEN NULL ELSE list_slice(l, 1, len(l) - n) END;
+
+trino_any(b) :=
+    CASE WHEN b IS NULL THEN NULL WHEN list_contains(b, TRUE) THEN TRUE WHEN list_count(b) < len(b) THEN NULL
+    ELSE FALSE END;
+
+trino_all(b) :=
+    CASE WHEN b IS NULL THEN NULL WHEN list_contains(b, FALSE) THEN FALSE WHEN list_count(b) < len(b) THEN NULL
+    ELSE TRUE END;
+
+trino_ngrams(l, n) :=
+    CASE WHEN len(l) <= n THEN [l] ELSE
+    list_transform(range(1, CAST(len(l) - n + 2 AS BIGINT)), lambda i: list_slice(l, i, i + n - 1)) END;
+
+trino_sequence(a, b, s) :=
+    CASE WHEN trino_wrong(s = 0 OR (b > a AND s < 0) OR (b < a AND s > 0),
+    'INVALID_FUNCTION_ARGUMENT: sequence stop value should be greater than or equal to start value if step is '
+    || 'greater than zero otherwise stop should be less than or equal to start') THEN NULL
+    ELSE generate_series(a, b, s) END;
+
+trino_map_from_entries(l) :=
+    CASE WHEN trino_wrong(len(l) <> list_unique(list_transform(l, lambda e: e.k)),
+    'INVALID_FUNCTION_ARGUMENT: Duplicate map keys are not allowed') THEN NULL
+    ELSE map_from_entries(l) END;
+
+trino_sorted_map(l) := map_from_entries(list_sort(l));
+
+-- JSON, held as its text.
+
+trino_json_or_null(s) := CASE WHEN json_valid(s) THEN s END;
+
+trino_json_parse(s) :=
+    CASE WHEN trino_wrong(NOT json_valid(s), 'INVALID_FUNCTION_ARGUMENT: Cannot convert value to JSON: ''' || s || '''')
+    THEN NULL ELSE CAST(json(s) AS VARCHAR) END;
+
+trino_to_json(s) := CAST(to_json(s) AS VARCHAR);
+
+trino_json_of(x) := CASE WHEN x IS NULL THEN NULL ELSE CAST(to_json(x) AS VARCHAR) END;
+
+trino_json_text(j) :=
+    CASE WHEN trino_wrong(json_type(j) IN ('OBJECT', 'ARRAY'), 'INVALID_CAST_ARGUMENT: Cannot cast to varchar: ' || j)
+    THEN NULL WHEN json_type(j) = 'NULL' THEN NULL ELSE json_extract_string(j, '$') END;
+
+trino_json_scalar(j, kind) :=
+    CASE WHEN trino_wrong(json_type(j) IN ('OBJECT', 'ARRAY'),
+    'INVALID_CAST_ARGUMENT: Cannot cast to ' || kind || ': ' || j)
+    THEN NULL WHEN json_type(j) = 'NULL' THEN NULL ELSE json_extract_string(j, '$') END;
+
+trino_json_scalar_at(j, p) :=
+    CASE WHEN json_type(j, p) IN ('OBJECT', 'ARRAY', 'NULL') THEN NULL ELSE json_extract_string(j, p) END;
+
+trino_json_query(j, p) := CASE WHEN json_type(j, p) IN ('OBJECT', 'ARRAY') THEN CAST(json_extract(j, p) AS VARCHAR) END;
+
+trino_json_items(j) :=
+    CASE WHEN trino_wrong(json_type(j) NOT IN ('ARRAY', 'NULL'), 'INVALID_CAST_ARGUMENT: Cannot cast to array: ' || j)
+    THEN NULL WHEN json_type(j) = 'NULL' THEN NULL ELSE CAST(json_extract(j, '$[*]') AS VARCHAR[]) END;
+
+trino_json_field(j, name, place) :=
+    CAST(json_extract(j, CASE WHEN json_type(j) = 'ARRAY' THEN '/' || place ELSE
+    '/' || replace(replace(name, '~', '~0'), '/', '~1') END) AS VARCHAR);
+
+trino_json_entries(j) :=
+    CASE WHEN trino_wrong(json_type(j) NOT IN ('OBJECT', 'NULL'), 'INVALID_CAST_ARGUMENT: Cannot cast to map: ' || j)
+    THEN NULL WHEN json_type(j) = 'NULL' THEN NULL ELSE
+    list_transform(json_keys(j), lambda n: struct_pack(k := n, v := trino_json_field(j, n, 0))) END;
+
+trino_json_array_length(j) :=
+    CASE WHEN json_valid(j) AND json_type(j) = 'ARRAY' THEN CAST(json_array_length(j) AS BIGINT) END;
+
+trino_json_array_get(j, n) :=
+    CASE WHEN json_valid(j) AND json_type(j) = 'ARRAY' THEN CAST(json_extract(j, '/' ||
+    CASE WHEN n < 0 THEN json_array_length(j) + n ELSE n END) AS VARCHAR) END;
+
+trino_json_size(j) :=
+    CASE json_type(j) WHEN 'ARRAY' THEN CAST(json_array_length(j) AS BIGINT) WHEN 'OBJECT' THEN len(json_keys(j))
+    ELSE 0 END;
+
+trino_json_has_text(j, x) :=
+    CASE WHEN json_type(j) = 'ARRAY' THEN list_contains(CAST(json_extract(j, '$[*]') AS VARCHAR[]), CAST(to_json(x) AS VARCHAR))
+    END;
+
+trino_json_has(j, x, kind) :=
+    CASE WHEN json_type(j) = 'ARRAY' THEN list_contains(CAST(json_extract(j, '$[*]') AS VARCHAR[]), x) END;
+
+trino_json_has_number(j, x) :=
+    CASE WHEN json_type(j) = 'ARRAY' THEN coalesce(list_contains(list_transform(CAST(json_extract(j, '$[*]') AS VARCHAR[]),
+    lambda e: TRY_CAST(e AS DOUBLE)), x), FALSE) END;
+
+trino_array_position(l, x) :=
+    CASE WHEN l IS NOT NULL AND x IS NOT NULL THEN CAST(coalesce(list_position(l, x), 0) AS BIGINT) END;
+
+trino_array_remove(l, x) := CASE WHEN x IS NOT NULL THEN list_filter(l, lambda e: e IS DISTINCT FROM x) END;
+
+trino_shuffle(l) :=
+    list_transform(list_sort(list_transform(l, lambda x: struct_pack(r := random(), v := x))), lambda e: e.v);

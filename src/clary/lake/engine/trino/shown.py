@@ -1,7 +1,5 @@
 """SQL of the text that a value of one of Trino's types is shown as in Athena's results."""
 
-from clary.lake.types import quoted
-
 _PLAIN = ("boolean", "tinyint", "smallint", "integer", "bigint", "date", "uuid", "decimal")
 
 
@@ -75,8 +73,11 @@ class Shown:
         """The names of a row's fields in DuckDB: their own, but where there is none or it came before."""
         found: list[str] = []
         for place, name in enumerate(self.names):
-            known = name is not None and name.lower() not in (each.lower() for each in found)
-            found.append(name if known and name is not None else f"field {place}")
+            taken = [each.lower() for each in found]
+            free = name if name is not None and name.lower() not in taken else f"field{place}"
+            while free.lower() in taken:
+                free += "_"
+            found.append(free)
         return found
 
 
@@ -139,6 +140,3 @@ def _field_name(rest: str) -> tuple[str | None, str]:
     if not space or not word.replace("_", "a").isalnum() or word == "interval" or after.startswith("with time zone"):
         return None, rest
     return word, after
-
-
-__all__ = ["Shown", "parsed", "quoted", "shown"]

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clary.lake.engine.trino.shown import shown
-from clary.lake.types import quoted
 
 if TYPE_CHECKING:
     import duckdb
@@ -42,6 +41,3 @@ def header(names: Sequence[str]) -> bytes:
 
 def _doubled(name: str) -> str:
     return name.replace('"', '""')
-
-
-__all__ = ["header", "quoted", "write_csv"]

@@ -10,8 +10,8 @@ from clary.systems.athena.select.casts import coerced
 from clary.systems.athena.select.functions.calls import Call
 from clary.systems.athena.select.functions.signatures import Match, overloads_of
 from clary.systems.athena.select.operators import divided
-from clary.systems.athena.select.types import BIGINT, BOOLEAN, DOUBLE, REAL, VARCHAR, decimal
-from clary.systems.athena.select.values import Value, fail, unsupported
+from clary.systems.athena.select.types import BIGINT, DOUBLE, REAL, VARCHAR, decimal
+from clary.systems.athena.select.values import Value, unsupported
 
 if TYPE_CHECKING:
     from clary.systems.athena.select.expressions import Expressions
@@ -200,11 +200,11 @@ def _approx_percentile(call: Call, parts: dict[str, str]) -> Value:
     kind = value.type if not value.type.is_integer else BIGINT
     if kind.name == "decimal":
         kind = DOUBLE
-    held = coerced(value, kind)
+    held = coerced(value, DOUBLE if kind == REAL else kind)
     wanted = array(DOUBLE) if share.type.name == "array" else DOUBLE
     result = array(kind) if share.type.name == "array" else kind
-    share = coerced(share, wanted)
-    return Value(f"CAST(approx_quantile({held.sql}, {share.sql}){parts['f']} AS {duckdb(result)})", result)
+    asked = f"CAST({coerced(share, wanted).sql} AS FLOAT{'[]' if share.type.name == 'array' else ''})"
+    return Value(f"CAST(approx_quantile({held.sql}, {asked}){parts['f']} AS {duckdb(result)})", result)
 
 
 def _listed(call: Call, parts: dict[str, str]) -> Value:
@@ -219,5 +219,3 @@ _HANDLERS: dict[str, Callable[[Call, dict[str, str]], Value]] = {
 }  # fmt: skip
 _ANYWAY = ("min", "max", "bool_and", "bool_or", "every", "set_agg", "arbitrary", "any_value", "approx_distinct")
 AGGREGATES = frozenset({*_OVERLOADS, *_HANDLERS, *_NOT_HERE})
-
-__all__ = ["AGGREGATES", "BOOLEAN", "Aggregated", "aggregate", "fail", "taken_apart"]

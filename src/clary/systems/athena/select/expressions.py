@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from sqlglot import exp
 
 from clary.systems.athena.select import operators, times
-from clary.systems.athena.select.casts import accepted, as_text, cast, coerced
+from clary.systems.athena.select.casts import accepted, cast, coerced
 from clary.systems.athena.select.functions.calls import Call, known
 from clary.systems.athena.select.scopes import Scope, field_of
 from clary.systems.athena.select.type_names import type_of
@@ -426,6 +426,3 @@ def unescaped(said: str, escape: str, node: exp.Expr) -> str:
             fail("SYNTAX_ERROR", node, "Incomplete escape sequence in a Unicode literal")
         at = start + length
     return found
-
-
-__all__ = ["Expressions", "as_text", "number", "typed_literal", "unescaped"]

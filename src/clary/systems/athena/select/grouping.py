@@ -11,7 +11,7 @@ from sqlglot import exp
 
 from clary.systems.athena.contract import StatementFailed
 from clary.systems.athena.select.aggregates import AGGREGATES, aggregate, taken_apart
-from clary.systems.athena.select.types import BIGINT, T
+from clary.systems.athena.select.types import BIGINT
 from clary.systems.athena.select.values import Origin, Value, fail
 
 if TYPE_CHECKING:
@@ -154,6 +154,3 @@ def groupings(groups: Groups, group: exp.Group, ordinals: Sequence[exp.Expr]) ->
             word = "ROLLUP" if isinstance(each, exp.Rollup) else "CUBE"
             parts.append(f"{word} ({', '.join(map(one_set, each.expressions))})")
     return ", ".join(parts)
-
-
-__all__ = ["Groups", "T", "groupings", "has_aggregate"]

@@ -89,14 +89,15 @@ def arithmetic(node: exp.Binary, left: Value, right: Value) -> Value:
         right = coerced(right, left.type)
     one, other = left.type, right.type
     if one.is_number and other.is_number:
-        return _numbers(sign, left, right)
+        return numbers(sign, left, right)
     found = _times(sign, left, right, node)
     if found is None:
         mismatch(node, f"Cannot apply operator: {one} {sign} {other}")
     return found
 
 
-def _numbers(sign: str, left: Value, right: Value) -> Value:
+def numbers(sign: str, left: Value, right: Value) -> Value:
+    """An arithmetic operator on two numbers, in the type that both become."""
     kind = common(left.type, right.type) or DOUBLE
     if kind.name == "decimal":
         return _decimals(sign, left, right)

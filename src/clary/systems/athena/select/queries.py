@@ -20,7 +20,7 @@ from clary.systems.athena.select.grouping import Groups, groupings, has_aggregat
 from clary.systems.athena.select.operators import compared
 from clary.systems.athena.select.scopes import Field, Scope
 from clary.systems.athena.select.sessions import Session
-from clary.systems.athena.select.types import BIGINT, BOOLEAN, INTEGER, T, common, row
+from clary.systems.athena.select.types import BOOLEAN, T, common, row
 from clary.systems.athena.select.values import Origin, Value, fail, mismatch, unsupported
 
 _SET_WORDS = {exp.Union: "UNION", exp.Intersect: "INTERSECT", exp.Except: "EXCEPT"}
@@ -483,6 +483,3 @@ def _names_itself(body: exp.Expr, name: str) -> bool:
 def _reference(item: Field) -> exp.Expr:
     parts = [exp.to_identifier(each, quoted=True) for each in (*item.qualifier[-1:], item.name or "")]
     return exp.Column(this=parts[-1], table=parts[0] if len(parts) > 1 else None)
-
-
-__all__ = ["BIGINT", "INTEGER", "Cte", "Derived", "Output", "Queries"]

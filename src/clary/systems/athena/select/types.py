@@ -115,8 +115,11 @@ def fields(of: T) -> list[str]:
     """The names that DuckDB has the fields of a row under: their own as far as they have one and it is the only one."""
     found: list[str] = []
     for place, name in enumerate(of.names):
-        known = name is not None and name.lower() not in (each.lower() for each in found)
-        found.append(name if known and name is not None else f"field {place}")
+        taken = [each.lower() for each in found]
+        free = name if name is not None and name.lower() not in taken else f"field{place}"
+        while free.lower() in taken:
+            free += "_"
+        found.append(free)
     return found
 
 
