@@ -21,10 +21,6 @@ def avro_schema(columns: Sequence[Column]) -> dict[str, Any]:
     return _record("row", [(column.name, column.type) for column in columns], [])
 
 
-def avro_codec(compression: str) -> str:
-    return compression
-
-
 def _record(name: str, fields: Sequence[tuple[str, Type]], above: list[str]) -> dict[str, Any]:
     path = [*above, name]
     for field, _ in fields:

@@ -140,7 +140,7 @@ def _framed_snappy(file: _Counted) -> Iterator[bytes]:
         kind, length = head[0], int.from_bytes(head[1:], "little")
         body = _exactly(file, length)
         if kind == 0:
-            yield _decompressed(body[4:], _snappy_length(body[4:]), "snappy")
+            yield _decompressed(body[4:], snappy_length(body[4:]), "snappy")
         elif kind == 1:
             yield body[4:]
         elif 2 <= kind < 0x80:
@@ -174,7 +174,7 @@ def _hadoop_blocks(file: _Counted, ahead: bytes, codec: str) -> Iterator[bytes]:
             raise ValueError(f"a block says that it holds {left} bytes, which none does")
         while left > 0:
             body = exactly(int.from_bytes(exactly(4), "big"))
-            length = _snappy_length(body) if codec == "snappy" else left
+            length = snappy_length(body) if codec == "snappy" else left
             data = _decompressed(body, length, codec)
             yield data
             left -= len(data)
@@ -187,7 +187,7 @@ def _decompressed(data: bytes, length: int, codec: str) -> bytes:
     return made
 
 
-def _snappy_length(data: bytes) -> int:
+def snappy_length(data: bytes) -> int:
     """What Snappy says at the begin of a chunk that it holds."""
     length = 0
     for place, byte in enumerate(data[:5]):

@@ -31,8 +31,12 @@ class Lines:
         return batches.__arrow_c_stream__(requested_schema)
 
     def _batches(self) -> Iterator[Any]:
-        for number, lines in lines_of(self._part, self._read):
+        for number, lines in self.batches():
             yield pa.record_batch([lines, pa.repeat(pa.scalar(number, pa.int32()), len(lines))], schema=_SCHEMA)
+
+    def batches(self) -> Iterator[tuple[int, Any]]:
+        """Lines and the numbers of their files."""
+        return lines_of(self._part, self._read)
 
 
 def lines_of(part: Part, read: BytesRead) -> Iterator[tuple[int, Any]]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from clary.lake import tables
 from clary.lake.engine.tasks import TaskFailed
-from clary.lake.formats import lazy_simple, parquet
+from clary.lake.formats import avro, fields, json_lines, lazy_simple, orc, parquet
 from clary.lake.formats.parts import HIDDEN, BytesRead, Part, hidden_of, null, parts_of
 from clary.lake.scans import Scan
 from clary.lake.types import quoted
@@ -20,6 +20,12 @@ It is given the connection, and a name for what it registers there.
 _READERS: dict[str, Reader] = {
     tables.PARQUET: parquet.selects,
     tables.CSV: lazy_simple.selects,
+    tables.OPEN_CSV: fields.open_csv,
+    tables.JSON: json_lines.selects,
+    tables.ORC: orc.selects,
+    tables.AVRO: avro.selects,
+    tables.REGEX: fields.regex,
+    tables.GROK: fields.grok,
 }
 _OURS = re.compile(r"\b(HIVE_[A-Z_]+): (.*)", re.DOTALL)
 _CAST = re.compile(

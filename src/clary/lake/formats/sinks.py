@@ -9,7 +9,8 @@ import pyarrow as pa
 
 from clary.lake import tables
 from clary.lake.engine.tasks import TaskFailed
-from clary.lake.formats.avro_schema import avro_codec, avro_schema
+from clary.lake.formats import avro_codecs
+from clary.lake.formats.avro_schema import avro_schema
 from clary.lake.formats.compressors import COMPRESSORS, text_compressor
 from clary.lake.tables import Column
 
@@ -159,6 +160,9 @@ class _Orc:
 
     def add(self, batch: Any) -> None:
         self.rows += batch.num_rows
+        if any(column.offset and pa.types.is_nested(column.type) for column in batch.columns):
+            # Arrow's writer of ORC takes the fields of structs from where their array begins, not the slice of it.
+            batch = batch.take(pa.array(range(batch.num_rows), pa.int32()))
         self._writer.write(pa.Table.from_batches([batch]))
         self.size_bytes = self._file.tell()
 
@@ -175,10 +179,11 @@ class _Avro:
 
         self.rows = self.size_bytes = 0
         self._file = path.open("wb")
+        avro_codecs.install()
         schema = avro_schema(shape.columns)
         self._names = [field["name"] for field in schema["fields"]]
         self._maps = [_pairs_to_maps(column.type) for column in shape.columns]
-        self._writer = Writer(self._file, schema, codec=avro_codec(shape.compression), sync_interval=_BLOCK_BYTES)
+        self._writer = Writer(self._file, schema, codec=shape.compression, sync_interval=_BLOCK_BYTES)
 
     def add(self, batch: Any) -> None:
         columns = [column.to_pylist() for column in batch.columns]

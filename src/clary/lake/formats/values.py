@@ -15,12 +15,14 @@ class Texts:
 
     What is no value of its type is NULL, or with `strict` an error of the query; then `field` says where it stood.
     `times` are further notations of timestamps, in Java's letters, or `millis`. With `numbers`, dates are days since
-    1970 and timestamps milliseconds, as OpenCSVSerde has them.
+    1970 and timestamps milliseconds, as OpenCSVSerde has them; with `epochs`, timestamps may be seconds or, from 13
+    digits on, milliseconds since 1970 as well, as JSON has them.
     """
 
     strict: bool = False
     times: tuple[str, ...] = ()
     numbers: bool = False
+    epochs: bool = False
     field: str = ""
 
     def value(self, text: str, of: Type) -> str:
@@ -65,6 +67,13 @@ class Texts:
             made.insert(0, f"CAST(try_strptime({text}, [{listed}]) AS TIMESTAMP)")
         if "millis" in self.times:
             made.insert(0, f"make_timestamp_ms({whole(text, 'BIGINT')})")
+        if self.epochs:
+            millis = f"make_timestamp_ms(CAST({text} AS BIGINT))"
+            made.append(
+                f"CASE WHEN regexp_full_match({text}, '-?[0-9]{{13,18}}') THEN {millis} "
+                f"WHEN regexp_full_match({text}, '-?[0-9]+(\\.[0-9]*)?') "
+                f"THEN make_timestamp(CAST(TRY_CAST({text} AS DECIMAL(18,3)) * 1000000 AS BIGINT)) END"
+            )
         return made[0] if len(made) == 1 else f"coalesce({', '.join(made)})"
 
 
