@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from clary.lake.engine.tasks import TaskFailed
 from clary.lake.formats.grok import compile_grok
 from clary.lake.formats.java_regex import compile_java
-from clary.lake.formats.lines import lines_of, properties_of
+from clary.lake.formats.lines import lines_of, properties_of, skipped_of
 from clary.lake.formats.parts import FILE_NUMBER, BytesRead, Part, null, of_files
 from clary.lake.formats.values import Texts
 from clary.lake.types import duckdb_type, quoted
@@ -27,6 +27,7 @@ class Fields:
     """Hands out the fields of a part's lines anew each time it is asked."""
 
     def __init__(self, part: Part, read: BytesRead, split: Splitter) -> None:
+        skipped_of(part)
         self._part = part
         self._read = read
         self._split = split

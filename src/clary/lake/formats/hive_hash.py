@@ -2,6 +2,8 @@
 
 import struct
 from collections.abc import Callable, Sequence
+from functools import partial
+from math import isnan
 from typing import Any
 
 import pyarrow as pa
@@ -15,6 +17,7 @@ _MOST = 0x7FFFFFFF
 _WHOLE = frozenset({"tinyint", "smallint", "int"})
 _TEXTS = frozenset({"string", "varchar", "char"})
 _SEED = 104_729
+_NAN = float("nan")
 _C1, _C2 = 0xCC9E2D51, 0x1B873593
 
 
@@ -54,14 +57,14 @@ def _hash_sql(connection: Any, column: Column, version: int) -> str:
 def _hasher(of: Type, version: int) -> Callable[[Any], int]:
     if version not in (1, 2):
         raise TaskFailed("INVALID_TABLE_PROPERTY", f"bucketing_version is 1 or 2, and is {version}")
-    made = (_FIRST if version == 1 else _SECOND).get("text" if of.name in _TEXTS else of.name)
+    made = (_FIRST if version == 1 else _SECOND).get(of.name)
     if made is None:
         raise TaskFailed("NOT_SUPPORTED", f"Bucketing is not supported for columns of the type {of}")
     return made
 
 
-def _text_first(value: str) -> int:
-    made = 0
+def _text_first(value: str, begin: int = 0) -> int:
+    made = begin
     for byte in value.encode():
         made = (made * 31 + (byte - 256 if byte > 127 else byte)) & _MASK
     return made
@@ -73,23 +76,11 @@ def _long_first(value: int) -> int:
 
 
 def _double_bits(value: float) -> int:
-    return int(struct.unpack(">q", struct.pack(">d", value if value != 0 else 0.0))[0])
+    return int(struct.unpack(">q", struct.pack(">d", _NAN if isnan(value) else value))[0])
 
 
 def _float_bits(value: float) -> int:
-    return int(struct.unpack(">i", struct.pack(">f", value if value != 0 else 0.0))[0])
-
-
-def _seconds_nanos(value: Any) -> tuple[int, int]:
-    import calendar
-
-    return calendar.timegm(value.timetuple()), value.microsecond * 1000
-
-
-def _timestamp_first(value: Any) -> int:
-    seconds, nanos = _seconds_nanos(value)
-    packed = ((seconds << 30) | nanos) & 0xFFFFFFFFFFFFFFFF
-    return (packed ^ (packed >> 32)) & _MASK
+    return int(struct.unpack(">i", struct.pack(">f", _NAN if isnan(value) else value))[0])
 
 
 def _days(value: Any) -> int:
@@ -103,8 +94,11 @@ def murmur3(data: bytes, seed: int = _SEED) -> int:
         block = int.from_bytes(data[at : at + 4], "little")
         made ^= _mixed(block)
         made = ((made << 13 | made >> 19) * 5 + 0xE6546B64) & _MASK
-    tail = int.from_bytes(data[whole:], "little")
     if len(data) > whole:
+        # Java's bytes have signs, which Hive's hash of the last few of them takes along.
+        tail = 0
+        for place, byte in enumerate(data[whole:]):
+            tail ^= ((byte - 256 if byte > 127 else byte) << 8 * place) & _MASK
         made ^= _mixed(tail)
     made ^= len(data)
     made = ((made ^ made >> 16) * 0x85EBCA6B) & _MASK
@@ -124,9 +118,9 @@ _FIRST: dict[str, Callable[[Any], int]] = {
     "bigint": _long_first,
     "float": lambda value: _float_bits(value) & _MASK,
     "double": lambda value: _long_first(_double_bits(value)),
-    "text": _text_first,
+    "string": _text_first,
+    **dict.fromkeys(("varchar", "char"), partial(_text_first, begin=1)),
     "date": lambda value: _days(value) & _MASK,
-    "timestamp": _timestamp_first,
 }
 _SECOND: dict[str, Callable[[Any], int]] = {
     "boolean": lambda value: int(value),
@@ -134,8 +128,9 @@ _SECOND: dict[str, Callable[[Any], int]] = {
     "smallint": lambda value: murmur3(struct.pack(">h", value)),
     "int": lambda value: murmur3(struct.pack(">i", value)),
     "bigint": lambda value: murmur3(struct.pack(">q", value)),
-    "float": lambda value: murmur3(struct.pack(">i", _float_bits(value))),
-    "double": lambda value: murmur3(struct.pack(">q", _double_bits(value))),
-    "text": lambda value: murmur3(value.encode()),
+    # Hive takes the bits of a fraction for a number, makes that a fraction, and hashes the bits of it.
+    "float": lambda value: murmur3(struct.pack(">f", _float_bits(value))),
+    "double": lambda value: murmur3(struct.pack(">d", _double_bits(value))),
+    **dict.fromkeys(_TEXTS, lambda value: murmur3(value.encode())),
     "date": lambda value: murmur3(struct.pack(">i", _days(value))),
 }

@@ -23,6 +23,7 @@ class Lines:
     """
 
     def __init__(self, part: Part, read: BytesRead) -> None:
+        skipped_of(part)
         self._part = part
         self._read = read
 
@@ -41,14 +42,18 @@ class Lines:
 
 def lines_of(part: Part, read: BytesRead) -> Iterator[tuple[int, Any]]:
     """The number of a file and an array of some of its lines, for all files of a part."""
-    header = _count(part, "skip.header.line.count")
-    footer = _count(part, "skip.footer.line.count")
+    header, footer = skipped_of(part)
     for number, file in zip(part.numbers, part.files, strict=True):
         try:
             for lines in _skipped(_arrays(chunks(file.path, file.uri, read)), header, footer):
                 yield number, lines
         except ValueError as error:
             raise read.failed("HIVE_CURSOR_ERROR", f"Failed to read file {file.uri}: {error}") from None
+
+
+def skipped_of(part: Part) -> tuple[int, int]:
+    """How many lines of each file are left out at its begin and at its end. Raises TaskFailed for what is no number."""
+    return _count(part, "skip.header.line.count"), _count(part, "skip.footer.line.count")
 
 
 def _count(part: Part, name: str) -> int:

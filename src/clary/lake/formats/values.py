@@ -72,7 +72,7 @@ class Texts:
             made.append(
                 f"CASE WHEN regexp_full_match({text}, '-?[0-9]{{13,18}}') THEN {millis} "
                 f"WHEN regexp_full_match({text}, '-?[0-9]+(\\.[0-9]*)?') "
-                f"THEN make_timestamp(CAST(TRY_CAST({text} AS DECIMAL(18,3)) * 1000000 AS BIGINT)) END"
+                f"THEN make_timestamp_ms(TRY_CAST(trunc(TRY_CAST({text} AS DOUBLE) * 1000) AS BIGINT)) END"
             )
         return made[0] if len(made) == 1 else f"coalesce({', '.join(made)})"
 
