@@ -2,6 +2,7 @@
 
 import pytest
 
+from clary.lake.trino_types import hive_type
 from clary.lake.types import arrow_type, duckdb_type, parse_type, trino_type
 
 NESTED = "struct<a:array<map<string,decimal(5)>>, `b c` : TIMESTAMP >"
@@ -41,3 +42,12 @@ def test_what_is_no_type(wrong):
 def test_a_type_may_not_be_nested_without_end():
     with pytest.raises(ValueError):
         parse_type("array<" * 5000)
+
+
+def test_types_of_queries_become_types_of_tables():
+    for text in ("integer", "varchar(3)", "array(row(a bigint, b map(varchar, decimal(10,2))))", "timestamp(3)"):
+        assert trino_type(hive_type(text)) == text
+    assert str(hive_type('row("A b" real, c timestamp(6))')) == "struct<a b:float,c:timestamp>"
+    for text in ("unknown", "json", "timestamp(3) with time zone", "row(integer, date)", "array(time(3))", "integer,"):
+        with pytest.raises(ValueError):
+            hive_type(text)

@@ -106,6 +106,9 @@ class Running(Protocol):
     database: str
     output: str
     """Where its results go, less the ending: `s3://bucket/prefix/<execution id>`."""
+    work_group: str
+    enforced: bool
+    """Whether the work group's settings hold whatever a query says: no statement chooses where a new table goes."""
     ctx: "Context"
 
     @property

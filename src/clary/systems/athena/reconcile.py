@@ -1,7 +1,7 @@
 """Have queries run that wait, stop those that are to stop, and forget those that are old. Runs in the carrier."""
 
 from clary.kernel.rooms import CARRIER, Platform, reconciler
-from clary.systems.athena.records import HISTORY_SECONDS, RUNNING, TOPIC, UNFINISHED, QueryExecution
+from clary.systems.athena.records import HISTORY_SECONDS, RUNNING, TOPIC, UNFINISHED, QueryExecution, TableWrite
 
 _AT_ONCE = 500
 
@@ -33,4 +33,8 @@ def forget(platform: Platform, key: str | None) -> None:
         for entry in gone:
             table.within(entry.account, entry.region).delete(entry.name)
         if len(gone) < len(found):
-            return
+            break
+    writes = platform.records(TableWrite)
+    while past := list(writes.page(_AT_ONCE, sort="created_at", created_before=old)):
+        for write in past:
+            writes.within(write.account, write.region).delete(write.name)

@@ -49,6 +49,21 @@ class QueryExecution:
     stop: bool = False
 
 
+@record("athena_table_write", version=1)
+@dataclass(frozen=True, slots=True)
+class TableWrite:
+    """What a query is about to store of a table, by the query's id: URIs with their sizes, and how many rows they hold.
+
+    It is kept before the first file is stored, so that whoever runs the query again knows whether it had come to its
+    end. `values` are those of the keys that have files; `table` is the document of a table that is to be made.
+    """
+
+    files: list[tuple[str, int]]
+    rows: int
+    values: list[list[str]] = field(default_factory=list)
+    table: dict[str, Any] = field(default_factory=dict)
+
+
 @record("athena_work_group", version=1)
 @dataclass(frozen=True, slots=True)
 class WorkGroup:

@@ -11,9 +11,9 @@ _SIZES = {
     "float": (17, 0), "double": (17, 0), "date": (0, 0), "timestamp": (3, 0), "timestamp with time zone": (3, 0),
     "time": (3, 0), "time with time zone": (3, 0), "varchar": (_LONGEST, 0), "varbinary": (1073741824, 0),
     "json": (0, 0), "array": (0, 0), "map": (0, 0), "row": (0, 0), "unknown": (0, 0), "uuid": (0, 0),
-    "ipaddress": (0, 0), "interval day to second": (0, 0), "interval year to month": (0, 0),
+    "ipaddress": (0, 0), "string": (0, 0), "interval day to second": (0, 0), "interval year to month": (0, 0),
 }  # fmt: skip
-_NAMES = {"real": "float", "string": "varchar", "int": "integer"}
+_NAMES = {"real": "float", "int": "integer"}
 _SENSITIVE = frozenset({"varchar", "char", "json"})
 
 

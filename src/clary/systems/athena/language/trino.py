@@ -69,14 +69,19 @@ def trino_statement(cursor: Cursor, text: str, parse: Callable[[str, int, int], 
 
 
 def _identifier(cursor: Cursor) -> str:
+    return _exact(cursor).lower()
+
+
+def _exact(cursor: Cursor) -> str:
+    """A name as it is written: the case of a prepared statement's counts, for the API makes them too."""
     token = cursor.next
     if token.kind == DOUBLE and token.value:
-        return cursor.take().value.lower()
+        return cursor.take().value
     if token.kind == BACK:
         raise cursor.wrong(BACKQUOTED)
     if token.kind != WORD or token.text.lower() in _NOT_NAMES:
         cursor.fail_at_next("<identifier>")
-    return cursor.take().text.lower()
+    return cursor.take().text
 
 
 def _name(cursor: Cursor) -> Name:
@@ -304,7 +309,7 @@ def _option(cursor: Cursor, given: dict[str, str], analyze: bool) -> None:
 
 def _prepare(cursor: Cursor, text: str) -> Statement:
     cursor.expect("prepare")
-    name = _identifier(cursor)
+    name = _exact(cursor)
     cursor.expect("from")
     start = cursor.next.start
     if cursor.next.kind == END:
@@ -314,7 +319,7 @@ def _prepare(cursor: Cursor, text: str) -> Statement:
 
 def _execute(cursor: Cursor, text: str) -> Statement:
     cursor.expect("execute")
-    name = _identifier(cursor)
+    name = _exact(cursor)
     parameters: list[str] = []
     if cursor.words("using"):
         parameters.append(_parameter(cursor))
@@ -339,7 +344,7 @@ def _parameter(cursor: Cursor) -> str:
 
 def _deallocate(cursor: Cursor, text: str) -> Statement:
     cursor.expect("deallocate", "prepare")
-    name = _identifier(cursor)
+    name = _exact(cursor)
     cursor.end()
     return Deallocate(text=text, name=name)
 

@@ -50,6 +50,8 @@ class Run:
         catalog: str,
         database: str,
         output: str,
+        work_group: str,
+        enforced: bool,
         ends_at: float,
     ) -> None:
         self.ctx = ctx
@@ -57,6 +59,8 @@ class Run:
         self.catalog = catalog
         self.database = database
         self.output = output
+        self.work_group = work_group
+        self.enforced = enforced
         self.access = Access(ctx.platform, ctx.principal, ctx.account, ctx.region)
         self.first_task_at: float | None = None
         self.scanned_bytes = 0

@@ -93,6 +93,8 @@ class Runner:
             catalog=context["Catalog"].lower(),
             database=context["Database"].lower(),
             output=value.output,
+            work_group=entry.parent,
+            enforced=bool(value.settings.get("EnforceWorkGroupConfiguration")),
             ends_at=ctx.platform.clock.monotonic() + seconds,
         )
         with self._lock:

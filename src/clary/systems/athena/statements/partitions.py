@@ -36,7 +36,7 @@ def add_partitions(running: Running, statement: AddPartitions) -> Outcome:
     for each in statement.partitions:
         values = values_of(table, each.values)
         wanted.setdefault(tuple(values), partition_input(running, table, values, each.location))
-    there = _present(running, table, list(wanted))
+    there = {tuple(each["Values"]) for each in present(running, table, list(wanted))}
     if there and not statement.if_not_exists:
         raise _already(table, next(values for values in wanted if values in there))
     errors = create_partitions(running, table, [given for values, given in wanted.items() if values not in there])
@@ -165,20 +165,19 @@ def create_partitions(running: Running, table: Document, given: Sequence[Documen
     return errors
 
 
+def present(running: Running, table: Document, wanted: Sequence[tuple[str, ...]]) -> list[Document]:
+    """The partitions that have one of these values."""
+    found: list[Document] = []
+    for batch in batched(wanted, _MOST_READ):
+        asked = [{"Values": list(values)} for values in batch]
+        found += running.call("BatchGetPartition", **_of(table), PartitionsToGet=asked)["Partitions"]
+    return found
+
+
 def batched(items: Any, size: int) -> Iterator[list[Any]]:
     rest = iter(items)
     while batch := list(islice(rest, size)):
         yield batch
-
-
-def _present(running: Running, table: Document, wanted: Sequence[tuple[str, ...]]) -> set[tuple[str, ...]]:
-    """Those of these values that partitions have."""
-    found: set[tuple[str, ...]] = set()
-    for batch in batched(wanted, _MOST_READ):
-        asked = [{"Values": list(values)} for values in batch]
-        answer = running.call("BatchGetPartition", **_of(table), PartitionsToGet=asked)
-        found.update(tuple(each["Values"]) for each in answer["Partitions"])
-    return found
 
 
 def _expression(table: Document, comparisons: Sequence[Comparison]) -> str:

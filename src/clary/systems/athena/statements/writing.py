@@ -1,0 +1,145 @@
+"""Write the rows of a query as files of a table: all files are stored first, and then the catalog is told, once.
+
+What is about to be stored is recorded before the first file is. A statement that was cut off and runs again finds that
+record: either every file is in its place, and what is left is to tell the catalog; or those that are there are removed,
+and it begins anew. So no query ever sees rows twice, and a statement that fails leaves no files.
+"""
+
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from clary.kernel.core.errors import AwsError
+from clary.kernel.store import AlreadyExists
+from clary.lake.engine.tasks import TableFiles, Task, WrittenFile
+from clary.lake.hive_paths import NULL
+from clary.lake.tables import Column
+from clary.lake.trino_types import hive_type
+from clary.lake.types import Type
+from clary.systems.athena.contract import OutputColumn, Running, StatementFailed
+from clary.systems.athena.records import TableWrite
+
+if TYPE_CHECKING:
+    from clary.systems.athena.running.plans import Plan
+
+MOST_PARTITIONS = 100
+"""How many partitions a statement may write, as in Athena."""
+
+Values = tuple[str, ...]
+Place = Callable[[set[Values]], Callable[[Values], str]]
+"""From the values of all partitions that have files to the folder of each."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What was stored: the files' URIs, how many rows they hold, and the values of the keys that have files.
+
+    `table` is the document of the table that they are of, where that is to be made.
+    """
+
+    uris: tuple[str, ...]
+    rows: int
+    values: tuple[Values, ...]
+    table: Mapping[str, Any] = field(default_factory=dict)
+
+
+def finished(running: Running) -> Stored | None:
+    """What an earlier run of this statement stored, if it stored all of it; of one that did not, nothing is left."""
+    records = running.ctx.records(TableWrite)
+    entry = records.get(running.execution_id)
+    if entry is None:
+        return None
+    write = entry.value
+    there = {each.uri: each.size_bytes for uri, _ in write.files for each in running.objects(uri) if each.uri == uri}
+    if all(there.get(uri) == size for uri, size in write.files):
+        uris = tuple(uri for uri, _ in write.files)
+        return Stored(uris, write.rows, tuple(tuple(each) for each in write.values), write.table)
+    running.delete(list(there))
+    records.delete(running.execution_id)
+    return None
+
+
+def store(
+    running: Running, plan: "Plan", output: TableFiles, place: Place, table: Mapping[str, Any] | None = None
+) -> Stored:
+    """Have the rows written, and store the files. Raises StatementFailed for more partitions than there may be."""
+    output = replace(output, name=running.execution_id)
+    done = running.run(Task(sql=plan.sql, scans=plan.scans, output=output))
+    values = {_values(file) for file in done.files if output.keys}
+    if len(values) > MOST_PARTITIONS:
+        raise StatementFailed(
+            "HIVE_TOO_MANY_OPEN_PARTITIONS",
+            f"Exceeded limit of {MOST_PARTITIONS} open writers for partitions/buckets: the query has rows of "
+            f"{len(values)} partitions",
+        )
+    folder_of = place(values)
+    targets = [(file, f"{folder_of(_values(file))}/{_name(file)}") for file in done.files]
+    ordered = sorted(values)
+    files = [(uri, file.size_bytes) for file, uri in targets]
+    write = TableWrite(files, done.rows, [list(each) for each in ordered], dict(table or {}))
+    with contextlib.suppress(AlreadyExists):
+        running.ctx.records(TableWrite).create(running.execution_id, write)
+    _put(running, targets)
+    return Stored(tuple(uri for _, uri in targets), done.rows, tuple(ordered), write.table)
+
+
+def discard(running: Running, stored: Stored) -> None:
+    """Remove what was stored: the catalog will never know of it."""
+    with contextlib.suppress(AwsError):
+        running.delete(stored.uris)
+
+
+def check_empty(running: Running, location: str, message: str) -> None:
+    """Raise StatementFailed where objects lie below a location."""
+    if any(True for _ in running.objects(location.rstrip("/") + "/")):
+        raise StatementFailed("HIVE_PATH_ALREADY_EXISTS", message)
+
+
+def named_columns(columns: Sequence[OutputColumn]) -> tuple[Column, ...]:
+    """The columns of a table that holds the rows of a query. Raises StatementFailed where one has no name or type."""
+    found: list[Column] = []
+    for place, each in enumerate(columns, 1):
+        name = each.name.lower()
+        if not name or name == f"_col{place - 1}":
+            raise StatementFailed("MISSING_COLUMN_NAME", f"line 1:1: Column name not specified at position {place}")
+        if any(name == other.name for other in found):
+            raise StatementFailed("DUPLICATE_COLUMN_NAME", f"line 1:1: Column name '{name}' specified more than once")
+        found.append(Column(name, table_type(each, place)))
+    return tuple(found)
+
+
+def table_type(column: OutputColumn, place: int) -> Type:
+    """The type of a table's column that holds a query's. Raises StatementFailed where there is none."""
+    if column.type == "unknown":
+        raise StatementFailed("COLUMN_TYPE_UNKNOWN", f"line 1:1: Column type is unknown at position {place}")
+    try:
+        return hive_type(column.type)
+    except ValueError:
+        message = f"Unsupported Hive type: {column.type} (column {column.name}): CAST it to one that tables have"
+        if "row(" in column.type:
+            message += ", and give each field of a row a name"
+        raise StatementFailed("NOT_SUPPORTED", message) from None
+
+
+def _values(file: WrittenFile) -> Values:
+    return tuple(NULL if value is None else value for value in file.values)
+
+
+def _name(file: WrittenFile) -> str:
+    return file.path.rpartition("/")[2]
+
+
+def _put(running: Running, targets: Sequence[tuple[WrittenFile, str]]) -> None:
+    """Store files, all or none."""
+    begun: list[str] = []
+    try:
+        for file, uri in targets:
+            running.check()
+            begun.append(uri)
+            running.put(uri, Path(file.path))
+    except BaseException:
+        with contextlib.suppress(AwsError):
+            running.delete(begun)
+        raise
