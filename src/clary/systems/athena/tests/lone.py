@@ -1,5 +1,6 @@
-"""A statement that runs by itself, over a platform without a server: what the room's own `Running` is to performers."""
+"""Statements that run by themselves, over a platform without a server: a `Running` as performers know it."""
 
+import csv
 import os
 import shutil
 from collections.abc import Sequence
@@ -15,19 +16,38 @@ from clary.systems.athena.contract import ListedObject, Outcome
 from clary.systems.athena.language.parsing import parse
 from clary.systems.athena.performers import performer
 
+BUCKET = "data"
+
+
+class Killed(BaseException):
+    """The process is gone: nothing that it would do is done any more."""
+
 
 class Lone:
-    """A statement that runs as the account's root, in the database `db`, and puts its results below `s3://data/out`."""
+    """Runs statements as the account's root, in the database `db`; results go below `s3://data/out`.
+
+    `lives` counts what a statement may still do to the world before it is killed; None is for ever.
+    """
+
+    catalog, database, work_group, enforced = "awsdatacatalog", "db", "primary", False
 
     def __init__(self, platform: Platform, folder: Path) -> None:
         self._platform = platform
-        self.execution_id = new_uuid()
-        self.catalog, self.database = "awsdatacatalog", "db"
-        self.output = f"s3://data/out/{self.execution_id}"
-        self.folder = folder
+        self._folder = folder
         self.ctx = platform.acting_as_root(ACCOUNT, REGION, "athena", "ListEngineVersions")
+        self.lives: int | None = None
+        self.begin()
+
+    def begin(self, execution_id: str = "") -> None:
+        """Be another execution; or that one again, which was cut off."""
+        self.execution_id = execution_id or new_uuid()
+        self.output = f"s3://{BUCKET}/out/{self.execution_id}"
+        self.folder = self._folder / self.execution_id
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self.folder.mkdir(parents=True)
 
     def call(self, operation: str, *, service: str = "glue", **params: Any) -> dict[str, Any]:
+        self._live()
         return self.ctx.call(service, operation, params)
 
     def link(self, uri: str, path: Path) -> None:
@@ -36,11 +56,13 @@ class Lone:
         os.link(self._platform.objects.local_path(bucket, key, account=ACCOUNT), path)
 
     def objects(self, prefix: str) -> Sequence[ListedObject]:
+        self._live()
         bucket, key = parse_s3_uri(prefix)
         found = self._platform.objects.list(bucket, key, account=ACCOUNT)
         return [ListedObject(s3_uri(bucket, each.key), each.size, each.etag, each.modified) for each in found]
 
     def put(self, uri: str, path: Path) -> None:
+        self._live()
         bucket, key = parse_s3_uri(uri)
         copy = path.with_name(path.name + ".put")
         shutil.copyfile(path, copy)
@@ -48,19 +70,48 @@ class Lone:
 
     def delete(self, uris: Sequence[str]) -> None:
         for uri in uris:
+            self._live()
             bucket, key = parse_s3_uri(uri)
             self._platform.objects.delete(bucket, key, account=ACCOUNT)
 
     def run(self, task: Any) -> Any:
-        raise AssertionError("DDL asks no engine")
+        from dataclasses import replace
+
+        from clary.lake.engine.execution import Execution
+
+        self._live()
+        execution = Execution(self.folder)
+        try:
+            return execution.run(replace(task, folder=str(self.folder)), lambda: 0.0)
+        finally:
+            execution.close()
 
     def check(self) -> None:
         pass
 
-    def perform(self, text: str, *parameters: str) -> Outcome:
+    def perform(self, text: str, *parameters: str, again: str = "") -> Outcome:
+        self.begin(again)
         statement = parse(text, parameters)
         return performer(statement)(self, statement)
 
     def rows(self, text: str) -> list[str]:
         """What a statement answers, a text for each row."""
         return ["\t".join(value or "" for value in row) for row in self.perform(text).rows or ()]
+
+    def select(self, text: str) -> list[list[str]]:
+        """The rows of a query, as texts; NULL is as empty as an empty text."""
+        result = self.perform(text).result
+        assert result is not None
+        return list(csv.reader(result.read_text().splitlines()))[1:]
+
+    def uris(self, prefix: str) -> list[str]:
+        lives, self.lives = self.lives, None
+        found = [each.uri for each in self.objects(f"s3://{BUCKET}/{prefix}")]
+        self.lives = lives
+        return found
+
+    def _live(self) -> None:
+        if self.lives is not None:
+            if self.lives <= 0:
+                raise Killed
+            self.lives -= 1

@@ -1,0 +1,240 @@
+"""Tables, files and views that queries make: what is written, what is read again, and what a kill in between leaves."""
+
+import base64
+import itertools
+from typing import Any
+
+import orjson
+import pytest
+
+from clary.systems.athena.contract import StatementFailed
+from clary.systems.athena.tests.lone import Killed, Lone
+
+pytest.importorskip("duckdb")
+
+
+@pytest.fixture
+def lone(platform, caller, tmp_path):
+    caller("s3")("CreateBucket", Bucket="data", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+    running = Lone(platform, tmp_path / "queries")
+    running.perform("CREATE DATABASE db")
+    return running
+
+
+def document(lone: Lone, name: str) -> dict[str, Any]:
+    return lone.call("GetTable", DatabaseName="db", Name=name)["Table"]
+
+
+def refused(lone: Lone, text: str) -> str:
+    with pytest.raises(StatementFailed) as failed:
+        lone.perform(text)
+    return str(failed.value)
+
+
+def test_a_table_is_made_of_a_query(lone):
+    done = lone.perform(
+        "CREATE TABLE t COMMENT 'c' WITH (format = 'ORC', partitioned_by = ARRAY['k'], write_compression = 'SNAPPY') "
+        "AS SELECT * FROM (VALUES (1, 'x', 'a b'), (2, NULL, 'c/d'), (3, 'z', NULL)) AS v(id, n, k)"
+    )
+    location = f"s3://data/out/tables/{lone.execution_id}"
+    assert done.update_count == 3
+    assert done.manifest == lone.uris("out/tables/")
+    assert [uri.removeprefix(location).rpartition("/")[0] for uri in done.manifest] == [
+        "/k=__HIVE_DEFAULT_PARTITION__", "/k=a b", "/k=c%2Fd"
+    ]  # fmt: skip
+    table = document(lone, "t")
+    assert table["StorageDescriptor"]["Location"] == location
+    assert table["StorageDescriptor"]["Columns"] == [{"Name": "id", "Type": "int"}, {"Name": "n", "Type": "varchar(1)"}]
+    assert table["PartitionKeys"] == [{"Name": "k", "Type": "varchar(3)"}]
+    expected = {"classification": "orc", "write.compression": "SNAPPY", "EXTERNAL": "TRUE", "comment": "c"}
+    assert expected.items() <= table["Parameters"].items()
+    rows = [["1", "x", "a b"], ["2", "", "c/d"], ["3", "z", ""]]
+    assert lone.select("SELECT * FROM t ORDER BY id") == rows
+    assert lone.select("SELECT id FROM t WHERE k = 'c/d'") == [["2"]]
+
+    lone.perform("CREATE TABLE IF NOT EXISTS t AS SELECT 1 a")
+    lone.perform("CREATE TABLE empty WITH (format = 'AVRO') AS SELECT * FROM t WITH NO DATA")
+    assert lone.select("SELECT * FROM empty") == []
+    made = lone.perform(
+        "CREATE TABLE b (one, two) WITH (format = 'TEXTFILE', field_delimiter = '|', bucketed_by = ARRAY['one'], "
+        "bucket_count = 3, external_location = 's3://data/b/') AS SELECT id, n FROM t"
+    )
+    assert len(made.manifest) == 3
+    descriptor = document(lone, "b")["StorageDescriptor"]
+    assert (descriptor["NumberOfBuckets"], descriptor["BucketColumns"]) == (3, ["one"])
+    assert descriptor["SerdeInfo"]["Parameters"] == {"field.delim": "|", "serialization.format": "|"}
+    assert lone.select("SELECT two, one FROM b ORDER BY one") == [["x", "1"], ["", "2"], ["z", "3"]]
+    for text, error in {
+        "CREATE TABLE t AS SELECT 1 a": "TABLE_ALREADY_EXISTS: line 1:1: Destination table 'awsdatacatalog.db.t' already",
+        "CREATE TABLE nope.t AS SELECT 1 a": "SCHEMA_NOT_FOUND: line 1:1: Schema 'nope' does not exist",
+        "CREATE TABLE u AS SELECT 1": "MISSING_COLUMN_NAME: line 1:1: Column name not specified at position 1",
+        "CREATE TABLE u AS SELECT 1 a, 2 A": "DUPLICATE_COLUMN_NAME: line 1:1: Column name 'a' specified more than once",
+        "CREATE TABLE u AS SELECT NULL a": "COLUMN_TYPE_UNKNOWN: line 1:1: Column type is unknown at position 1",
+        "CREATE TABLE u AS SELECT ROW(1) a": "give each field of a row a name",
+        "CREATE TABLE u (a) AS SELECT 1, 2": "Column alias list has 1 entries but relation has 2 columns",
+        "CREATE TABLE u WITH (format = 'CSV') AS SELECT 1 a": "format 'CSV' is not supported",
+        "CREATE TABLE u WITH (nope = 1) AS SELECT 1 a": "table property 'nope' does not exist",
+        "CREATE TABLE u WITH (bucket_count = 2) AS SELECT 1 a": "bucketed_by and bucket_count are set together",
+        "CREATE TABLE u WITH (partitioned_by = ARRAY['a']) AS SELECT 1 a": "Table contains only partition columns",
+        "CREATE TABLE u WITH (partitioned_by = ARRAY['a']) AS SELECT 1 a, 2 b": "HIVE_COLUMN_ORDER_MISMATCH",
+        "CREATE TABLE u WITH (write_compression = 'NOPE') AS SELECT 1 a": "NOPE is no compression of parquet files",
+        "CREATE TABLE u WITH (external_location = 's3://data/b') AS SELECT 1 a": "HIVE_PATH_ALREADY_EXISTS: Target dir",
+    }.items():
+        assert error in refused(lone, text), text
+    many = ", ".join(f"({number}, {number})" for number in range(101))
+    error = refused(lone, f"CREATE TABLE u WITH (partitioned_by = ARRAY['k']) AS SELECT * FROM (VALUES {many}) v(a, k)")
+    assert "HIVE_TOO_MANY_OPEN_PARTITIONS: Exceeded limit of 100 open writers" in error
+    lone.enforced = True
+    error = refused(lone, "CREATE TABLE u WITH (external_location = 's3://data/u') AS SELECT 1 a")
+    assert "external_location cannot be chosen in the work group primary" in error
+
+
+def test_rows_are_inserted(lone):
+    lone.perform(
+        "CREATE EXTERNAL TABLE t (a double, r struct<f:int,g:string>, c varchar(2)) PARTITIONED BY (k int) "
+        "ROW FORMAT SERDE 'org.openx.data.jsonserde.JsonSerDe' LOCATION 's3://data/t/'"
+    )
+    lone.perform("ALTER TABLE t ADD PARTITION (k = 1) LOCATION 's3://data/far/'")
+    done = lone.perform("INSERT INTO t VALUES (1, ROW(5, 'x'), 'ab', 1), (2, NULL, 'c', 2)")
+    assert done.update_count == 2
+    assert [uri.rpartition("/")[0] for uri in done.manifest] == ["s3://data/far", "s3://data/t/k=2"]
+    lone.perform("INSERT INTO t (k, a) WITH w AS (SELECT 3 x) SELECT x, a FROM w, t WHERE a < 2")
+    assert lone.rows("SHOW PARTITIONS t") == ["k=1", "k=2", "k=3"]
+    assert lone.select("SELECT a, r.g, c, k FROM t ORDER BY k") == [
+        ["1.0", "x", "ab", "1"], ["2.0", "", "c", "2"], ["1.0", "", "", "3"]
+    ]  # fmt: skip
+    lone.perform("CREATE VIEW v AS SELECT 1 a")
+    for text, error in {
+        "INSERT INTO t SELECT 'x', NULL, 'a', 1": "Table: [double, row(f integer, g varchar), varchar(2), integer], "
+        "Query: [varchar(1), unknown, varchar(1), integer]",
+        "INSERT INTO t (a) SELECT 1, 2": "TYPE_MISMATCH: line 1:1: Insert query has mismatched column types",
+        "INSERT INTO t (nope) SELECT 1": "Insert column name does not exist in target table: nope",
+        "INSERT INTO nope SELECT 1": "TABLE_NOT_FOUND: line 1:1: Table 'awsdatacatalog.db.nope' does not exist",
+        "INSERT INTO v SELECT 1": "Inserting into views is not supported",
+    }.items():
+        assert error in refused(lone, text), text
+
+
+def test_a_query_is_unloaded(lone):
+    done = lone.perform(
+        "UNLOAD (SELECT * FROM (VALUES (1, 'a'), (2, 'b')) AS v(x, k)) TO 's3://data/unloaded' "
+        "WITH (format = 'JSON', compression = 'NONE', partitioned_by = ARRAY['k'])"
+    )
+    assert list(done.manifest) == lone.uris("unloaded/")
+    assert [uri.rpartition("/")[0] for uri in done.manifest] == ["s3://data/unloaded/k=a", "s3://data/unloaded/k=b"]
+    again = "UNLOAD (SELECT 1 a) TO 's3://data/unloaded/' WITH (format = 'ORC')"
+    assert "HIVE_PATH_ALREADY_EXISTS: Target directory already exists: s3://data/unloaded" in refused(lone, again)
+    assert "'format' is required" in refused(lone, "UNLOAD (SELECT 1 a) TO 's3://data/x/'")
+    assert lone.perform("UNLOAD (SELECT 1) TO 's3://data/x/' WITH (format = 'PARQUET')").update_count == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "rows"),
+    [
+        ("CREATE TABLE new WITH (partitioned_by = ARRAY['k']) AS SELECT * FROM source", 3),
+        ("INSERT INTO source SELECT a + 10, k FROM source", 6),
+        ("UNLOAD (SELECT * FROM source) TO 's3://data/to/' WITH (format = 'PARQUET', partitioned_by = ARRAY['k'])", 3),
+    ],
+)
+def test_what_is_killed_and_runs_again_writes_once(lone, text, rows):
+    """Kill the statement before each thing that it does to the world, run it again, and look."""
+    for lives in itertools.count():
+        lone.perform(
+            "CREATE TABLE source WITH (partitioned_by = ARRAY['k']) AS SELECT * FROM (VALUES (1, 'a'), (2, 'b'), (3, 'c')) "
+            "AS v(a, k)"
+        )
+        lone.lives = lives
+        try:
+            lone.perform(text)
+            killed = False
+        except Killed:
+            killed = True
+        lone.lives = None
+        if killed:
+            assert lone.perform(text, again=lone.execution_id).update_count == 3
+        if "UNLOAD" in text:
+            assert len(lone.uris("to/")) == rows
+        else:
+            target = "new" if "new" in text else "source"
+            assert lone.select(f"SELECT count(*), count(DISTINCT a) FROM {target}") == [[str(rows), str(rows)]]
+            lone.perform(f"DROP TABLE IF EXISTS {target}")
+        lone.perform("DROP TABLE IF EXISTS source")
+        lone.delete(lone.uris("to/"))
+        if not killed:
+            assert lives > 5
+            return
+
+
+def test_views_stand_for_their_queries(lone):
+    lone.perform("CREATE TABLE t AS SELECT * FROM (VALUES (1, 'x'), (2, 'y')) AS v(a, b)")
+    lone.perform("CREATE VIEW v AS SELECT b, a FROM t -- all\nWHERE a > 0")
+    kept = document(lone, "v")
+    assert (kept["TableType"], kept["ViewExpandedText"]) == ("VIRTUAL_VIEW", "/* Presto View */")
+    assert kept["StorageDescriptor"]["Columns"] == [{"Name": "b", "Type": "varchar(1)"}, {"Name": "a", "Type": "int"}]
+    text = kept["ViewOriginalText"].removeprefix("/* Presto View: ").removesuffix(" */")
+    assert orjson.loads(base64.b64decode(text)) == {
+        "originalSql": "SELECT b, a FROM t -- all\nWHERE a > 0",
+        "catalog": "awsdatacatalog",
+        "schema": "db",
+        "columns": [{"name": "b", "type": "varchar(1)"}, {"name": "a", "type": "integer"}],
+    }
+    assert lone.rows("SHOW CREATE VIEW v") == ["CREATE VIEW db.v AS ", "SELECT b, a FROM t -- all", "WHERE a > 0"]
+    assert lone.rows("DESCRIBE VIEW v") == ["b\tvarchar(1)\t\t", "a\tinteger\t\t"]
+    lone.perform("CREATE DATABASE other")
+    # The names in a view are those of the database that it was made in.
+    lone.perform(
+        "CREATE VIEW other.w AS WITH t AS (SELECT * FROM v) SELECT t.a + 1 AS c, n.* FROM t JOIN v n ON n.a = t.a"
+    )
+    lone.database = "other"
+    assert lone.select("SELECT c, b FROM w AS x WHERE x.a = 2") == [["3", "y"]]
+    assert lone.select("WITH w AS (SELECT 9 AS c) SELECT c FROM w") == [["9"]]
+    lone.database = "db"
+    assert lone.rows("SHOW TABLES") == ["t", "v"]
+    assert lone.rows("SHOW VIEWS IN other") == ["w"]
+
+    assert "View already exists: 'awsdatacatalog.db.v'" in refused(lone, "CREATE VIEW v AS SELECT 1 a")
+    assert "Table already exists: 'awsdatacatalog.db.t'" in refused(lone, "CREATE OR REPLACE VIEW t AS SELECT 1 a")
+    assert "MISSING_COLUMN_NAME" in refused(lone, "CREATE VIEW u AS SELECT 1")
+    assert "TABLE_NOT_FOUND" in refused(lone, "CREATE VIEW u AS SELECT * FROM nope")
+    assert "Use DROP VIEW" in refused(lone, "DROP TABLE v")
+    assert "is a table, not a view" in refused(lone, "DROP VIEW t")
+    assert "VIEW_IS_RECURSIVE: line 1:38" in refused(lone, "CREATE OR REPLACE VIEW v AS SELECT * FROM other.w")
+    lone.perform("CREATE OR REPLACE VIEW v AS SELECT 'z' AS b, 7 AS a")
+    assert lone.select("SELECT * FROM v") == [["z", "7"]]
+    lone.perform("CREATE OR REPLACE VIEW v AS SELECT * FROM t")
+    lone.perform("ALTER TABLE t CHANGE a a bigint")
+    error = refused(lone, "SELECT * FROM v")
+    assert "VIEW_IS_STALE: line 1:15: View 'awsdatacatalog.db.v' is stale or in invalid state: column [a] of" in error
+    lone.perform("DROP TABLE t")
+    assert "INVALID_VIEW: line 1:15: Failed analyzing stored view 'awsdatacatalog.db.v': " in refused(
+        lone, "SELECT * FROM v"
+    )
+    lone.perform("DROP VIEW v")
+    lone.perform("DROP VIEW IF EXISTS v")
+
+
+def test_the_information_schema(lone):
+    lone.perform(
+        "CREATE EXTERNAL TABLE t (a array<int> COMMENT 'it''s') PARTITIONED BY (k date) LOCATION 's3://data/t'"
+    )
+    lone.perform("CREATE VIEW v AS SELECT 1 AS one")
+    assert lone.select("SELECT table_name, table_type FROM information_schema.tables ORDER BY 1") == [
+        ["t", "BASE TABLE"], ["v", "VIEW"]
+    ]  # fmt: skip
+    columns = "column_name, ordinal_position, data_type, comment, extra_info"
+    query = (
+        f"SELECT {columns} FROM information_schema.columns WHERE table_schema = 'db' AND table_name = 't' ORDER BY 2"
+    )
+    assert lone.select(query) == [["a", "1", "array(integer)", "it's", ""], ["k", "2", "date", "", "partition key"]]
+    assert lone.select("SELECT view_definition FROM information_schema.views") == [["SELECT 1 AS one"]]
+    assert lone.select("SELECT schema_name FROM information_schema.schemata WHERE schema_name = 'nope'") == []
+
+
+def test_prepared_statements(lone):
+    lone.perform("PREPARE P FROM SELECT x FROM (VALUES 1, 2, 3) AS v(x) WHERE x > ? LIMIT ?")
+    assert lone.select("EXECUTE P USING 1, 1") == [["2"]]
+    lone.perform("PREPARE P FROM SELECT ? AS text")
+    assert lone.select("EXECUTE P USING 'it''s'") == [["it's"]]
+    assert "expected 1 but found 0" in refused(lone, "EXECUTE P")
+    lone.perform("DEALLOCATE PREPARE P")
+    assert "NOT_FOUND: line 1:1: Prepared statement not found: P" in refused(lone, "EXECUTE P USING 1")
