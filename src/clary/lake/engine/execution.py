@@ -3,6 +3,7 @@
 import contextlib
 import importlib
 import importlib.util
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,20 @@ from typing import Any
 import duckdb
 import orjson
 
-from clary.lake.engine.tasks import OUT, RESULT, SPILL, ResultFile, Task, TaskResult
+from clary.lake.engine.tasks import (
+    OUT,
+    RESULT,
+    SPILL,
+    IcebergFiles,
+    ResultFile,
+    TableFiles,
+    Task,
+    TaskFailed,
+    TaskResult,
+    WrittenFile,
+)
+from clary.lake.formats import reading
+from clary.lake.formats.parts import BytesRead
 
 _FIXED: dict[str, str | bool | int | float | list[str]] = {
     "allow_community_extensions": "false",
@@ -28,7 +42,8 @@ class Execution:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._stopped = False
-        self._read_before = 0
+        self._before = 0
+        self._read = BytesRead()
         self._connection = duckdb.connect(":memory:", config=_FIXED)
         self._set("TimeZone", "UTC")
         self._set("allowed_directories", [f"{folder}/"])
@@ -43,27 +58,30 @@ class Execution:
         self._set("max_temp_directory_size", f"{task.spill_bytes}B")
         self._set("threads", task.threads)
         connection.execute("PRAGMA enable_profiling='no_output'")
-        counts = _views(connection, task)
-        self._set("lock_configuration", True)
-        self._read_before = _read_bytes()
-        if self._stopped:
-            raise duckdb.InterruptException("INTERRUPT Error: Interrupted!")
-        out = self._folder / OUT
-        if isinstance(task.output, ResultFile):
-            rows = _result(connection, task, out / RESULT)
-            files: tuple[Any, ...] = ()
-        else:
-            writing = importlib.import_module("clary.lake.formats.writing")
-            files = tuple(writing.write(connection, task.sql, task.output, out))
-            rows = sum(each.rows for each in files)
-        profile = _profile(connection)
+        self._before = _bytes_read()
+        profiles = _Profiled(connection)
+        try:
+            for scan in task.scans:
+                reading.relation(connection, scan, self._read)
+            self._set("lock_configuration", True)
+            if self._stopped:
+                raise duckdb.InterruptException("INTERRUPT Error: Interrupted!")
+            out = self._folder / OUT
+            if isinstance(task.output, ResultFile):
+                rows = _result(profiles, task, out / RESULT)
+                files: tuple[WrittenFile, ...] = ()
+            else:
+                rows, files = _written(profiles, task, out)
+        except (duckdb.Error, TaskFailed) as error:
+            raise reading.failure_of(error, task.scans, self._read) or error from None
+        profiles.note()
         return TaskResult(
             rows=rows,
-            scanned_bytes=int(profile["io"]["total_bytes_read"]) + sum(count() for count in counts),
+            scanned_bytes=min(profiles.scanned_bytes, _size_of(task)) + self._read.total,
             files=files,
-            scanned_rows=int(profile["query"]["total_rows_scanned"]),
+            scanned_rows=profiles.scanned_rows,
             seconds=seconds(),
-            peak_memory_bytes=int(profile["system"]["peak_buffer_memory"]),
+            peak_memory_bytes=profiles.peak_memory_bytes,
         )
 
     def interrupt(self) -> None:
@@ -73,7 +91,7 @@ class Execution:
 
     def scanned_so_far(self) -> int:
         """About what was read since the task began: bytes read, less those that may have been written here before."""
-        return max(0, _read_bytes() - self._read_before)
+        return max(0, _bytes_read() - self._before)
 
     def close(self) -> None:
         self._connection.close()
@@ -95,30 +113,73 @@ def _prepare(connection: Any) -> None:
         importlib.import_module("clary.lake.engine.trino.setup").prepare(connection)
 
 
-def _views(connection: Any, task: Task) -> list[Callable[[], int]]:
-    """Make a view of each scan; return what tells how many bytes readers of our own have read."""
-    if not task.scans:
-        return []
-    reading = importlib.import_module("clary.lake.formats.reading")
-    return [count for scan in task.scans for count in reading.view(connection, scan)]
-
-
 def _result(connection: Any, task: Task, path: Path) -> int:
     """Write the rows as Athena's CSV; return how many they are."""
-    quoted = str(path).replace("'", "''")
     (count,) = connection.execute(
-        f"COPY ({task.sql}) TO '{quoted}' (FORMAT csv, HEADER, FORCE_QUOTE *, NULLSTR '')"
+        f"COPY ({task.sql}) TO {_shown(str(path))} (FORMAT csv, HEADER, FORCE_QUOTE *, NULLSTR '')"
     ).fetchone()
     return int(count)
 
 
-def _profile(connection: Any) -> dict[str, Any]:
-    found: Any = connection.get_profiling_information()
-    profile: dict[str, Any] = orjson.loads(found) if isinstance(found, str | bytes) else found
-    return profile
+def _written(connection: Any, task: Task, out: Path) -> tuple[int, tuple[WrittenFile, ...]]:
+    """Write the rows as files of a table; return how many rows that changes, and the files."""
+    if isinstance(task.output, TableFiles):
+        from clary.lake.formats.writing import write
+
+        files = write(connection, task.sql, task.output, out)
+        return sum(each.rows for each in files), tuple(files)
+    from clary.lake.iceberg import writing
+
+    assert isinstance(task.output, IcebergFiles)
+    rows, files = writing.write(connection, task.sql, task.output, out)
+    return rows, tuple(files)
 
 
-def _read_bytes() -> int:
+class _Profiled:
+    """A connection that sums up what the statements read which are run by it, one after the other."""
+
+    def __init__(self, connection: Any) -> None:
+        self.scanned_bytes = 0
+        self.scanned_rows = 0
+        self.peak_memory_bytes = 0
+        self._connection = connection
+        self._last: tuple[Any, ...] = ()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._connection, name)
+
+    def execute(self, *arguments: Any) -> Any:
+        self.note()
+        return self._connection.execute(*arguments)
+
+    def sql(self, *arguments: Any) -> Any:
+        self.note()
+        return self._connection.sql(*arguments)
+
+    def note(self) -> None:
+        """Count the statement that was run last, once it is over."""
+        found: Any = self._connection.get_profiling_information()
+        profile = orjson.loads(found) if isinstance(found, str | bytes) else found
+        query, system = profile.get("query") or {}, profile.get("system") or {}
+        this = query.get("sql"), query.get("total_time"), query.get("cpu_time")
+        if not query or this == self._last:
+            return
+        self._last = this
+        read, spilled = int(profile["io"]["total_bytes_read"]), int(system["total_bytes_spilled"])
+        # What was put aside is read again by about as much; what was scanned of files leaves out how they end.
+        self.scanned_bytes += max(int(query["total_bytes_scanned"]), read - spilled) if spilled else read
+        self.scanned_rows += int(query["total_rows_scanned"])
+        self.peak_memory_bytes = max(self.peak_memory_bytes, int(system["peak_buffer_memory"]))
+
+
+def _size_of(task: Task) -> int:
+    """How many bytes the scans' files have: of small ones DuckDB reads the ends more than once, which counts once."""
+    files = [file for scan in task.scans for file in scan.files]
+    deletes = {path for file in files for path in file.deletes}
+    return sum(file.size_bytes for file in files) + sum(os.stat(path).st_size for path in deletes)
+
+
+def _bytes_read() -> int:
     """What this process has read so far, less what it wrote: that it may have read again."""
     with contextlib.suppress(OSError, ValueError):
         facts = dict(line.split(": ") for line in Path("/proc/self/io").read_text().splitlines())

@@ -122,7 +122,9 @@ class _Watch:
 
 
 def _limit_memory(limit: int) -> None:
-    """Have the kernel refuse what DuckDB's own limit does not count."""
-    used = resource.getrlimit(resource.RLIMIT_DATA)
-    with contextlib.suppress(OSError, ValueError):
-        resource.setrlimit(resource.RLIMIT_DATA, (limit * 2 + _SPARE_BYTES, used[1]))
+    """Have the kernel refuse what DuckDB's own limit does not count, once it is much more."""
+    with contextlib.suppress(OSError, ValueError, StopIteration):
+        lines = Path("/proc/self/status").read_text().splitlines()
+        now = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmData:"))
+        most = resource.getrlimit(resource.RLIMIT_DATA)[1]
+        resource.setrlimit(resource.RLIMIT_DATA, (now + limit + _SPARE_BYTES, most))

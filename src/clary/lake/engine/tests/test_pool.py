@@ -1,0 +1,150 @@
+"""Engines: they do tasks within limits, see nothing but their query's folder, and end when they are told to."""
+
+import os
+import subprocess
+import sys
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import duckdb
+import psutil
+import pytest
+
+from clary.lake.engine import landlock
+from clary.lake.engine.pool import EngineLost, Pool
+from clary.lake.engine.tasks import OUT, RESULT, ResultFile, TableFiles, Task, TaskCancelled, TaskFailed
+from clary.lake.scans import DataFile, Scan, ScanPartition
+from clary.lake.tables import PARQUET, Column
+from clary.lake.types import parse_type
+
+COLUMNS = (Column("a", parse_type("bigint")), Column("b", parse_type("string")))
+ENDLESS = "SELECT count(*) AS n FROM range(10000000) x, range(10000000) y WHERE x.range * y.range % 7 = 3"
+
+
+@pytest.fixture(scope="module")
+def pool(tmp_path_factory):
+    made = Pool(tmp_path_factory.mktemp("home"), ready=1)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def engine(pool):
+    taken = pool.take()
+    yield taken
+    taken.close()
+    assert not taken.folder.exists()
+
+
+def task(sql: str, **members) -> Task:
+    return Task(sql=sql, **{"scans": (), "output": ResultFile(), **members})
+
+
+def scan(engine, rows: int) -> Scan:
+    """A table of one file, linked into the query's folder."""
+    path = engine.folder / "t0" / "data"
+    path.parent.mkdir()
+    duckdb.sql(
+        f"COPY (SELECT range AS a, repeat('x', 50) || range AS b FROM range({rows})) TO '{path}' (FORMAT parquet)"
+    )
+    path.chmod(0o444)
+    file = DataFile(str(path), "s3://bucket/data", path.stat().st_size)
+    return Scan(
+        "scan_0", COLUMNS, partitions=(ScanPartition((), PARQUET, {}, COLUMNS),), files=(file,), used=("a", "b")
+    )
+
+
+def test_a_task_writes_its_rows_and_counts_what_it_read(engine):
+    table = scan(engine, 300_000)
+    done = engine.run(task("SELECT sum(a) AS s, NULL AS n FROM scan_0", scans=(table,)))
+    assert (engine.folder / OUT / RESULT).read_text() == '"s","n"\n"44999850000",\n'
+    assert 0 < done.scanned_bytes < table.files[0].size_bytes, "only a column of two"
+    written = engine.run(
+        task("SELECT a, b FROM scan_0", scans=(table,), output=TableFiles(PARQUET, COLUMNS, name="part"))
+    )
+    assert [each.rows for each in written.files] == [300_000]
+    assert duckdb.sql(f"SELECT sum(a) FROM read_parquet('{written.files[0].path}')").fetchall() == [(44999850000,)]
+
+
+def test_a_task_keeps_within_its_limits(engine):
+    table = scan(engine, 300_000)
+    every = task("SELECT b, count(*) AS n FROM scan_0 GROUP BY b ORDER BY b", scans=(table,), memory_bytes=60_000_000)
+    assert engine.run(every).rows == 300_000, "what has no room in memory goes to disk"
+    reading = f"{ENDLESS} AND x.range IN (SELECT a + length(b) FROM scan_0)"
+    for limits, code in (
+        ({"spill_bytes": 1_000_000}, "EXCEEDED_LOCAL_MEMORY_LIMIT"),
+        ({"sql": ENDLESS, "seconds": 0.2}, "EXCEEDED_TIME_LIMIT"),
+        (
+            {"sql": reading, "most_scanned_bytes": 1},
+            "EXCEEDED_SCAN_LIMIT",
+        ),
+    ):
+        with pytest.raises(TaskFailed) as failed:
+            engine.run(replace(every, **limits))
+        assert failed.value.code == code
+
+
+def test_a_task_sees_its_folder_alone(engine, tmp_path):
+    table = scan(engine, 10)
+    (tmp_path / "secret").write_text("secret")
+    for place in (tmp_path / "secret", Path("/etc/passwd")):
+        with pytest.raises(TaskFailed, match="disabled by configuration"):
+            engine.run(task(f"SELECT * FROM read_text('{place}')"))
+    with pytest.raises(TaskFailed, match="locked"):
+        engine.run(
+            task(f"SELECT 1) TO '{engine.folder}/out/x'; SET threads = 9; COPY (SELECT 1", scans=(table,)),
+        )
+
+
+@pytest.mark.skipif(landlock.version() == 0, reason="the kernel has no Landlock")
+def test_a_process_sees_what_it_is_let(tmp_path):
+    for name in ("read", "write", "neither"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "file").write_text(name)
+    program = f"""
+from pathlib import Path
+from clary.lake.engine import landlock
+home = Path({str(tmp_path)!r})
+assert landlock.restrict(read=[home / "read"], write=[home / "write"])
+for name in ("read", "write", "neither"):
+    for use in (lambda path: path.read_text(), lambda path: path.write_text(name)):
+        try:
+            use(home / name / "file")
+        except PermissionError:
+            print(name, "no")
+        else:
+            print(name, "yes")
+"""
+    shown = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    assert shown.splitlines() == ["read yes", "read no", "write yes", "write yes", "neither no", "neither no"]
+
+
+def test_a_task_is_stopped(engine):
+    timer = threading.Timer(0.2, engine.stop)
+    timer.start()
+    with pytest.raises(TaskCancelled):
+        engine.run(task(ENDLESS))
+
+
+def test_an_engine_that_was_killed_is_renewed(pool, engine):
+    def kill():
+        for process in psutil.Process(os.getpid()).children(recursive=True):
+            if str(engine.folder) in " ".join(each.path for each in _files(process)):
+                process.kill()
+
+    (engine.folder / "kept").write_text("kept")
+    timer = threading.Timer(0.5, kill)
+    timer.start()
+    with pytest.raises(EngineLost):
+        engine.run(task(ENDLESS))
+    pool.renew(engine)
+    assert engine.run(task("SELECT 1 AS a")).rows == 1
+    assert (engine.folder / "kept").read_text() == "kept"
+
+
+def _files(process):
+    try:
+        return process.open_files()
+    except psutil.Error:
+        return []
