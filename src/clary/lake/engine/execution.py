@@ -1,8 +1,6 @@
 """One task done by DuckDB: a database in memory that can reach the query's folder and nothing else."""
 
 import contextlib
-import importlib
-import importlib.util
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -23,6 +21,8 @@ from clary.lake.engine.tasks import (
     TaskResult,
     WrittenFile,
 )
+from clary.lake.engine.trino.setup import prepare
+from clary.lake.engine.trino.text import write_csv
 from clary.lake.formats import reading
 from clary.lake.formats.parts import BytesRead
 
@@ -45,11 +45,10 @@ class Execution:
         self._before = 0
         self._read = BytesRead()
         self._connection = duckdb.connect(":memory:", config=_FIXED)
-        self._set("TimeZone", "UTC")
         self._set("allowed_directories", [f"{folder}/"])
         self._set("temp_directory", str(folder / SPILL))
         self._set("enable_external_access", False)
-        _prepare(self._connection)
+        prepare(self._connection)
 
     def run(self, task: Task, seconds: Callable[[], float]) -> TaskResult:
         """Do the task. Raises TaskFailed, or what DuckDB raises."""
@@ -68,7 +67,7 @@ class Execution:
                 raise duckdb.InterruptException("INTERRUPT Error: Interrupted!")
             out = self._folder / OUT
             if isinstance(task.output, ResultFile):
-                rows = _result(profiles, task, out / RESULT)
+                rows = write_csv(profiles, task.sql, task.names, task.types, out / RESULT)
                 files: tuple[WrittenFile, ...] = ()
             else:
                 rows, files = _written(profiles, task, out)
@@ -105,20 +104,6 @@ def _shown(value: Any) -> str:
     if isinstance(value, list):
         return f"[{', '.join(map(_shown, value))}]"
     return "'" + value.replace("'", "''") + "'" if isinstance(value, str) else str(value).lower()
-
-
-def _prepare(connection: Any) -> None:
-    """Trino's functions, where DuckDB has them not or otherwise."""
-    if importlib.util.find_spec("clary.lake.engine.trino") is not None:
-        importlib.import_module("clary.lake.engine.trino.setup").prepare(connection)
-
-
-def _result(connection: Any, task: Task, path: Path) -> int:
-    """Write the rows as Athena's CSV; return how many they are."""
-    (count,) = connection.execute(
-        f"COPY ({task.sql}) TO {_shown(str(path))} (FORMAT csv, HEADER, FORCE_QUOTE *, NULLSTR '')"
-    ).fetchone()
-    return int(count)
 
 
 def _written(connection: Any, task: Task, out: Path) -> tuple[int, tuple[WrittenFile, ...]]:

@@ -114,8 +114,11 @@ class Pool:
 
     def _fork(self, folder: Path) -> tuple[socket.socket, int]:
         with self._lock:
-            if self._nursery is None or not self._nursery.is_alive:
-                self._nursery = _Nursery(self._home)
+            if self._nursery is not None:
+                with contextlib.suppress(OSError):
+                    return self._nursery.fork(folder)
+                self._nursery.close()
+            self._nursery = _Nursery(self._home)
             return self._nursery.fork(folder)
 
 
@@ -202,19 +205,18 @@ class _Nursery:
         self._process.wait()
         return False
 
-    @property
-    def is_alive(self) -> bool:
-        return self._process.poll() is None
-
     def fork(self, folder: Path) -> tuple[socket.socket, int]:
         """A worker for a folder: its socket and its process id. Raises OSError."""
         ours, theirs = socket.socketpair()
-        with theirs:
-            socket.send_fds(self._orders, [orjson.dumps({"folder": str(folder)})], [theirs.fileno()])
-            answer = self._orders.recv(4096)
-        if not answer:
+        try:
+            with theirs:
+                socket.send_fds(self._orders, [orjson.dumps({"folder": str(folder)})], [theirs.fileno()])
+                answer = self._orders.recv(4096)
+            if not answer:
+                raise OSError("the process that engines are forked from has ended")
+        except OSError:
             ours.close()
-            raise OSError("the process that engines are forked from has ended")
+            raise
         return ours, int(orjson.loads(answer)["pid"])
 
     def kill(self, pid: int) -> None:

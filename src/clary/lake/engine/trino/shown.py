@@ -35,13 +35,6 @@ def _text(sql: str, kind: "Shown", *, nested: bool, depth: int) -> str:
         item = f"i{depth}"
         key, value = (
             _inner(f"{item}.{part}", child, depth) for part, child in zip(("key", "value"), kind.children, strict=True)
-<<<<<<< HEAD
-=======
-        )
-        return (
-            f"'{{' || array_to_string(list_transform(map_entries({sql}), lambda {item}: {key} || '=' || {value}), ', ') "
-            "|| '}'"
->>>>>>> d3fd3ba (Hash buckets as Hive does in both its ways, and hold readers to what Hive and Trino make of odd files)
         )
         entries = f"list_transform(map_entries({sql}), lambda {item}: {key} || '=' || {value})"
         return f"'{{' || array_to_string({entries}, ', ') || '}}'"
