@@ -17,5 +17,6 @@ ROOM = Room(
         "pipeline_execution",
         "pipeline_step",
         "cloudwatch_alarm",
+        "query_execution",
     ),
 )

@@ -1,6 +1,8 @@
-"""The events of S3 and CloudWatch: objects that come and go in buckets that ask for it, alarms that change their state.
+"""The events of S3, CloudWatch and Athena: objects that come and go in buckets that ask for it, alarms and queries that
+change their state.
 
-Source: "Using EventBridge" of the S3 user guide, and "Alarm events and EventBridge" of the CloudWatch user guide.
+Source: "Using EventBridge" of the S3 user guide, "Alarm events and EventBridge" of the CloudWatch user guide, and
+"Monitor Athena query events with EventBridge" of the Athena user guide.
 """
 
 import uuid
@@ -19,8 +21,8 @@ from clary.support.eventbridge.names import Bus
 from clary.support.eventbridge.publishing import event_of, publish
 from clary.support.eventbridge.records import DEFAULT_BUS
 
-S3, CLOUDWATCH = "aws.s3", "aws.cloudwatch"
-ALARM = "cloudwatch_alarm"
+S3, CLOUDWATCH, ATHENA = "aws.s3", "aws.cloudwatch", "aws.athena"
+ALARM, QUERY = "cloudwatch_alarm", "query_execution"
 _IDS = uuid.UUID("b0f0a7a3-4a8d-4a7c-8f43-8a3f0a1e2d11")
 _AT_ONCE = 200
 _REASONS = {
@@ -113,6 +115,38 @@ def of_alarm(bus: Bus, change: Change) -> dict[str, Any]:
                 "metrics": _metrics(settings),
             },
         },
+    )
+
+
+def of_query(bus: Bus, change: Change) -> dict[str, Any]:
+    """The event of a query whose state has changed; `change` holds its record."""
+    query = change.document
+    detail: dict[str, Any] = {
+        "versionId": "0",
+        "currentState": change.status,
+        "statementType": query["kind"],
+        "queryExecutionId": change.name,
+        "workgroupName": change.parent,
+        "sequenceNumber": str(change.version),
+    }
+    if change.was is not None:
+        detail["previousState"] = change.was
+    if query["error"]:
+        error = query["error"]
+        detail["athenaError"] = {
+            "errorCategory": float(error["ErrorCategory"]),
+            "errorType": float(error["ErrorType"]),
+            "errorMessage": error["ErrorMessage"],
+            "retryable": error["Retryable"],
+        }
+    return event_of(
+        bus,
+        id=change.uid,
+        source=ATHENA,
+        detail_type="Athena Query State Change",
+        time=change.updated_at,
+        resources=[],
+        detail=detail,
     )
 
 

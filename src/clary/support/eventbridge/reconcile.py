@@ -2,6 +2,7 @@
 at least once."""
 
 import logging
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from clary.kernel.rooms import Platform, observer, reconciler
@@ -20,6 +21,11 @@ from clary.support.eventbridge.timers import Timers
 _EVERY_SECONDS = 5.0
 _AT_ONCE = 200
 _AGAIN_SECONDS = 2.0
+
+_OTHERS: Mapping[str, tuple[str, Callable[[Bus, Change], dict[str, Any]]]] = {
+    others.ALARM: (others.CLOUDWATCH, others.of_alarm),
+    others.QUERY: (others.ATHENA, others.of_query),
+}
 
 _log = logging.getLogger("clary.eventbridge")
 
@@ -79,10 +85,10 @@ def tell(platform: Platform, changes: list[Change]) -> None:
     found: dict[Bus, list[dict[str, Any]]] = {}
     for change in changes:
         bus = Bus(change.account, change.region, DEFAULT_BUS)
-        of_alarm = change.kind == others.ALARM
-        if not book_of(platform).rules(bus).hear(others.CLOUDWATCH if of_alarm else sagemaker.SOURCE):
+        source, make = _OTHERS.get(change.kind, (sagemaker.SOURCE, None))
+        if not book_of(platform).rules(bus).hear(source):
             continue
-        event = others.of_alarm(bus, change) if of_alarm else sagemaker.of_change(platform, bus, change)
+        event = sagemaker.of_change(platform, bus, change) if make is None else make(bus, change)
         if event is not None:
             found.setdefault(bus, []).append(event)
     for bus, events in found.items():

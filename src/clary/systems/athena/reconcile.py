@@ -19,8 +19,15 @@ def reconcile(platform: Platform, key: str | None) -> None:
             runner_of(platform).offer(entry)
         return
     waiting = table.all(status=UNFINISHED, sort="created_at")
+    if waiting or _is_used(platform):
+        runner_of(platform)  # so that the next query finds it ready
     for entry in sorted(waiting, key=lambda each: each.status != RUNNING):
         runner_of(platform).offer(entry)
+
+
+def _is_used(platform: Platform) -> bool:
+    """Whether somebody has queries: who has none need not have engines ready for them."""
+    return bool(platform.records(QueryExecution).page(1).entries)
 
 
 @reconciler("athena-history", every_seconds=3600.0, process=CARRIER)

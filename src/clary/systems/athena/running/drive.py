@@ -5,6 +5,7 @@ that whoever runs it again writes the same objects over.
 """
 
 import logging
+import threading
 import traceback
 from collections.abc import Callable
 from dataclasses import replace
@@ -19,7 +20,7 @@ from clary.lake.engine.tasks import TaskCancelled, TaskFailed
 from clary.systems.athena.contract import Outcome, StatementFailed
 from clary.systems.athena.endings import BY_USER, cancelled
 from clary.systems.athena.records import CANCELLED, FAILED, QUEUED, RUNNING, SUCCEEDED, UNFINISHED, QueryExecution
-from clary.systems.athena.running import faults, results
+from clary.systems.athena.running import faults, results, reuse
 from clary.systems.athena.running.run import Abandoned, Run, TooLong, TooMuch
 
 _log = logging.getLogger("clary.athena")
@@ -35,12 +36,8 @@ def drive(platform: Platform, entry: Entry[QueryExecution], make_run: MakeRun) -
     if entry.value.stop:
         _write(table, entry, cancelled(entry, clock.now()), CANCELLED)
         return
-    started = entry.value.started if entry.status == RUNNING else clock.now()
     if entry.status == QUEUED:
-        begun = _write(table, entry, replace(entry.value, started=started), RUNNING)
-        if begun is None:
-            return  # it was stopped meanwhile
-        entry = begun
+        entry = replace(entry, value=replace(entry.value, started=clock.now()))
     watch = _Watch(platform, entry)
     try:
         principal = taken_up(platform.keys.directory, entry.value.caller)
@@ -50,13 +47,38 @@ def drive(platform: Platform, entry: Entry[QueryExecution], make_run: MakeRun) -
     except AwsError as error:
         _write(table, entry, watch.failed(faults.of_access(error)), FAILED)
         return
+    begun = _Beginning(table, entry)
     try:
         ended, status = _perform(run, entry, watch)
     except Abandoned:
         return
     finally:
+        running = begun.written()
         run.close()
-    _write(table, entry, ended, status)
+    if running is not None:
+        _write(table, running, ended, status)
+
+
+class _Beginning:
+    """Records that a query runs while it does so already: whoever waits for a short one need not wait for that too."""
+
+    def __init__(self, table: Table[QueryExecution], entry: Entry[QueryExecution]) -> None:
+        self._table = table
+        self._entry = entry
+        self._written: Entry[QueryExecution] | None = entry
+        self._thread = threading.Thread(target=self._write, name="query-begins")
+        if entry.status == QUEUED:
+            self._thread.start()
+
+    def written(self) -> Entry[QueryExecution] | None:
+        """The record of the query that runs; None when it was cancelled before it was seen to."""
+        if self._entry.status == QUEUED:
+            self._thread.join()
+        return self._written
+
+    def _write(self) -> None:
+        self._written = None
+        self._written = _write(self._table, self._entry, self._entry.value, RUNNING)
 
 
 def _perform(run: Run, entry: Entry[QueryExecution], watch: "_Watch") -> tuple[QueryExecution, str]:
@@ -66,6 +88,9 @@ def _perform(run: Run, entry: Entry[QueryExecution], watch: "_Watch") -> tuple[Q
 
     value = entry.value
     try:
+        past = reuse.earlier(run.ctx.platform, entry, run.access)
+        if past is not None:
+            return watch.reused(past), SUCCEEDED
         statement = parse(value.request["QueryString"], value.request.get("ExecutionParameters") or ())
         watch.parsed(statement.kind, statement.substatement)
         outcome = performer(statement)(run, statement)
@@ -139,6 +164,11 @@ class _Watch:
             update_count=outcome.update_count,
             rows=self._rows(run, outcome, stored),
         )
+
+    def reused(self, past: QueryExecution) -> QueryExecution:
+        self._value = past
+        self._parsed = self._clock.monotonic()
+        return self._ended(None)
 
     def cancelled(self, run: Run, reason: str) -> QueryExecution:
         return replace(self._ended(run), reason=reason)

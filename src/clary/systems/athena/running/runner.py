@@ -1,5 +1,6 @@
 """The queue: queries that wait, in the order in which they came, and the threads that run them."""
 
+import importlib
 import logging
 import os
 import threading
@@ -40,6 +41,7 @@ class Runner:
         self._closed = False
         self._queries = ThreadPoolExecutor(at_once, thread_name_prefix="query")
         self._statements = ThreadPoolExecutor(at_once, thread_name_prefix="ddl")
+        self._queries.submit(_import)
 
     def offer(self, entry: Entry[QueryExecution]) -> None:
         """Have a query run, unless it waits or runs already; stop it, if that was asked."""
@@ -102,6 +104,12 @@ class Runner:
             if self._closed:
                 run.abandon()
         return run
+
+
+def _import() -> None:
+    """Import what reads and plans queries before the first one waits for it."""
+    for name in ("language.parsing", "running.querying"):
+        importlib.import_module(f"clary.systems.athena.{name}")
 
 
 runner_of = OnePerPlatform(Runner, Runner.close)
