@@ -59,6 +59,7 @@ class Execution:
         connection.execute("PRAGMA enable_profiling='no_output'")
         self._before = _bytes_read()
         profiles = _Profiled(connection)
+        counted: Any = profiles
         try:
             for scan in task.scans:
                 reading.relation(connection, scan, self._read)
@@ -67,10 +68,10 @@ class Execution:
                 raise duckdb.InterruptException("INTERRUPT Error: Interrupted!")
             out = self._folder / OUT
             if isinstance(task.output, ResultFile):
-                rows = write_csv(profiles, task.sql, task.names, task.types, out / RESULT)
+                rows = write_csv(counted, task.sql, task.names, task.types, out / RESULT)
                 files: tuple[WrittenFile, ...] = ()
             else:
-                rows, files = _written(profiles, task, out)
+                rows, files = _written(counted, task, out)
         except (duckdb.Error, TaskFailed) as error:
             raise reading.failure_of(error, task.scans, self._read) or error from None
         profiles.note()

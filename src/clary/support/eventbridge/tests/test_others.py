@@ -1,4 +1,4 @@
-"""Objects of buckets that ask for it, and alarms, are told as S3 and CloudWatch tell of them."""
+"""Objects of buckets that ask for it, alarms and queries are told as S3, CloudWatch and Athena tell of them."""
 
 import json
 
@@ -67,3 +67,24 @@ def test_an_alarm_that_goes_off(caller, told, reconcile, delivered):
     assert event["detail"]["previousState"]["value"] == "INSUFFICIENT_DATA"
     (metric,) = event["detail"]["configuration"]["metrics"]
     assert metric["metricStat"]["metric"]["namespace"] == "shop"
+
+
+def test_a_query_that_is_cancelled(caller, told, reconcile, delivered, platform):
+    url, athena = told("aws.athena"), caller("athena")
+    platform.objects.buckets.create("results", "111122223333", "eu-west-1")
+    results = {"OutputLocation": "s3://results/"}
+    query = athena("StartQueryExecution", QueryString="SELECT 1", ResultConfiguration=results)["QueryExecutionId"]
+    athena("StopQueryExecution", QueryExecutionId=query)
+    reconcile("eventbridge-observer")
+    started, stopped = [json.loads(each) for each in delivered(url)]
+    assert started["detail-type"] == stopped["detail-type"] == "Athena Query State Change"
+    assert (started["detail"]["currentState"], started["detail"]["sequenceNumber"]) == ("QUEUED", "1")
+    assert stopped["detail"] == {
+        "versionId": "0",
+        "currentState": "CANCELLED",
+        "previousState": "QUEUED",
+        "statementType": "DML",
+        "queryExecutionId": query,
+        "workgroupName": "primary",
+        "sequenceNumber": "2",
+    }

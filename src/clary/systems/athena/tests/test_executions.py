@@ -3,6 +3,13 @@
 import pytest
 from botocore.exceptions import ClientError
 
+from clary.testing import eventually
+
+LONG = """
+    SELECT count(*) FROM UNNEST(sequence(1, 100000)) AS a (x) CROSS JOIN UNNEST(sequence(1, 100000)) AS b (y)
+    CROSS JOIN UNNEST(sequence(1, 1000)) AS c (z) WHERE x * y % 7 = z
+"""
+
 
 def test_a_query_runs_and_its_rows_lie_in_s3(client):
     done = client.run("SELECT 1 AS a, 'x\"y' AS b, NULL AS c, '' AS d")
@@ -29,3 +36,50 @@ def test_a_token_starts_one_query(client):
     assert client.start("SELECT 1", ClientRequestToken=token) == client.start("SELECT 1", ClientRequestToken=token)
     with pytest.raises(ClientError, match="Idempotent parameters do not match"):
         client.start("SELECT 2", ClientRequestToken=token)
+
+
+def test_an_earlier_result_is_used_again(client):
+    first = client.run("SELECT 41 + 1 AS answer")
+    reuse = {"ResultReuseByAgeConfiguration": {"Enabled": True, "MaxAgeInMinutes": 5}}
+    again = client.run("SELECT 41 + 1 AS answer", ResultReuseConfiguration=reuse)
+    assert again["Statistics"]["ResultReuseInformation"] == {"ReusedPreviousResult": True}
+    assert again["ResultConfiguration"]["OutputLocation"] == first["ResultConfiguration"]["OutputLocation"]
+    other = client.run("SELECT 41 + 2 AS answer", ResultReuseConfiguration=reuse)
+    assert other["Statistics"]["ResultReuseInformation"] == {"ReusedPreviousResult": False}
+
+
+def test_a_query_that_runs_is_stopped(client):
+    name = client.start(LONG)
+    eventually(lambda: client.execution(name)["Status"]["State"] == "RUNNING")
+    client.athena.stop_query_execution(QueryExecutionId=name)
+    stopped = client.ended(name)["Status"]
+    assert (stopped["State"], stopped["StateChangeReason"]) == ("CANCELLED", "Query cancelled by user")
+    client.athena.stop_query_execution(QueryExecutionId=name)
+
+
+def test_rows_come_in_pages(client):
+    name = client.run("SELECT n, 'a\nb' AS t FROM UNNEST(sequence(1, 2500)) AS s (n) ORDER BY n")["QueryExecutionId"]
+    first = client.athena.get_query_results(QueryExecutionId=name)
+    assert [column["Type"] for column in first["ResultSet"]["ResultSetMetadata"]["ColumnInfo"]] == ["bigint", "varchar"]
+    assert len(first["ResultSet"]["Rows"]) == 1000
+    pages = client.athena.get_paginator("get_query_results").paginate(QueryExecutionId=name)
+    rows = [[datum["VarCharValue"] for datum in row["Data"]] for page in pages for row in page["ResultSet"]["Rows"]]
+    assert rows == [["n", "t"], *([str(number), "a\nb"] for number in range(1, 2501))]
+    told = client.athena.get_query_runtime_statistics(QueryExecutionId=name)["QueryRuntimeStatistics"]
+    assert told["Rows"]["OutputRows"] == 2500
+
+
+def test_a_work_group_has_metrics(client):
+    group = client.unique("group")
+    settings = {"PublishCloudWatchMetricsEnabled": True, "ResultConfiguration": {"OutputLocation": client.output}}
+    client.athena.create_work_group(Name=group, Configuration=settings)
+    client.run("SELECT 1", WorkGroup=group, ResultConfiguration={"OutputLocation": "s3://somewhere/else/"})
+    dimensions = {"QueryState": "SUCCEEDED", "QueryType": "DML", "WorkGroup": group}
+    listed = [{"Name": name, "Value": value} for name, value in dimensions.items()]
+    cloudwatch = client.server.client("cloudwatch")
+    found = eventually(
+        lambda: cloudwatch.list_metrics(Namespace="AWS/Athena", MetricName="ProcessedBytes", Dimensions=listed)[
+            "Metrics"
+        ]
+    )
+    assert len(found) == 1
