@@ -29,8 +29,10 @@ class Listed(Protocol):
 class Access(Protocol):
     """The objects and the catalog, as someone may use them. A query that runs is one."""
 
-    folder: Path
-    """In the file system of the objects, so that they can be linked into it; gone afterwards."""
+    @property
+    def folder(self) -> Path:
+        """In the file system of the objects, so that they can be linked into it; gone afterwards."""
+        ...
 
     def call(self, operation: str, *, service: str = "glue", **params: Any) -> dict[str, Any]:
         """Call a room. Raises AwsError."""

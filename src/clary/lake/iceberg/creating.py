@@ -91,7 +91,7 @@ def create(
     name: str,
     metadata: TableMetadata,
     *,
-    parameters: Mapping[str, str] | None = None,
+    owner: str = "",
     description: str = "",
     io: ObjectIO | None = None,
 ) -> IcebergTable:
@@ -99,7 +99,7 @@ def create(
     io = io or ObjectIO(access)
     location = f"{metadata.location}/metadata/00000-{uuid.uuid4()}.metadata.json"
     ToOutputFile.table_metadata(metadata, io.new_output(location), overwrite=True)
-    document = table_input(name, metadata, location, {"Parameters": dict(parameters or {})})
+    document = table_input(name, metadata, location, {"Owner": owner} if owner else {})
     if description:
         document["Description"] = description
     access.call("CreateTable", DatabaseName=database, TableInput=document)

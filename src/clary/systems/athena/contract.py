@@ -45,8 +45,8 @@ class Domain:
 class ScanUse:
     """A table that translated SQL reads under the name `relation`: which columns, and what is left of its keys.
 
-    An Iceberg table is read as of a moment (seconds since the epoch) or a snapshot. `part` names one of its tables of
-    metadata: `files`, `history`, `snapshots`, ...
+    An Iceberg table is read as of a moment (seconds since the epoch), or of a snapshot by its number or the name of a
+    tag or branch. `part` names one of its tables of metadata: `files`, `history`, `snapshots`, ...
     """
 
     relation: str
@@ -54,7 +54,7 @@ class ScanUse:
     used: tuple[str, ...]
     domains: Mapping[str, Domain] = field(default_factory=dict)
     as_of_seconds: float | None = None
-    as_of_snapshot: int | None = None
+    as_of_snapshot: int | str | None = None
     part: str = ""
 
 

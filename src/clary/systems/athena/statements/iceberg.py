@@ -10,7 +10,21 @@ from clary.systems.athena.statements import catalog
 
 S = TypeVar("S")
 
-ICEBERG: Mapping[str, str] = {}
+ICEBERG: Mapping[str, str] = {
+    "AddColumns": "iceberg_columns:add_columns",
+    "ChangeColumn": "iceberg_columns:change_column",
+    "CreateTable": "iceberg_tables:create_table",
+    "Describe": "iceberg_showing:describe",
+    "DropColumn": "iceberg_columns:drop_column",
+    "DropTable": "iceberg_tables:drop_table",
+    "RenameTable": "iceberg_tables:rename_table",
+    "ReplaceColumns": "iceberg_columns:replace_columns",
+    "SetTableProperties": "iceberg_tables:set_table_properties",
+    "ShowColumns": "iceberg_showing:show_columns",
+    "ShowCreateTable": "iceberg_showing:show_create_table",
+    "ShowTableProperties": "iceberg_showing:show_properties",
+    "UnsetTableProperties": "iceberg_tables:unset_table_properties",
+}
 """By the name of a class in `language.statements`, the module of this package and the function in it."""
 
 

@@ -31,6 +31,7 @@ def show_views(running: Running, statement: ShowViews) -> Outcome:
     return Outcome(statement.kind, statement.substatement, catalog.text_columns("views"), rows=rows)
 
 
+@or_iceberg_if_it_can
 def show_columns(running: Running, statement: ShowColumns) -> Outcome:
     """The names of a table's columns, its keys last, as wide as Hive writes them."""
     found = catalog.table(running, catalog.named(running, statement.name))
