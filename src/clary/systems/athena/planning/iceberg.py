@@ -26,7 +26,7 @@ from clary.lake.scans import Scan
 from clary.lake.tables import ICEBERG, Table
 from clary.systems.athena.contract import Running, ScanUse, StatementFailed
 
-_loaded: "WeakKeyDictionary[Any, dict[str, IcebergTable]]" = WeakKeyDictionary()
+_loaded: "WeakKeyDictionary[Any, dict[tuple[str, str], IcebergTable]]" = WeakKeyDictionary()
 _lock = threading.Lock()
 
 
@@ -51,33 +51,35 @@ def failing(database: str, name: str) -> Iterator[None]:
 
 def loaded(running: Running, document: Mapping[str, Any]) -> IcebergTable:
     """The table that a document of the catalog points to: within a statement the same, whatever others commit."""
-    location = str((document.get("Parameters") or {}).get("metadata_location"))
+    name = document["DatabaseName"], document["Name"]
     with _lock:
         mine = _loaded.setdefault(running, {})
-    if location not in mine:
-        with failing(document["DatabaseName"], document["Name"]):
-            mine[location] = opened(document, ObjectIO(running))
-    return mine[location]
+    if name not in mine:
+        with failing(*name):
+            mine[name] = opened(document, ObjectIO(running))
+    return mine[name]
 
 
-def table_of(running: Running, document: Mapping[str, Any], part: str = "") -> Table:
-    """An Iceberg table as a query sees it, or one of its own tables: `files`, ... Raises StatementFailed."""
+def table_of(running: Running, document: Mapping[str, Any]) -> Table:
+    """An Iceberg table as a query sees it. Raises StatementFailed, and ValueError where a column's type is none."""
+    return described(loaded(running, document))
+
+
+def part_of(running: Running, document: Mapping[str, Any], part: str) -> Table | None:
+    """One of the tables that an Iceberg table has of itself, `files`, `history`, ...; None for another name."""
+    if part not in PARTS:
+        return None
     table = loaded(running, document)
     try:
-        found = described(table)
-        if not part:
-            return found
-        if part not in PARTS:
-            raise StatementFailed("TABLE_NOT_FOUND", f"Table '{table.database}.{table.name}${part}' does not exist")
         columns = part_columns(table, part)
     except ValueError as error:
         raise StatementFailed("NOT_SUPPORTED", f"{table.database}.{table.name}: {error}") from None
-    return Table(table.database, f"{table.name}${part}", columns, location=found.location, format=ICEBERG)
+    return Table(table.database, f"{table.name}${part}", columns, location=table.metadata.location, format=ICEBERG)
 
 
-def scan_for(running: Running, use: ScanUse, document: Mapping[str, Any]) -> Scan:
-    """What a query reads of an Iceberg table: its files are linked into the query's folder."""
-    table = loaded(running, document)
+def scan_for(running: Running, use: ScanUse) -> Scan:
+    """What a query reads of an Iceberg table that was loaded: its files are linked into the query's folder."""
+    table = _loaded[running][use.table.database, use.table.name]
     with failing(table.database, table.name):
         snapshot = snapshot_of(table, use)
         if use.part:
