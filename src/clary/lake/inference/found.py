@@ -61,8 +61,8 @@ class Found:
         }
 
 
-# They differ between files that one reader reads; none of them is there when it is the table's to say.
-_OF_COLUMNS = frozenset({"avro.schema.literal"})
+# What differs between files that the same reader reads.
+_OF_COLUMNS = frozenset({"avro.schema.literal", "areColumnsQuoted"})
 
 
 def read_found(document: Mapping[str, Any]) -> Found:

@@ -79,6 +79,60 @@ class Classifier:
     changed_at: float = 0.0
 
 
+@record("glue_connection", version=1)
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """A connection: its ConnectionInput, the password among its properties."""
+
+    input: dict[str, Any]
+    changed_at: float = 0.0
+    changed_by: str = ""
+
+
+READY, RUNNING, STOPPING = "READY", "RUNNING", "STOPPING"
+COMPLETED, FAILED, STOPPED = "COMPLETED", "FAILED", "STOPPED"
+CRAWLERS_TOPIC = "glue_crawlers"
+
+
+@record("glue_crawler", version=1)
+@dataclass(frozen=True, slots=True)
+class Crawler:
+    """A crawler, its status whether it is READY, RUNNING or STOPPING.
+
+    `request` holds the members of CreateCrawler as they are now, less its name, schedule and tags; `role` is what it
+    acts as. `schedule` is a cron expression, and `due_at` when it is due next, epoch seconds; 0 while its schedule is
+    stopped. `crawl` names the record of the crawl that is under way or was last.
+    """
+
+    uid: str
+    request: dict[str, Any]
+    role: str
+    number: int = 1
+    changed_at: float = 0.0
+    schedule: str = ""
+    due_at: float = 0.0
+    crawl: str = ""
+
+
+@record("glue_crawl", version=1)
+@dataclass(frozen=True, slots=True)
+class Crawl:
+    """A run of a crawler, its status whether it is RUNNING, COMPLETED, FAILED or STOPPED; the record's parent is the
+    crawler's uid. `done` counts, and names, what it did to tables and partitions. Times are epoch seconds."""
+
+    id: str
+    crawler: str
+    started_at: float
+    ended_at: float = 0.0
+    error: str = ""
+    done: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+
+def crawl_key(crawler_uid: str, started_at: float) -> str:
+    """The name of a crawl's record; later ones come first."""
+    return f"{crawler_uid}{_BREAK}{10**14 - int(started_at * 1000):015d}"
+
+
 def table_key(database_uid: str, name: str) -> str:
     """The name of a table's record."""
     return f"{database_uid}{_BREAK}{name}"
