@@ -32,6 +32,7 @@ class Looking:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.end()
+        self._close()
 
     def look(self, path: Path, name: str) -> Found:
         """What a file is; `name` is that of the object. Raises ValueError where that cannot be said, and Ended."""
@@ -45,7 +46,7 @@ class Looking:
             line = process.stdout.readline()
         except (BrokenPipeError, ValueError):
             line = ""
-        if not line:
+        if not line.endswith("\n"):
             self._drop()
             raise ValueError("looking into it took too long, or broke what looks")
         answer = json.loads(line)
@@ -57,10 +58,8 @@ class Looking:
         """End the process now, whatever it does; `look` raises Ended."""
         with self._lock:
             self._ended = True
-            process = self._process
-        if process is not None:
-            process.kill()
-            process.wait()
+            if self._process is not None:
+                self._process.kill()
 
     def _started(self) -> "subprocess.Popen[str]":
         with self._lock:
@@ -76,11 +75,15 @@ class Looking:
             return self._process
 
     def _drop(self) -> None:
+        """Let go of a process that has failed; the next file is looked into by another one."""
+        self._close()
+        with self._lock:
+            if self._ended:
+                raise Ended
+
+    def _close(self) -> None:
         with self._lock:
             process, self._process = self._process, None
-            ended = self._ended
         if process is not None:
             process.kill()
-            process.wait()
-        if ended:
-            raise Ended
+            process.communicate()

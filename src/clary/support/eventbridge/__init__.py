@@ -18,5 +18,6 @@ ROOM = Room(
         "pipeline_step",
         "cloudwatch_alarm",
         "query_execution",
+        "glue_crawl",
     ),
 )

@@ -7,7 +7,7 @@ from typing import Any
 
 from clary.kernel.rooms import Platform, observer, reconciler
 from clary.kernel.store import Change
-from clary.support.eventbridge import others, replaying, sagemaker, timers
+from clary.support.eventbridge import glue, others, replaying, sagemaker, timers
 from clary.support.eventbridge.book import book_of
 from clary.support.eventbridge.courier import carry
 from clary.support.eventbridge.firing import fire, heal
@@ -25,6 +25,7 @@ _AGAIN_SECONDS = 2.0
 _OTHERS: Mapping[str, tuple[str, Callable[[Bus, Change], dict[str, Any]]]] = {
     others.ALARM: (others.CLOUDWATCH, others.of_alarm),
     others.QUERY: (others.ATHENA, others.of_query),
+    glue.CRAWL: (glue.SOURCE, glue.of_crawl),
 }
 
 _log = logging.getLogger("clary.eventbridge")

@@ -122,6 +122,6 @@ def test_pipelines_tell_of_executions_and_steps(platform):
 
 def test_every_kind_that_is_observed_can_be_told(platform):
     room = platform.registry.rooms["clary.support.eventbridge"]
-    assert set(room.observes) == {*sagemaker_events.KINDS, "cloudwatch_alarm", "query_execution"}
+    assert set(room.observes) == {*sagemaker_events.KINDS, "cloudwatch_alarm", "query_execution", "glue_crawl"}
     for kind in sagemaker_events.KINDS - set(pipelines.DETAIL_TYPES):
         assert platform.registry.resource_of(kind).document is not None

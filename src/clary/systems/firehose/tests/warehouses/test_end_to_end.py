@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from clary.lake.tests.postgres import Postgres
 from clary.systems.firehose.tests.conftest import ROLE, Client
-from clary.systems.firehose.tests.warehouses.conftest import Postgres, Search, quoted
+from clary.systems.firehose.tests.warehouses.conftest import Search, quoted
 from clary.testing import eventually
 
 LINES = {"Enabled": True, "Processors": [{"Type": "AppendDelimiterToRecord"}]}

@@ -12,11 +12,12 @@ import pytest
 
 from clary.kernel.core.errors import AwsError
 from clary.kernel.rooms import Platform
+from clary.lake.tests.postgres import Postgres
 from clary.systems.firehose.configurations import completed
 from clary.systems.firehose.destinations import redshift, warehouse
 from clary.systems.firehose.destinations.contract import Unavailable
 from clary.systems.firehose.destinations.kinds import kind_of_configuration
-from clary.systems.firehose.tests.warehouses.conftest import ROLE, Postgres, quoted, records, stream_of
+from clary.systems.firehose.tests.warehouses.conftest import ROLE, quoted, records, stream_of
 
 KIND = kind_of_configuration("RedshiftDestinationConfiguration")
 Make = Callable[..., "Table"]

@@ -7,8 +7,9 @@ from pathlib import Path
 import psutil
 import pytest
 
+from clary.lake.tests.postgres import Postgres
 from clary.systems.firehose.tests.conftest import Client
-from clary.systems.firehose.tests.warehouses.conftest import Postgres, Search
+from clary.systems.firehose.tests.warehouses.conftest import Search
 from clary.systems.firehose.tests.warehouses.test_end_to_end import redshift, search_of
 from clary.testing import eventually, start_server, stop_server
 
