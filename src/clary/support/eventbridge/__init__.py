@@ -14,6 +14,7 @@ ROOM = Room(
         "endpoint_config",
         "model",
         "model_package",
+        "feature_group",
         "pipeline_execution",
         "pipeline_step",
         "cloudwatch_alarm",

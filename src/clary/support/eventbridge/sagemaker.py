@@ -41,6 +41,7 @@ _KINDS: Mapping[str, _Kind] = {
     "endpoint": _Kind("SageMaker Endpoint State Change", "DescribeEndpoint", _as_endpoint),
     "model": _Kind("SageMaker Model State Change", "DescribeModel"),
     "model_package": _Kind("SageMaker Model Package State Change", "DescribeModelPackage"),
+    "feature_group": _Kind("SageMaker Feature Group State Change", "DescribeFeatureGroup"),
     "endpoint_config": _Kind("SageMaker Endpoint Config State Change", "DescribeEndpointConfig"),
 }
 

@@ -1,8 +1,8 @@
 """Search's expressions over documents: filters, nested filters, sub-expressions. Pure.
 
 A property is a path of member names: `ResourceConfig.InstanceType`. A path that meets a list looks at each of its
-items. Three kinds of property have names of their own, not members: `Tags.<key>`, `HyperParameters.<name>` and
-`Metrics.<name>` (the job's final metrics); their names may hold dots.
+items. Four kinds of property have names of their own, not members: `Tags.<key>`, `Parameters.<key>` (of a feature),
+`HyperParameters.<name>` and `Metrics.<name>` (the job's final metrics); their names may hold dots.
 
 Values are compared as what the property is: numbers, booleans, timestamps (ISO 8601 or epoch seconds), or text.
 Source: SearchExpression, Filter and NestedFilters in the SageMaker API reference.
@@ -71,8 +71,8 @@ def sort_key(document: Document, name: str) -> tuple[int, float, str]:
 def values(document: Document, name: str) -> Iterator[Any]:
     """Every value that a property has in a document."""
     family, _, own = name.partition(".")
-    if own and family == "Tags":
-        yield from (tag["Value"] for tag in document.get("Tags", ()) if tag["Key"] == own)
+    if own and family in ("Tags", "Parameters"):
+        yield from (each["Value"] for each in document.get(family, ()) if each["Key"] == own)
     elif own and family == "Metrics":
         final = document.get("FinalMetricDataList", ())
         yield from (metric["Value"] for metric in final if metric["MetricName"] == own)

@@ -36,16 +36,18 @@ def check_definitions(identifier: str, event_time: str, definitions: Sequence[Ma
         raise validation(f"Feature {name!r} cannot be both RecordIdentifierFeatureName and EventTimeFeatureName.")
 
 
-def check_features(definitions: Sequence[Mapping[str, Any]], storage: str, others: Sequence[str] = ()) -> None:
+def check_features(
+    definitions: Sequence[Mapping[str, Any]], storage: str, others: Sequence[Mapping[str, Any]] = ()
+) -> None:
     """Raise ValidationException for features that a group cannot have beside the `others`."""
-    names = list(others)
+    names = [each["FeatureName"] for each in others]
     for definition in definitions:
         name = definition["FeatureName"]
         if name.lower() in RESERVED:
             raise validation(f"FeatureName {name!r} is reserved, as are all of {', '.join(sorted(RESERVED))}.")
         names.append(name)
         _check_collection(definition, storage)
-    if sum(each.get("CollectionType") == "Vector" for each in definitions) > 1:
+    if sum(each.get("CollectionType") == "Vector" for each in [*definitions, *others]) > 1:
         raise validation("A feature group can have one feature of CollectionType Vector.")
     repeated = {name for name in names if names.count(name) > 1} if len(set(names)) < len(names) else None
     if repeated:

@@ -9,10 +9,18 @@ from dataclasses import replace
 from clary.kernel.rooms import Platform
 from clary.kernel.rooms.tags import tags_without
 from clary.kernel.store import Conflict, Entry
+from clary.kernel.store.contract import Change
 from clary.systems.feature_store.lookup import Place
 from clary.systems.feature_store.offline.draining import DRAINING_TOPIC
 from clary.systems.feature_store.offline.preparing import Blocked, is_drained, prepare
-from clary.systems.feature_store.records import CREATE_FAILED, CREATED, CREATING, DELETING, FeatureGroup
+from clary.systems.feature_store.records import (
+    CREATE_FAILED,
+    CREATED,
+    CREATING,
+    DELETING,
+    FeatureGroup,
+    FeatureMetadata,
+)
 from clary.systems.feature_store.stores import log_of, store_of
 from clary.systems.feature_store.views import table_of, views_of
 
@@ -45,4 +53,7 @@ def _delete(platform: Platform, place: Place, entry: Entry[FeatureGroup]) -> Non
     if not is_drained(log_of(platform), entry):
         platform.wake(DRAINING_TOPIC, "/".join(place))  # which wakes this again when all is in the offline store
         return
-    table_of(platform, place).delete(entry.name, version=entry.version, also=tags_without(platform, entry.value.arn))
+    about = platform.records(FeatureMetadata).within(place.account, place.region)
+    also: list[Change] = [about.deletion(each.name) for each in about.all(parent=entry.value.uid)]
+    also += tags_without(platform, entry.value.arn)
+    table_of(platform, place).delete(entry.name, version=entry.version, also=also)

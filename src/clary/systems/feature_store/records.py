@@ -1,6 +1,6 @@
 """What is stored of a feature group and of its features' metadata."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from clary.kernel.store import record
@@ -44,3 +44,23 @@ class FeatureGroup:
     offline_status: dict[str, str] | None = None
     last_update: dict[str, str] | None = None
     on_demand_at: float | None = None
+
+
+@record("feature_metadata", version=1)
+@dataclass(frozen=True, slots=True)
+class FeatureMetadata:
+    """What is told of one feature; the record's name is `metadata_name`, its parent the group's uid.
+
+    `parameters` are in the order they were added.
+    """
+
+    group: str
+    group_arn: str
+    feature: str
+    type: str
+    description: str = ""
+    parameters: dict[str, str] = field(default_factory=dict)
+
+
+def metadata_name(group: str, feature: str) -> str:
+    return f"{group}/{feature}"

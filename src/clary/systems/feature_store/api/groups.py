@@ -16,6 +16,7 @@ from clary.systems.feature_store.definitions import (
     completed_throughput,
 )
 from clary.systems.feature_store.lookup import Place, group_resource, place_of
+from clary.systems.feature_store.metadata import metadata_insertions
 from clary.systems.feature_store.offline.configuration import completed_offline
 from clary.systems.feature_store.records import CREATING, DELETING, TOPIC, FeatureGroup
 from clary.systems.feature_store.stores import store_of
@@ -106,7 +107,8 @@ def create_feature_group(
         role=acting_role(ctx, RoleArn) if RoleArn else "",
         offline_status={"Status": "Active" if offline is not None else "Disabled"},
     )
-    FEATURE_GROUPS.create(ctx, FeatureGroupName, group, status=CREATING, tags=read_tags(Tags))
+    also = metadata_insertions(ctx, FeatureGroupName, group, FeatureDefinitions)
+    FEATURE_GROUPS.create(ctx, FeatureGroupName, group, status=CREATING, tags=read_tags(Tags), also=also)
     _wake(ctx, FeatureGroupName)
     return {"FeatureGroupArn": group.arn}
 
