@@ -54,11 +54,12 @@ class RequestBindings:
             if label in path_params:
                 found[name] = convert(path_params[label])
         headers = request.headers
-        for key, text in headers.items():
-            bound = self._headers.get(key)
-            if bound is not None:
-                name, convert = bound
-                found[name] = convert(text)
+        if self._headers:
+            for key, text in headers.items():
+                bound = self._headers.get(key)
+                if bound is not None:
+                    name, convert = bound
+                    found[name] = convert(text)
         for prefix, name in self._header_maps:
             matching = {key[len(prefix) :]: _utf8(text) for key, text in headers.items() if key.startswith(prefix)}
             if matching:
@@ -67,9 +68,8 @@ class RequestBindings:
             self._read_query(request.query, found)
 
     def _read_query(self, text: str, found: dict[str, Any]) -> None:
-        everything: dict[str, list[str]] = {}  # a map member takes the named ones too, as Smithy has servers do
-        for key, value in parse_form(text):
-            everything.setdefault(key, []).append(value)
+        pairs = parse_form(text)
+        for key, value in pairs:
             bound = self._query.get(key)
             if bound is None:
                 continue
@@ -78,7 +78,10 @@ class RequestBindings:
                 found.setdefault(name, []).append(convert(value))
             else:
                 found[name] = convert(value)
-        if self._query_map is not None and everything:
+        if self._query_map is not None and pairs:
+            everything: dict[str, list[str]] = {}  # the named ones too, as Smithy has servers do
+            for key, value in pairs:
+                everything.setdefault(key, []).append(value)
             many = self._query_map.shape.value.shape.type == "list"
             found[self._query_map.name] = everything if many else {key: each[0] for key, each in everything.items()}
 

@@ -31,6 +31,9 @@ Place = tuple[Any, ...]
 Report = Callable[[Any, Place, str], None]
 Check = Callable[[Any, Place, Report], None]
 
+_LONGEST_REMEMBERED = 256
+_MOST_REMEMBERED = 1024
+
 CODES = {
     "sagemaker-runtime": "ValidationError",
     "sagemaker-featurestore-runtime": "ValidationError",
@@ -310,10 +313,14 @@ def _string(use: Member) -> Check:
     allowed = frozenset(shape.enum)
     choices = f"Member must satisfy enum value set: [{', '.join(shape.enum)}]"
     wanted = f"Member must satisfy regular expression pattern: {stated}"
+    remembers = pattern is not None and most <= _LONGEST_REMEMBERED and not shape.sensitive
+    known: set[str] = set()  # names come again and again
 
     def run(value: Any, place: Place, report: Report) -> None:
         if not isinstance(value, str):
             raise _wrong_type(place, "a string", value)
+        if value in known:
+            return
         if allowed:
             if value not in allowed:
                 report(value, place, choices)
@@ -326,6 +333,8 @@ def _string(use: Member) -> Check:
             report(value, place, f"Member must have length less than or equal to {most}")
         elif pattern is not None and not pattern(value):
             report(value, place, wanted)
+        elif remembers and size >= least and len(known) < _MOST_REMEMBERED:
+            known.add(value)
 
     def run_sensitive(value: Any, place: Place, report: Report) -> None:
         run(value, place, lambda _secret, where, constraint: report("***", where, constraint))

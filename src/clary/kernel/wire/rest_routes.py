@@ -49,6 +49,11 @@ class _Path:
         """Whether without a query the path alone decides, whatever the headers are."""
         return len(self.routes.get("", ())) == 1
 
+    @property
+    def is_alone(self) -> bool:
+        """Whether the path alone decides, whatever the query and the headers are."""
+        return len(self.routes) == 1 and self.follows_from_path
+
     def best(self, query: dict[str, str], request: Request) -> _Route | None:
         """The route that fits the query and headers best; None when every one asks for a literal that is not there."""
         candidates = list(self.routes.get("", ()))
@@ -93,29 +98,32 @@ class RestRoutes:
         for paths in self._by_method.values():
             paths.sort(key=lambda path: (-path.literal_segments, path.greedy))
         self._remembered: dict[tuple[str, str], tuple[Operation, dict[str, str]]] = {}
+        self._remembered_alone: dict[tuple[str, str], tuple[Operation, dict[str, str]]] = {}
 
     def find(self, request: Request, path: str) -> tuple[Operation, dict[str, str]] | None:
         """The operation and its decoded labels, which are not to be changed; or None."""
-        if not request.query:
-            remembered = self._remembered.get((request.method, path))
-            if remembered is not None:
-                return remembered
+        known = self._remembered_alone if request.query else self._remembered
+        remembered = known.get((request.method, path))
+        if remembered is not None:
+            return remembered
         query = dict(parse_form(request.query)) if request.query else {}
+        first = True
         for each in self._by_method.get(request.method, ()):
             match = each.regex.fullmatch(path)
-            route = each.best(query, request) if match else None
-            if match is not None and route is not None:
+            if match is None:
+                continue
+            route = each.best(query, request)
+            if route is not None:
                 labels = zip(route.labels, match.groups(), strict=True)
                 found = route.operation, {label: _decoded(text) for label, text in labels}
-                if not request.query and each.follows_from_path and len(path) <= _LONGEST_REMEMBERED:
-                    self._remember(request.method, path, found)
+                lasts = first and each.is_alone if request.query else each.follows_from_path
+                if lasts and len(path) <= _LONGEST_REMEMBERED:
+                    if len(known) >= _MOST_REMEMBERED:
+                        known.clear()
+                    known[request.method, path] = found
                 return found
+            first = False
         return None
-
-    def _remember(self, method: str, path: str, found: tuple[Operation, dict[str, str]]) -> None:
-        if len(self._remembered) >= _MOST_REMEMBERED:
-            self._remembered.clear()
-        self._remembered[method, path] = found
 
 
 def _has_literals(route: _Route, query: dict[str, str]) -> bool:
