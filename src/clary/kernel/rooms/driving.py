@@ -103,6 +103,13 @@ class JobKind(ABC, Generic[J, A]):
         """The job as it enters the queue for slots."""
         return job
 
+    def must_wait(self, platform: Platform, job: J) -> bool:
+        """Whether something that an attempt needs is still being made elsewhere: it is begun where it was not.
+
+        Asked again until it is there, so `seconds_left` says when. InvalidSpec or AwsError fails the job.
+        """
+        return False
+
     def expired(self, entry: Entry[J], now: float) -> J | None:
         """The job after what time alone does to it; None while it does nothing."""
         return None
@@ -217,6 +224,12 @@ class _Drive(Generic[J, A]):
             _write(table, entry, ended)
             self._release(ended)
             return False
+        try:
+            if kind.must_wait(self._platform, job):
+                return False
+        except (InvalidSpec, AwsError) as error:
+            self._fail(table, entry, error)
+            return False
         granted = None
         if last is not None or not self._others_wait(entry):
             types = kind.instance_types(job)
@@ -245,11 +258,16 @@ class _Drive(Generic[J, A]):
             for spec in self._kind.specs(self._platform, entry, attempt):
                 self._executor.start(spec)
         except (InvalidSpec, ImageUnavailable, AwsError) as error:
-            reason = error.message if isinstance(error, AwsError) else str(error)
-            failed = self._kind.failed(entry.value, f"ClientError: {reason}", self._now)
-            _write(table, entry, failed)
+            self._fail(table, entry, error, attempt)
+
+    def _fail(self, table: Table[J], entry: Entry[J], error: Exception, attempt: A | None = None) -> None:
+        """End a job that cannot begin, or go on."""
+        reason = error.message if isinstance(error, AwsError) else str(error)
+        failed = self._kind.failed(entry.value, f"ClientError: {reason}", self._now)
+        _write(table, entry, failed)
+        if attempt is not None:
             self._forget(attempt)
-            self._release(failed)
+        self._release(failed)
 
     def _forget(self, attempt: A) -> None:
         for host in attempt.host_names:

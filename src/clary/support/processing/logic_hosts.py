@@ -18,6 +18,7 @@ from clary.kernel.jobs.contract import (
     Wake,
 )
 from clary.kernel.jobs.hosts import HOMOGENEOUS_GROUP, Host, below_root, name_hosts, peers, place_hosts, resource_config
+from clary.support.processing.logic_datasets import data_uri
 from clary.support.processing.records import ProcessingJob
 
 JOB_PREFIX = "processing-"
@@ -106,7 +107,7 @@ def host_specs(
                 **request.get("Environment", {}),
             },
             files=_files(job, name, hosts, host),
-            channels=_channels(request, index, len(hosts)),
+            channels=_channels(job, index, len(hosts)),
             outputs=_outputs(request),
             log=LogTarget(LOG_GROUP, f"{name}/{host.name}-{attempt.log_ms}"),
             resources=host.resources,
@@ -161,13 +162,26 @@ def _files(job: ProcessingJob, name: str, hosts: Sequence[Host], host: Host) -> 
     }
 
 
-def _channels(request: Mapping[str, Any], index: int, count: int) -> tuple[Channel, ...]:
+def _channels(job: ProcessingJob, index: int, count: int) -> tuple[Channel, ...]:
     """The inputs that the platform brings; those that the application manages itself are left to it."""
     return tuple(
-        _channel(one["InputName"], one["S3Input"], index, count)
-        for one in request["ProcessingInputs"]
+        _channel(one["InputName"], one.get("S3Input") or _unloaded(job, one), index, count)
+        for one in job.request["ProcessingInputs"]
         if not one["AppManaged"]
     )
+
+
+def _unloaded(job: ProcessingJob, one: Mapping[str, Any]) -> dict[str, Any]:
+    """The result of a dataset definition's query, as an input of S3."""
+    definition = one["DatasetDefinition"]
+    return {
+        "S3Uri": data_uri(job, one),
+        "S3DataType": DataType.S3_PREFIX.value,
+        "S3InputMode": definition["InputMode"],
+        "S3DataDistributionType": definition["DataDistributionType"],
+        "S3CompressionType": "None",
+        "LocalPath": definition["LocalPath"],
+    }
 
 
 def _channel(name: str, source: Mapping[str, Any], index: int, count: int) -> Channel:

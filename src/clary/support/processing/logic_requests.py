@@ -14,17 +14,14 @@ _REFUSED = {
     "ProcessingResources.ClusterConfig.SelectedInstanceType": "this says what was selected; name an InstanceType",
     "ProcessingResources.ClusterConfig.SelectedInstanceCount": "this says what was selected; name an InstanceCount",
 }
-# Where a dataset definition's query would run. The room that comes with one takes its name out of here, and
-# `logic_hosts` finds the result as a channel of what the query has written to OutputS3Uri.
-_NO_ENGINE = {
-    "AthenaDatasetDefinition": "Athena is not there yet: run the query elsewhere and name its result as an S3Input",
-    "RedshiftDatasetDefinition": "there is no Redshift here: UNLOAD the query's result and name it as an S3Input",
-}
+_REDSHIFT = "RedshiftDatasetDefinition"
+_ATHENA = "AthenaDatasetDefinition"
 _S3_INPUT_DEFAULTS = {
     "S3InputMode": "File",
     "S3DataDistributionType": "FullyReplicated",
     "S3CompressionType": "None",
 }
+_DEFINITION_DEFAULTS = {"InputMode": "File", "DataDistributionType": "ShardedByS3Key"}
 
 
 def complete(request: Mapping[str, Any]) -> dict[str, Any]:
@@ -73,9 +70,9 @@ def _input(given: Mapping[str, Any]) -> dict[str, Any]:
     if bool(definition) == bool(source):
         raise validation(f"{where} must have either an S3Input or a DatasetDefinition.")
     if definition is not None:
-        if not managed_by_app:
-            _refuse_definition(definition, where)
-        return {"AppManaged": False, **given}
+        if managed_by_app:
+            return {"AppManaged": False, **given}
+        return {"AppManaged": False, **given, "DatasetDefinition": _definition(definition, where)}
     completed = {
         **_S3_INPUT_DEFAULTS,
         **(source or {}),
@@ -88,11 +85,18 @@ def _input(given: Mapping[str, Any]) -> dict[str, Any]:
     return {"AppManaged": False, **given, "S3Input": completed}
 
 
-def _refuse_definition(definition: Mapping[str, Any], where: str) -> None:
-    for kind, why in _NO_ENGINE.items():
-        if definition.get(kind):
-            raise not_supported(f"{where}: {kind}", why)
-    raise validation(f"{where}: the DatasetDefinition has neither {' nor '.join(_NO_ENGINE)}.")
+def _definition(given: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """A query whose result is an input, with AWS's defaults."""
+    if given.get(_REDSHIFT):
+        raise not_supported(
+            f"{where}: {_REDSHIFT}", "there is no Redshift here: UNLOAD the query's result and name it as an S3Input"
+        )
+    query = given.get(_ATHENA)
+    if not query:
+        raise validation(f"{where}: the DatasetDefinition has neither {_ATHENA} nor {_REDSHIFT}.")
+    _check_local_path(given.get("LocalPath"), where)
+    uri = normal_s3_uri(query["OutputS3Uri"], f"{where}.{_ATHENA}.OutputS3Uri")
+    return {**_DEFINITION_DEFAULTS, **given, _ATHENA: {**query, "OutputS3Uri": uri}}
 
 
 def _output(given: Mapping[str, Any]) -> dict[str, Any]:

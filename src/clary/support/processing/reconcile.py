@@ -11,6 +11,8 @@ from clary.kernel.rooms import Platform, reconciler
 from clary.kernel.rooms.driving import JobKind, drive_jobs, wake_for
 from clary.kernel.rooms.roles import limiting_role, work_environment
 from clary.kernel.store import Entry
+from clary.support.processing.datasets import queries_run, stop_queries
+from clary.support.processing.logic_datasets import queried_inputs
 from clary.support.processing.logic_hosts import JOB_PREFIX, Attempt, command, host_specs, hosts_of, seconds_left
 from clary.support.processing.logic_progress import finish, follow, must_stop, out_of_time
 from clary.support.processing.records import ProcessingJob
@@ -19,6 +21,7 @@ TOPIC = "processing"
 
 _EVERY_SECONDS = 5.0
 _CREDENTIAL_SLACK_SECONDS = 3600.0
+_QUERY_SECONDS = 0.5
 
 
 @reconciler(TOPIC, every_seconds=_EVERY_SECONDS)
@@ -42,6 +45,7 @@ class ProcessingJobs(JobKind[ProcessingJob, Attempt]):
 
     def end_before_it_begins(self, platform: Platform, job: ProcessingJob, now: float) -> ProcessingJob | None:
         if job.status == STOPPING:
+            stop_queries(platform, job)
             return finish(job, STOPPED, now)
         if seconds_left(job) <= 0:
             return out_of_time(job, now)
@@ -50,6 +54,12 @@ class ProcessingJobs(JobKind[ProcessingJob, Attempt]):
         except ImageUnavailable as error:
             return self.failed(job, f"ClientError: {error}", now)
         return None
+
+    def must_wait(self, platform: Platform, job: ProcessingJob) -> bool:
+        return job.attempt is None and queries_run(platform, job)
+
+    def seconds_left(self, entry: Entry[ProcessingJob], now: float) -> float | None:
+        return _QUERY_SECONDS if entry.value.attempt is None and queried_inputs(entry.value) else None
 
     def begun(
         self, entry: Entry[ProcessingJob], granted: Sequence[Resources], now: float

@@ -20,6 +20,7 @@ from clary.kernel.jobs.contract import (
     Resources,
     Wake,
 )
+from clary.support.processing.logic_datasets import queried_inputs, query_of
 from clary.support.processing.logic_hosts import Attempt, command, host_specs, hosts_of
 from clary.support.processing.logic_progress import ask_to_stop, follow, must_stop
 from clary.support.processing.logic_requests import complete
@@ -62,7 +63,12 @@ def test_defaults_are_those_of_aws() -> None:
     }
 
 
-ATHENA = {"AthenaDatasetDefinition": {"Catalog": "c", "Database": "d"}, "LocalPath": DATA}
+QUERY = {
+    "Catalog": "AwsDataCatalog", "Database": "d", "QueryString": "SELECT 'it''s' ; ", "OutputS3Uri": "s3://b/out/",
+    "OutputFormat": "PARQUET", "OutputCompression": "SNAPPY", "WorkGroup": "w",
+}  # fmt: skip
+ATHENA = {"AthenaDatasetDefinition": QUERY, "LocalPath": DATA}
+REDSHIFT = {"RedshiftDatasetDefinition": {"ClusterId": "c"}, "LocalPath": DATA}
 
 
 PREFERENCES = {
@@ -82,7 +88,9 @@ TO_FEATURES = {"OutputName": "o", "FeatureStoreOutput": {"FeatureGroupName": "g"
         ({"ProcessingInputs": [s3_input("a", "s3://b/k", DATA, S3CompressionType="Gzip")]}, "Pipe mode only"),
         ({"ProcessingInputs": [s3_input("a", "s3://b/k", DATA)] * 2}, "more than once"),
         ({"ProcessingInputs": [{"InputName": "a"}]}, "either an S3Input or a DatasetDefinition"),
-        ({"ProcessingInputs": [{"InputName": "a", "DatasetDefinition": ATHENA}]}, "Athena is not there yet"),
+        ({"ProcessingInputs": [{"InputName": "a", "DatasetDefinition": REDSHIFT}]}, "no Redshift here"),
+        ({"ProcessingInputs": [{"InputName": "a", "DatasetDefinition": ATHENA | {"LocalPath": ""}}]}, "LocalPath is"),
+        ({"ProcessingInputs": [{"InputName": "a", "DatasetDefinition": {"LocalPath": DATA}}]}, "has neither Athena"),
         ({"ProcessingOutputConfig": s3_outputs("s3://b/k", "/data")}, "below /opt/ml"),
         ({"ProcessingOutputConfig": {"Outputs": [{"OutputName": "o"}]}}, "either an S3Output or a FeatureStoreOutput"),
         ({"ProcessingOutputConfig": {"Outputs": [TO_FEATURES]}}, "requires AppManaged true"),
@@ -102,6 +110,24 @@ def test_what_goes_to_a_feature_group_is_described_to_the_program_that_puts_it_t
     described = json.loads(spec.files["config/processingjobconfig.json"])
     assert described["ProcessingOutputConfig"]["Outputs"] == [declared]
     assert spec.outputs == ()
+
+
+def test_a_query_is_unloaded_into_a_folder_of_the_jobs_own() -> None:
+    one = {"InputName": "rows", "DatasetDefinition": ATHENA}
+    job = job_of(ProcessingInputs=[one])
+    [one] = queried_inputs(job)
+    folder = f"s3://b/out/{job.arn}-{job.uid}/rows"
+    asked = query_of(job, one)
+    assert asked == query_of(job, one)
+    assert asked["QueryString"] == (
+        f"UNLOAD (\nSELECT 'it''s'\n) TO '{folder}/data/' WITH (format = 'PARQUET', compression = 'SNAPPY')"
+    )
+    assert asked["ResultConfiguration"] == {"OutputLocation": f"{folder}/results/"}
+    assert (asked["WorkGroup"], asked["QueryExecutionContext"]["Database"]) == ("w", "d")
+    [channel] = specs(ProcessingInputs=[one])[0].channels
+    assert (channel.uri, channel.path, channel.mode) == (f"{folder}/data/", "processing/input/data", InputMode.FILE)
+    first, second = specs(ProcessingInputs=[one], hosts=2)
+    assert [spec.channels[0].shard_index for spec in (first, second)] == [0, 1]
 
 
 def test_the_first_preference_is_selected() -> None:
