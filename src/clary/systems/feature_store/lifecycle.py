@@ -1,7 +1,7 @@
 """From what a feature group's record says to what its stores are, and to the record that says that it is so.
 
-A group is recorded as Creating or Deleting; then its stores are made or cleared; then the record says Created or
-CreateFailed, or is gone. Each step may be repeated, by anyone.
+A group is recorded as Creating, Deleting or being updated; then its stores are made, cleared or widened; then the
+record says Created or CreateFailed, how the update went, or is gone. Each step may be repeated, by anyone.
 """
 
 from dataclasses import replace
@@ -18,6 +18,7 @@ from clary.systems.feature_store.records import (
     CREATED,
     CREATING,
     DELETING,
+    UPDATING,
     FeatureGroup,
     FeatureMetadata,
 )
@@ -33,6 +34,8 @@ def settle(platform: Platform, entry: Entry[FeatureGroup]) -> None:
             _create(platform, place, entry)
         elif entry.status == DELETING:
             _delete(platform, place, entry)
+        elif entry.parent == UPDATING:
+            _widen(platform, place, entry)
     except Conflict:
         pass  # whoever wrote it wakes the reconciler
     views_of(platform).forget(place)
@@ -46,6 +49,16 @@ def _create(platform: Platform, place: Place, entry: Entry[FeatureGroup]) -> Non
     except Blocked as blocked:
         status, group = CREATE_FAILED, replace(group, failure_reason=str(blocked)[:1024])
     table_of(platform, place).replace(entry, group, status=status)
+
+
+def _widen(platform: Platform, place: Place, entry: Entry[FeatureGroup]) -> None:
+    """Have the offline store know of new features."""
+    done = {"Status": "Successful"}
+    try:
+        prepare(platform, entry)
+    except Blocked as blocked:
+        done = {"Status": "Failed", "FailureReason": str(blocked)[:1024]}
+    table_of(platform, place).replace(entry, replace(entry.value, last_update=done), parent="")
 
 
 def _delete(platform: Platform, place: Place, entry: Entry[FeatureGroup]) -> None:

@@ -15,6 +15,9 @@ CREATING, CREATED, CREATE_FAILED, DELETING, DELETE_FAILED = (
     "DeleteFailed",
 )
 
+UPDATING = "updating"
+"""The parent of a group's record while its offline store is to get new features."""
+
 
 @record("feature_group", version=1)
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """Changes of feature groups: new features, the online store's settings, throughput. One of them at a time, as on AWS.
 
-Each has taken place when it is answered; only other gateway processes may go by the old settings for a second.
+Each has taken place when it is answered; only other gateway processes may go by the old settings for a second, and the
+table of the offline store gets new features a moment later, which LastUpdateStatus tells.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -16,12 +17,12 @@ from clary.systems.feature_store.definitions import check_features, check_ttl, c
 from clary.systems.feature_store.lookup import Place, group_resource
 from clary.systems.feature_store.metadata import metadata_insertions
 from clary.systems.feature_store.offline.configuration import check_columns
-from clary.systems.feature_store.records import CREATED, FeatureGroup
+from clary.systems.feature_store.records import CREATED, TOPIC, UPDATING, FeatureGroup
 from clary.systems.feature_store.views import views_of
 
 _MAX_TRIES = 50
 _DAY_SECONDS = 86_400
-_DONE = {"Status": "Successful"}
+_DONE, _UNDER_WAY = {"Status": "Successful"}, {"Status": "InProgress"}
 
 
 @operation("sagemaker", "UpdateFeatureGroup", resource=group_resource)
@@ -44,7 +45,10 @@ def update_feature_group(
     else:
         now = ctx.platform.clock.now()
         entry = _update(ctx, FeatureGroupName, lambda group: _with_throughput(group, ThroughputConfig or {}, now))
-    views_of(ctx.platform).forget(Place(ctx.account, ctx.region, entry.name))
+    place = Place(ctx.account, ctx.region, entry.name)
+    views_of(ctx.platform).forget(place)
+    if entry.parent == UPDATING:
+        ctx.platform.wake(TOPIC, "/".join(place))
     return {"FeatureGroupArn": entry.value.arn}
 
 
@@ -58,10 +62,13 @@ def _update(
         entry = find_group(ctx, name)
         if entry.status != CREATED:
             raise validation(f"FeatureGroup {entry.name} is {entry.status}: only one that is Created can be updated.")
-        changed = replace(change(entry.value), last_update=_DONE)
+        if entry.parent == UPDATING:
+            raise validation(f"FeatureGroup {entry.name} is being updated: wait until its LastUpdateStatus says how.")
+        widened = bool(additions) and entry.value.offline is not None
+        changed = replace(change(entry.value), last_update=_UNDER_WAY if widened else _DONE)
         also: list[Change] = metadata_insertions(ctx, entry.name, changed, additions)
         try:
-            return ctx.records(FeatureGroup).replace(entry, changed, also=also)
+            return ctx.records(FeatureGroup).replace(entry, changed, parent=UPDATING if widened else "", also=also)
         except Conflict:
             continue
     raise AwsError("ConflictException", f"FeatureGroup {name} keeps changing. Please try again.")

@@ -10,16 +10,22 @@ import pyarrow.parquet as pq
 import pytest
 from botocore.exceptions import ClientError
 
-from clary.systems.feature_store.tests.conftest import values
+from clary.systems.feature_store.tests.conftest import DEFINITIONS, values
 from clary.testing import Server, eventually
 
+ADDED = ["write_time", "api_invocation_time", "is_deleted"]
 ROLE = "arn:aws:iam::000000000000:role/Anything"
 
 
 def written(server: Server, sagemaker: Any, name: str, bucket: str) -> list[dict[str, Any]]:
     """The rows of all files of a group's offline store."""
-    found = sagemaker.describe_feature_group(FeatureGroupName=name)["OfflineStoreConfig"]["S3StorageConfig"]
+    found = described(sagemaker, name)["OfflineStoreConfig"]["S3StorageConfig"]
     return rows_below(server, bucket, found["ResolvedOutputS3Uri"].removeprefix(f"s3://{bucket}/"))
+
+
+def described(sagemaker: Any, name: str) -> dict[str, Any]:
+    found: dict[str, Any] = sagemaker.describe_feature_group(FeatureGroupName=name)
+    return found
 
 
 def rows_below(server: Server, bucket: str, prefix: str) -> list[dict[str, Any]]:
@@ -55,8 +61,11 @@ def test_what_is_put_is_offline_once_and_described_in_the_catalog(
     rows = eventually(lambda: (found := written(server, sagemaker, name, bucket)) and len(found) >= 7 and found)
     assert Counter((row["id"], row["at"]) for row in rows) == Counter([*puts, ("offline", 1.0)])
     assert all(row["write_time"] >= row["api_invocation_time"] for row in rows)
-    described = sagemaker.describe_feature_group(FeatureGroupName=name)
-    catalog = described["OfflineStoreConfig"]["DataCatalogConfig"]
+    new = {"FeatureName": "new", "FeatureType": "Integral"}
+    sagemaker.update_feature_group(FeatureGroupName=name, FeatureAdditions=[new])
+    eventually(lambda: described(sagemaker, name)["LastUpdateStatus"] == {"Status": "Successful"})
+    group_now = described(sagemaker, name)
+    catalog = group_now["OfflineStoreConfig"]["DataCatalogConfig"]
     partitions = eventually(
         lambda: (
             len(
@@ -69,7 +78,10 @@ def test_what_is_put_is_offline_once_and_described_in_the_catalog(
         )
     )
     assert partitions[-1]["Values"] == ["2023", "11", "15", "00"]
-    assert described["OfflineStoreStatus"] == {"Status": "Active"}
+    assert group_now["OfflineStoreStatus"] == {"Status": "Active"}
+    table = server.client("glue").get_table(DatabaseName=catalog["Database"], Name=catalog["TableName"])["Table"]
+    columns = [column["Name"] for column in table["StorageDescriptor"]["Columns"]]
+    assert columns == [*(each["FeatureName"] for each in DEFINITIONS), "new", *ADDED]
 
 
 def test_a_deleted_groups_last_records_are_offline_and_its_table_stays(
