@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,8 @@ from pyiceberg.table.update import AddSchemaUpdate, SetCurrentSchemaUpdate
 from pyiceberg.types import NestedField
 
 from clary.kernel.core.errors import AwsError
-from clary.kernel.rooms import Platform
+from clary.kernel.core.ids import new_id
+from clary.kernel.rooms import OnePerPlatform, Platform
 from clary.kernel.rooms.roles import role_principal
 from clary.lake.iceberg.acting import ContextAccess
 from clary.lake.iceberg.appending import Note, StoredFile, append_files, is_noted
@@ -46,7 +48,7 @@ _LATEST_SCHEMA = -1
 def ensure(platform: Platform, store: Store) -> None:
     """Have the table there, with a column for each feature; may be repeated. Raises Blocked where it cannot be."""
     database, name = _name(store)
-    with _acting(platform, store, "preparing", as_role=False) as access:
+    with _acting(platform, store, _preparing(platform), as_role=False) as access:
         try:
             access.call("CreateDatabase", DatabaseInput={"Name": database})
         except AwsError as error:
@@ -70,7 +72,7 @@ def ensure(platform: Platform, store: Store) -> None:
 def append(platform: Platform, store: Store, flush: Flush, entries: Sequence[Entry]) -> None:
     """Have the entries of a flush in the table, unless they are. Raises Blocked."""
     note = Note(_NOTE, flush.through)
-    with _acting(platform, store, "appending", as_role=True) as access:
+    with _acting(platform, store, _appending(platform), as_role=True) as access:
         table = load(access, *_name(store))
         if is_noted(table, note):
             return
@@ -87,10 +89,9 @@ def append(platform: Platform, store: Store, flush: Flush, entries: Sequence[Ent
 
 
 @contextmanager
-def _acting(platform: Platform, store: Store, purpose: str, *, as_role: bool) -> Iterator[ContextAccess]:
+def _acting(platform: Platform, store: Store, place: Path, *, as_role: bool) -> Iterator[ContextAccess]:
     """The catalog and the objects, as the role of the group or as its account. What fails within is Blocked."""
-    folder = platform.settings.home / "features" / f"{store.uid}-{purpose}"
-    shutil.rmtree(folder, ignore_errors=True)  # what a process that was killed has left
+    folder = place / new_id()
     folder.mkdir(parents=True)
     try:
         ctx = platform.acting_as_root(store.account, store.region, "glue", "GetTable")
@@ -103,6 +104,17 @@ def _acting(platform: Platform, store: Store, purpose: str, *, as_role: bool) ->
         raise Blocked(str(error)) from None
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _emptied(purpose: str, platform: Platform) -> Path:
+    """Where one of the server's processes has its folders, without what one that was killed has left."""
+    place = platform.settings.home / "features" / purpose
+    shutil.rmtree(place, ignore_errors=True)
+    return place
+
+
+_preparing: OnePerPlatform[Path] = OnePerPlatform(partial(_emptied, "preparing"))  # in the controller
+_appending: OnePerPlatform[Path] = OnePerPlatform(partial(_emptied, "appending"))  # in the carrier
 
 
 def _create(access: ContextAccess, store: Store) -> bool:
