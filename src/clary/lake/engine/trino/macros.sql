@@ -221,8 +221,9 @@ trino_map_at(m, k, shown) :=
     THEN NULL ELSE m[k] END;
 
 trino_map_of(entries) :=
-    map_from_entries(list_filter(entries, lambda e, i: e.k IS NOT NULL AND list_position(list_transform(entries,
-    lambda o: o.k), e.k) = i));
+    CASE WHEN list_unique(list_transform(entries, lambda e: e.k)) = len(entries) THEN map_from_entries(entries)
+    ELSE map_from_entries(list_filter(entries, lambda e, i: e.k IS NOT NULL AND
+    list_position(list_transform(entries, lambda o: o.k), e.k) = i)) END;
 
 trino_multimap_of(entries) :=
     map_from_entries(list_transform(list_distinct(list_transform(entries, lambda e: e.k)), lambda key: struct_pack(k
@@ -432,7 +433,7 @@ trino_element_at(l, n) :=
     ELSE list_extract(l, n) END;
 
 trino_distinct(l) :=
-    list_filter(l, lambda x, i: list_position(l, x) = i);
+    CASE WHEN list_unique(l) = len(l) THEN l ELSE list_filter(l, lambda x, i: list_position(l, x) = i) END;
 
 trino_array_max(l) := CASE WHEN list_count(l) = len(l) THEN list_max(l) END;
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from clary.systems.athena.select.expressions import Expressions
 
 # {d} is DISTINCT, {o} an ORDER BY among the arguments, {f} what follows the call: FILTER and OVER.
+# DuckDB takes an aggregate as a lambda's argument, and not for what a lambda captures.
 _SIGNATURES = """
     count(T) -> bigint: count({d}{0}){f}
     count_if(boolean) -> bigint: count({d}CASE WHEN {0} THEN 1 END){f}
@@ -60,12 +61,16 @@ _SIGNATURES = """
     bitwise_or_agg(bigint) -> bigint: bit_or({0}){f}
     bitwise_xor_agg(bigint) -> bigint: bit_xor({0}){f}
     histogram(T) -> map(T, bigint): CAST(histogram({0}){f} AS MAP({T}, BIGINT))
-    map_agg(K, V) -> map(K, V): trino_map_of(list(struct_pack(k := {0}, v := {1}){o}){f})
-    multimap_agg(K, V) -> map(K, array(V)): trino_multimap_of(list(struct_pack(k := {0}, v := {1}){o}){f})
-    map_union(map(K, V)) -> map(K, V): trino_map_of(flatten(list(trino_map_entries({0})){f}))
+    map_agg(K, V) -> map(K, V): list_transform([{entries}], lambda _m: trino_map_of(_m))[1]
+    multimap_agg(K, V) -> map(K, array(V)): list_transform([{entries}], lambda _m: trino_multimap_of(_m))[1]
+    map_union(map(K, V)) -> map(K, V): list_transform([{maps}], lambda _m: trino_map_of(flatten(_m)))[1]
     listagg(varchar, varchar) -> varchar: string_agg({d}{0}, {1}{o}){f}
 """
-_OVERLOADS = overloads_of(_SIGNATURES)
+_OVERLOADS = overloads_of(
+    _SIGNATURES.replace("{entries}", "list(struct_pack(k := {0}, v := {1}){o}){f}").replace(
+        "{maps}", "list(trino_map_entries({0})){f}"
+    )
+)
 _NOT_HERE = ("approx_set", "merge", "checksum", "numeric_histogram", "approx_most_frequent", "reduce_agg", "entropy",
              "tdigest_agg", "qdigest_agg", "skewness", "kurtosis", "map_intersect_agg")  # fmt: skip
 

@@ -33,8 +33,8 @@ SIGNATURES = """
 _UNITS = ("millisecond", "second", "minute", "hour", "day", "week", "month", "quarter", "year")
 _LARGE = ("day", "week", "month", "quarter", "year")
 _FIELDS = (
-    "year", "quarter", "month", "week", "week_of_year", "day", "day_of_month", "day_of_week", "dow", "day_of_year", "doy",
-    "year_of_week", "yow", "hour", "minute", "second", "millisecond", "timezone_hour", "timezone_minute",
+    "year", "quarter", "month", "week", "week_of_year", "day", "day_of_month", "day_of_week", "dow", "day_of_year",
+    "doy", "year_of_week", "yow", "hour", "minute", "second", "millisecond", "timezone_hour", "timezone_minute",
 )  # fmt: skip
 
 

@@ -132,11 +132,9 @@ def _count(call: Call) -> Value:
 def _position(call: Call) -> Value:
     call.counts(2)
     value, pattern = call.of_type(0, VARCHAR).sql, _pattern(call)
-    sql = (
-        f"CASE WHEN regexp_matches({value}, {pattern}) THEN CAST(length(regexp_split_to_array({value}, {pattern})[1]) AS BIGINT) + 1 "
-        f"WHEN {value} IS NOT NULL THEN -1 END"
-    )
-    return Value(sql, BIGINT)
+    before = f"length(regexp_split_to_array({value}, {pattern})[1])"
+    sql = f"CASE WHEN regexp_matches({value}, {pattern}) THEN {before} + 1 WHEN {value} IS NOT NULL THEN -1 END"
+    return Value(f"CAST({sql} AS BIGINT)", BIGINT)
 
 
 HANDLERS: dict[str, Handler] = {
