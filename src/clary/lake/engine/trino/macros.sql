@@ -40,12 +40,16 @@ trino_parse_timestamp(s) :=
 trino_timestamp_of(s) :=
     CAST(regexp_replace(s, '\s+[A-Za-z+-].*$|([+-][0-9]{2}:[0-9]{2}|Z)\s*$', '') AS TIMESTAMP);
 
-trino_parse_zoned(s) :=
-    CASE WHEN trino_wrong(TRY(trino_in_zone(trino_parse_timestamp(s),
-    trino_zone_name(coalesce(nullif(regexp_extract(s, '\s([A-Za-z+-][^\s]*)\s*$', 1), ''), 'UTC')))) IS NULL,
-    'INVALID_CAST_ARGUMENT: Value cannot be cast to timestamp with time zone: ' || s) THEN NULL ELSE
-    trino_in_zone(trino_parse_timestamp(s), trino_zone_name(coalesce(nullif(regexp_extract(s,
-    '\s([A-Za-z+-][^\s]*)\s*$', 1), ''), 'UTC'))) END;
+-- A value that is named once and used often is the only element of a list, so that nested calls stay small.
+trino_parse_zoned(s) := list_transform([s], lambda w: trino_zoned_of(w))[1];
+
+trino_zoned_of(s) :=
+    CASE WHEN trino_wrong(TRY(trino_in_zone(trino_timestamp_of(s), trino_zone_of(s))) IS NULL,
+    'INVALID_CAST_ARGUMENT: Value cannot be cast to timestamp with time zone: ' || s) THEN NULL
+    ELSE trino_in_zone(trino_parse_timestamp(s), trino_zone_of(s)) END;
+
+trino_zone_of(s) :=
+    trino_zone_name(coalesce(nullif(regexp_extract(s, '\s([A-Za-z+-][^\s]*)\s*$', 1), ''), 'UTC'));
 
 trino_fits(s, n, kind) :=
     CASE WHEN trino_wrong(length(s) > n, 'INVALID_CAST_ARGUMENT: Value ' || s || ' cannot be represented as ' ||
@@ -70,19 +74,19 @@ trino_at(t, z) :=
     timezone(z, timezone('UTC', t)) END;
 
 trino_in_zone(l, zone) :=
-    CASE WHEN l IS NULL OR zone IS NULL THEN NULL ELSE struct_pack(t := trino_utc(l, zone), z := zone) END;
+    list_transform([l], lambda m: list_transform([zone], lambda o: CASE WHEN m IS NULL OR o IS NULL THEN NULL
+    ELSE struct_pack(t := trino_utc(m, o), z := o) END)[1])[1];
 
 trino_local(v) :=
-    trino_at(struct_extract(v, 't'), struct_extract(v, 'z'));
+    list_transform([v], lambda w: trino_at(w.t, w.z))[1];
 
 trino_at_zone(v, zone) :=
-    CASE WHEN v IS NULL OR zone IS NULL THEN NULL ELSE struct_pack(t := trino_utc(trino_at(struct_extract(v, 't'),
-    zone), zone), z := zone) END;
+    CASE WHEN v IS NULL OR zone IS NULL THEN NULL ELSE struct_pack(t := struct_extract(v, 't'), z := zone) END;
 
 trino_zoned_add(v, i) :=
-    CASE WHEN v IS NULL OR i IS NULL THEN NULL ELSE struct_pack(t := CASE WHEN datepart('month', i) = 0 AND
-    datepart('year', i) = 0 THEN struct_extract(v, 't') + i ELSE trino_utc(trino_local(v) + i, struct_extract(v,
-    'z')) END, z := struct_extract(v, 'z')) END;
+    list_transform([v], lambda w: list_transform([i], lambda j: CASE WHEN w IS NULL OR j IS NULL THEN NULL ELSE
+    struct_pack(t := CASE WHEN datepart('month', j) = 0 AND datepart('year', j) = 0 THEN w.t + j
+    ELSE trino_utc(trino_at(w.t, w.z) + j, w.z) END, z := w.z) END)[1])[1];
 
 trino_round_time(t, unit) :=
     CASE WHEN unit = 1 OR epoch_us(t) % unit = 0 THEN t ELSE make_timestamp(CAST(floor((epoch_us(t) + unit / 2) /
@@ -226,7 +230,7 @@ trino_map_of(entries) :=
     list_position(list_transform(entries, lambda o: o.k), e.k) = i)) END;
 
 trino_multimap_of(entries) :=
-    map_from_entries(list_transform(list_distinct(list_transform(entries, lambda e: e.k)), lambda key: struct_pack(k
+    map_from_entries(list_transform(trino_distinct(list_transform(entries, lambda e: e.k)), lambda key: struct_pack(k
     := key, v := list_transform(list_filter(entries, lambda e: e.k = key), lambda e: e.v))));
 
 trino_map_entries(m) :=
@@ -393,7 +397,9 @@ trino_iso_date(s) :=
 trino_iso_zone(s) :=
     coalesce(nullif(regexp_extract(s, 'T.*?(Z|[+-][0-9]{2}(:?[0-9]{2})?)$', 1), ''), 'UTC');
 
-trino_iso_moment(s, unit) :=
+trino_iso_moment(s, unit) := list_transform([s], lambda w: trino_iso_of(w, unit))[1];
+
+trino_iso_of(s, unit) :=
     CASE WHEN trino_wrong(NOT regexp_full_match(s,
     '[0-9]{4}(-[0-9]{2}(-[0-9]{2})?)?(T([0-9]{2}(:[0-9]{2}(:[0-9]{2}([.,][0-9]+)?)?)?)?(Z|[+-][0-9]{2}(:?[0-9]{2})?)?)?'),
     'INVALID_FUNCTION_ARGUMENT: Invalid format: "' || s || '"') THEN NULL
@@ -547,3 +553,14 @@ trino_array_remove(l, x) := CASE WHEN x IS NOT NULL THEN list_filter(l, lambda e
 
 trino_shuffle(l) :=
     list_transform(list_sort(list_transform(l, lambda x: struct_pack(r := random(), v := x))), lambda e: e.v);
+
+-- Each is so many months from the first one: a month that is too short does not shorten those behind it.
+trino_months_between(a, b, step) :=
+    CASE WHEN trino_wrong(step = 0 OR (b > a AND step < 0) OR (b < a AND step > 0),
+    'INVALID_FUNCTION_ARGUMENT: sequence stop value should be greater than or equal to start value if step is '
+    || 'greater than zero otherwise stop should be less than or equal to start') THEN NULL
+    ELSE list_filter(list_transform(range(0, abs(date_diff('month', a, b)) // abs(step) + 2),
+    lambda n: a + to_months(CAST(n * step AS INTEGER))), lambda d: CASE WHEN step > 0 THEN d <= b ELSE d >= b END) END;
+
+-- DuckDB leaves out the nought before the point where no digit can stand there.
+trino_fraction_text(x) := regexp_replace(CAST(x AS VARCHAR), '^(-?)\.', '\10.');

@@ -49,6 +49,8 @@ def _text(sql: str, kind: "Shown", *, nested: bool, depth: int) -> str:
         joined = " || ', ' || ".join(parts)
         whole = f"CASE WHEN {item} IS NULL THEN NULL ELSE '{{' || {joined} || '}}' END"
         return f"list_transform([{sql}], lambda {item}: {whole})[1]"
+    if name == "decimal" and kind.number == kind.scale:
+        return f"trino_fraction_text({sql})"
     return f"CAST({sql} AS VARCHAR)"
 
 
@@ -59,12 +61,13 @@ def _inner(sql: str, kind: "Shown", depth: int) -> str:
 class Shown:
     """A type as far as showing its values needs it."""
 
-    __slots__ = ("children", "name", "names", "number", "zoned")
+    __slots__ = ("children", "name", "names", "number", "scale", "zoned")
 
-    def __init__(self, name: str, number: int = 0, *, zoned: bool = False,
+    def __init__(self, name: str, number: int = 0, scale: int = -1, *, zoned: bool = False,
                  children: "tuple[Shown, ...]" = (), names: tuple[str | None, ...] = ()) -> None:  # fmt: skip
         self.name = name
         self.number = number
+        self.scale = scale
         self.zoned = zoned
         self.children = children
         self.names = names
@@ -109,12 +112,12 @@ def _parsed(written: str) -> tuple[Shown, str]:
             children.append(child)
             rest = rest.removeprefix(",").lstrip()
         return Shown(name, children=tuple(children)), rest[1:]
-    number = 3 if name in ("timestamp", "time") else 0
+    number, scale = 3 if name in ("timestamp", "time") else 0, -1
     if rest.startswith("("):
         inside, _, rest = rest[1:].partition(")")
-        number = int(inside.split(",")[0])
+        number, scale = (*map(int, inside.split(",")), 0)[:2]
     zoned = rest.startswith(" with time zone")
-    return Shown(name, number, zoned=zoned), rest.removeprefix(" with time zone")
+    return Shown(name, number, scale, zoned=zoned), rest.removeprefix(" with time zone")
 
 
 def _row(rest: str) -> tuple[Shown, str]:

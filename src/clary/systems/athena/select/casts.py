@@ -189,6 +189,8 @@ def _text(sql: str, one: T) -> str:
         return f"trino_day_second_text({sql})"
     if one.name == YEAR_MONTH:
         return f"trino_year_month_text({sql})"
+    if one.name == "decimal" and one.numbers[0] == one.numbers[1]:
+        return f"trino_fraction_text({sql})"
     return f"CAST({sql} AS VARCHAR)"
 
 
@@ -257,6 +259,8 @@ def shown_as_json(sql: str, one: T) -> str:
 
 
 def _of_json(sql: str, to: T) -> str:
+    if to.name == "json":
+        return sql
     if to.is_text:
         return _sized(f"trino_json_text({sql})", VARCHAR, to)
     if to.name == "array":

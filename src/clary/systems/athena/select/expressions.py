@@ -308,12 +308,13 @@ class Expressions:
 
     def _normalize(self, node: exp.Normalize) -> Value:
         form = node.args.get("form")
-        name = form.name.upper() if form is not None else "NFC"
+        name = form.name.upper() if isinstance(form, exp.Expr) else "NFC"
         if name not in ("NFC", "NFD", "NFKC", "NFKD"):
             fail("SYNTAX_ERROR", node, f"{name} is not a normal form")
         value = self.as_type(node.this, VARCHAR, "Argument of normalize")
-        sql = f"nfc_normalize({value.sql})" if name == "NFC" else f"trino_normalize({value.sql}, '{name}')"
-        return Value(sql, VARCHAR)
+        if name != "NFC":
+            unsupported(node, f"the normal form {name}")
+        return Value(f"nfc_normalize({value.sql})", VARCHAR)
 
     def _exists(self, node: exp.Exists) -> Value:
         return self.queries.existence(self, node)

@@ -150,6 +150,11 @@ def _sequence(call: Call) -> Value:
         if call.value(2).type not in (INTERVAL_DAYS, INTERVAL_MONTHS):
             call.unexpected("sequence(date, date, interval)")
         step = call.value(2).sql
+        if call.value(2).type == INTERVAL_MONTHS:
+            series = (
+                f"trino_months_between(CAST({first} AS TIMESTAMP), CAST({last} AS TIMESTAMP), trino_months({step}))"
+            )
+            return Value(f"CAST({series} AS {duckdb(kind)}[])", array(kind))
     else:
         step = step.format(first, last)
     series = f"generate_series(CAST({first} AS TIMESTAMP), CAST({last} AS TIMESTAMP), {step})"

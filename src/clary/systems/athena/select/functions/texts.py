@@ -3,7 +3,7 @@
 import re
 from typing import NamedTuple
 
-from clary.systems.athena.select.casts import as_text, coerced
+from clary.systems.athena.select.casts import as_text, castable, coerced
 from clary.systems.athena.select.functions.calls import Call, Handler
 from clary.systems.athena.select.types import (
     BIGINT,
@@ -21,8 +21,6 @@ SIGNATURES = r"""
     length(varbinary) -> bigint: octet_length({0})
     char_length(varchar) -> bigint: length({0})
     character_length(varchar) -> bigint: length({0})
-    replace(varchar, varchar) -> varchar: replace({0}, {1}, '')
-    replace(varchar, varchar, varchar) -> varchar: trino_replace({0}, {1}, {2})
     trim(varchar) -> varchar: trino_trim({0})
     ltrim(varchar) -> varchar: trino_ltrim({0})
     rtrim(varchar) -> varchar: trino_rtrim({0})
@@ -77,6 +75,14 @@ def _substr(call: Call) -> Value:
         return Value(f"substr({value.sql}, {start.constant}{length})", VARCHAR)
     name = "trino_substr" if not length else "trino_substr_of"
     return Value(f"{name}({value.sql}, {start.sql}{length})", VARCHAR)
+
+
+def _replace(call: Call) -> Value:
+    call.counts(2, 3)
+    value, search = call.of_type(0, VARCHAR).sql, call.of_type(1, VARCHAR)
+    replacement = call.of_type(2, VARCHAR).sql if len(call) == 3 else "''"
+    plain = isinstance(search.constant, str) and search.constant
+    return Value(f"{'' if plain else 'trino_'}replace({value}, {search.sql}, {replacement})", VARCHAR)
 
 
 def _reverse(call: Call) -> Value:
@@ -154,6 +160,8 @@ def _format(call: Call) -> Value:
 def _formatted(call: Call, number: int, directive: _Directive) -> str:
     value, kind = call.value(number), directive.kind
     if kind in "sS":
+        if not castable(value.type, VARCHAR):
+            mismatch(call.nodes[number], f"{value.type} cannot be formatted")
         shown = f"coalesce({as_text(value)}, 'null')"
         shown = f"left({shown}, {directive.precision})" if directive.precision is not None else shown
         shown = f"upper({shown})" if kind == "S" else shown
@@ -210,5 +218,5 @@ def _repeat(call: Call) -> Value:
 
 HANDLERS: dict[str, Handler] = {
     "substr": _substr, "substring": _substr, "reverse": _reverse, "concat": _concat, "format": _format,
-    "repeat": _repeat,
+    "repeat": _repeat, "replace": _replace,
 }  # fmt: skip
