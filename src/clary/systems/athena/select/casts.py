@@ -73,7 +73,7 @@ def castable(one: T, to: T) -> bool:
     if one.is_moment:
         return to.is_moment or (to.name == "time" and one.name != "date")
     if one.name == "time":
-        return to.name in ("time", "timestamp", ZONED)
+        return to.name == "time"
     return one.name == to.name or (one.name, to.name) in (("varbinary", "uuid"), ("uuid", "varbinary"))
 
 
@@ -135,8 +135,6 @@ def _plain(sql: str, one: T, to: T) -> str:
         return _plain(f"trino_local({sql})", T("timestamp", one.numbers), to)
     if to.name == "timestamp" and one.name == "timestamp":
         return f"trino_round_time({sql}, {10 ** (6 - to.numbers[0])})" if to.numbers < one.numbers else sql
-    if to.name == "timestamp" and one.name == "time":
-        return f"(CAST(getvariable('trino_today') AS DATE) + {sql})"
     if to.name == "boolean":
         return f"({sql} <> 0)"
     if to.is_integer and one.name in ("double", "real"):

@@ -47,9 +47,11 @@ class Domains:
     ) -> None:
         """Take note of a condition that all rows meet; with `only`, of what it says of these columns."""
         allowed = None if only is None else {origin for each in only for origin in each.key}
-        for origin, domain in _of(condition, expressions).items():
-            if allowed is None or origin in allowed:
-                self._found.append(_Constraint(origin, domain, inside))
+        parts = condition.flatten() if isinstance(condition, exp.And) else [condition]
+        for part in parts:
+            for origin, domain in _of(part, expressions).items():
+                if allowed is None or origin in allowed:
+                    self._found.append(_Constraint(origin, domain, inside))
 
     def of(self, scan: int, types: Mapping[str, T], inside: "tuple[Cte, ...]") -> dict[str, Domain]:
         """What is left of the keys of a scan that stands in these queries of WITH.

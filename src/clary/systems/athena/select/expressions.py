@@ -104,6 +104,8 @@ class Expressions:
     def _column(self, node: exp.Column) -> Value:
         if isinstance(node.this, exp.Star):
             fail("SYNTAX_ERROR", node, "* stands for columns only where columns are listed")
+        if [part.name.lower() for part in node.parts] == ["current_schema"]:
+            return Value(text(self.queries.session.database), VARCHAR)
         return self._named([part.name for part in node.parts], node)
 
     def _named(self, names: list[str], node: exp.Expr) -> Value:
@@ -166,8 +168,11 @@ class Expressions:
         return Value(f"(NOT {self.condition(node.this, 'Value of logical NOT expression')})", BOOLEAN)
 
     def _comparison(self, node: exp.Binary) -> Value:
-        if isinstance(node.expression, exp.Any | exp.All):
-            return self.queries.quantified(self, node)
+        other = node.expression
+        if isinstance(other, exp.Any | exp.All):
+            return self.queries.quantified(self, node, other.this, every=isinstance(other, exp.All))
+        if isinstance(other, exp.Anonymous) and other.name.lower() == "all" and len(other.expressions) == 1:
+            return self.queries.quantified(self, node, other.expressions[0], every=True)
         return operators.comparison(node, self.typed(node.this), self.typed(node.expression))
 
     def _arithmetic(self, node: exp.Binary) -> Value:

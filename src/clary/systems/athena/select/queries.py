@@ -26,8 +26,8 @@ from clary.systems.athena.select.values import Origin, Value, fail, mismatch, un
 _SET_WORDS = {exp.Union: "UNION", exp.Intersect: "INTERSECT", exp.Except: "EXCEPT"}
 _COMPARISONS = {exp.EQ: "=", exp.NEQ: "<>", exp.LT: "<", exp.LTE: "<=", exp.GT: ">", exp.GTE: ">="}
 _HANDLED = {
-    "with_", "kind", "expressions", "hint", "distinct", "into", "from_", "joins", "where", "group", "having", "windows",
-    "order", "limit", "offset", "operation_modifiers", "laterals", "sample", "locks",
+    "with_", "expressions", "distinct", "from_", "joins", "where", "group", "having", "windows", "order", "limit",
+    "offset", "laterals",
 }  # fmt: skip
 _DEEPEST = 200
 _NO_AGGREGATES = "WHERE clause cannot contain aggregations, window functions or grouping operations"
@@ -406,6 +406,7 @@ class Queries:
 
     def scalar(self, expressions: Expressions, node: exp.Expr) -> Value:
         """A query that stands for one value; it fails when it has more rows than one."""
+        self._refuse_in_lambda(expressions, node)
         derived = self.query(node, expressions.env, expressions.scope)
         self.read(derived.columns)
         if len(derived.columns) != 1:
@@ -415,12 +416,18 @@ class Queries:
             return Value(f"(SELECT {packed.sql} FROM ({derived.sql}) AS {relation})", kind)
         return Value(f"({derived.sql})", derived.columns[0].type)
 
+    def _refuse_in_lambda(self, expressions: Expressions, node: exp.Expr) -> None:
+        if expressions.lambda_depth:
+            unsupported(node, "a query in a lambda expression")
+
     def existence(self, expressions: Expressions, node: exp.Exists) -> Value:
+        self._refuse_in_lambda(expressions, node)
         derived = self.query(node.this, expressions.env, expressions.scope)
         return Value(f"EXISTS ({derived.sql})", BOOLEAN)
 
     def membership(self, expressions: Expressions, node: exp.In) -> Value:
         """`value IN (query)`."""
+        self._refuse_in_lambda(expressions, node)
         sides = list(node.this.expressions) if isinstance(node.this, exp.Tuple) else [node.this]
         derived = self.query(node.args["query"], expressions.env, expressions.scope)
         self.read(derived.columns)
@@ -441,12 +448,11 @@ class Queries:
         left = texts[0] if len(texts) == 1 else f"({', '.join(texts)})"
         return Value(f"({left} IN ({self._as_types(derived, types, node)}))", BOOLEAN)
 
-    def quantified(self, expressions: Expressions, node: exp.Binary) -> Value:
+    def quantified(self, expressions: Expressions, node: exp.Binary, query: exp.Expr, *, every: bool) -> Value:
         """`value = ANY (query)`, `value < ALL (query)`."""
-        every = isinstance(node.expression, exp.All)
+        self._refuse_in_lambda(expressions, node)
         sign = _COMPARISONS.get(type(node))
-        query = node.expression.this
-        if sign is None or not isinstance(query, exp.Query | exp.Subquery):
+        if sign is None or not isinstance(query, exp.Query | exp.Subquery | exp.Values):
             unsupported(node, "a comparison with ANY or ALL of anything but a query")
         derived = self.query(query, expressions.env, expressions.scope)
         self.read(derived.columns)

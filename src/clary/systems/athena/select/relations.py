@@ -33,6 +33,16 @@ HIDDEN = {
 _PARTS = ("files", "history", "snapshots", "partitions", "manifests", "refs")
 
 
+_KNOWN: dict[type[exp.Expr], tuple[str, ...]] = {
+    exp.Table: ("this", "db", "catalog", "alias", "sample", "version", "joins"),
+    exp.Subquery: ("this", "alias", "sample", "joins", "with_", "order", "limit", "offset"),
+    exp.Values: ("expressions", "alias", "order", "limit", "offset"),
+    exp.Unnest: ("expressions", "alias", "offset"),
+    exp.Lateral: ("this", "alias"),
+    exp.Join: ("this", "side", "kind", "method", "on", "using"),
+}
+
+
 def table_name(node: exp.Table, catalog: str, database: str) -> TableName:
     """A table as a query names it, completed."""
     if not isinstance(node.this, exp.Identifier):
@@ -64,13 +74,14 @@ def _joined(
         unsupported(laterals[0], "LATERAL VIEW")
     scope = expressions.scope
     text, scope.fields = _relation(expressions, first)
-    for join in [*(first.args.get("joins") or () if not isinstance(first, exp.Subquery) else ()), *joins]:
+    for join in [*(first.args.get("joins") or ()), *joins]:
         text = _join(expressions, text, join)
     return text
 
 
 def _join(expressions: "Expressions", left: str, join: exp.Join) -> str:
     scope = expressions.scope
+    _refuse_more(join)
     side, kind = (join.side or "").upper(), (join.kind or "").upper()
     method = (join.method or "").upper()
     if (
@@ -158,30 +169,49 @@ def _join_using(
 def _relation(expressions: "Expressions", node: exp.Expr, *, lateral: bool = False) -> tuple[str, list[Field]]:
     """A relation's SQL and fields, under its alias."""
     queries = expressions.queries
+    _refuse_more(node)
+    own: tuple[str, ...] = ()
     if isinstance(node, exp.Lateral):
         return _relation(expressions, node.this, lateral=True)
     if isinstance(node, exp.Unnest):
         text = _unnested(expressions, "", node, outer=False)
         return text, expressions.scope.fields
-    if isinstance(node, exp.Table):
+    if isinstance(node, exp.Table) and isinstance(node.this, exp.Values):
+        derived = queries.query(node.this, expressions.env, expressions.scope.parent)
+        relation = queries.name()
+        text, fields = f"({derived.sql}) AS {relation}", fields_of(derived.columns, relation)
+    elif isinstance(node, exp.Table):
         text, fields, own = _table(expressions, node)
-    elif isinstance(node, exp.Subquery) and isinstance(node.this, exp.Table):
+    elif isinstance(node, exp.Subquery) and _is_joined(node.this):
         inner = _inside(expressions)
         text = f"({_joined(inner, node.this, list(node.args.get('joins') or ()), ())})"
-        fields, own = inner.scope.fields, ()
+        fields = inner.scope.fields
     elif isinstance(node, exp.Subquery | exp.Values | exp.Paren):
         parent = expressions.scope if lateral else expressions.scope.parent
         bare = node.copy() if isinstance(node, exp.Subquery) else node
         derived = queries.query(_bare(bare), expressions.env, parent)
         relation = queries.name()
         text = f"{'LATERAL ' if lateral else ''}({derived.sql}) AS {relation}"
-        fields, own = fields_of(derived.columns, relation), ()
+        fields = fields_of(derived.columns, relation)
     else:
         unsupported(node, f"{node.key.upper()} in FROM")
     sample = node.args.get("sample")
     if sample is not None:
         text = _sampled(text, sample)
     return text, _aliased(node, fields, own)
+
+
+def _is_joined(node: exp.Expr) -> bool:
+    """Whether parentheses stand around relations, not around a query."""
+    return isinstance(node, exp.Table) or (isinstance(node, exp.Subquery) and bool(node.args.get("joins")))
+
+
+def _refuse_more(node: exp.Expr) -> None:
+    """Refuse what sqlglot reads beside a relation, and Trino does not have or that is not supported."""
+    allowed = _KNOWN.get(type(node), ())
+    for name, value in node.args.items():
+        if value and name not in allowed and type(node) in _KNOWN:
+            unsupported(node, f"{name.strip('_').upper()} in FROM")
 
 
 def _bare(node: exp.Expr) -> exp.Expr:

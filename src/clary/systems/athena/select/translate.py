@@ -20,7 +20,10 @@ def tables_named(tree: exp.Expr, catalog: str, database: str) -> set[TableName]:
     A table of Iceberg's metadata, `"t$files"`, is among them by that name.
     """
     found: set[TableName] = set()
-    _named(tree, frozenset(), catalog, database, found)
+    try:
+        _named(tree, frozenset(), catalog, database, found)
+    except RecursionError:
+        raise _too_deep() from None
     return found
 
 
@@ -33,11 +36,15 @@ def translate(tree: exp.Expr, tables: Mapping[TableName, Table], session: Sessio
     try:
         derived = queries.query(tree, {}, None)
     except RecursionError:
-        raise StatementFailed("STACK_OVERFLOW", "the query is nested too deep") from None
+        raise _too_deep() from None
     queries.read(derived.columns)
     names = [each.name if each.name is not None else f"_col{at}" for at, each in enumerate(derived.columns)]
     columns = tuple(OutputColumn(name, str(each.type)) for name, each in zip(names, derived.columns, strict=True))
     return Translated(_named_columns(derived, names), queries.uses(), columns)
+
+
+def _too_deep() -> StatementFailed:
+    return StatementFailed("STACK_OVERFLOW", "the query is nested too deep")
 
 
 def _named_columns(derived: Derived, names: list[str]) -> str:
@@ -51,6 +58,8 @@ def unique_names(names: list[str]) -> list[str]:
     found: dict[str, None] = {}
     kept = []
     for name in names:
+        if "\0" in name:
+            raise StatementFailed("NOT_SUPPORTED", "a name of a column cannot hold the character U+0000")
         tried, number = name, 0
         while tried.lower() in found:
             number += 1
