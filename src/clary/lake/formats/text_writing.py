@@ -25,11 +25,13 @@ def line(shape: Shape) -> str:
 
 
 def _json(name: str, of: Type) -> str:
-    """A value as `to_json` takes it; bytes are written in base64, as Hive does."""
-    if "binary" not in str(of):
+    """A value as `to_json` takes it: bytes in base64, as Hive writes them, and what is no number of JSON as a text."""
+    if not any(kind in str(of) for kind in ("binary", "double", "float")):
         return name
     if of.name == "binary":
         return f"to_base64({name})"
+    if of.name in ("double", "float"):
+        return f"CASE WHEN isfinite({name}) THEN to_json({name}) ELSE to_json({_fraction(name)}) END"
     if of.name == "array":
         return f"list_transform({name}, lambda e: {_json('e', of.children[0])})"
     if of.name == "map":
@@ -46,6 +48,12 @@ def _quoted(name: str, of: Type) -> str:
     """A field of OpenCSVSerde: in quotes, with a backslash before quotes and backslashes; NULL is empty."""
     text = f"replace(replace(CAST({name} AS VARCHAR), '\\', '\\\\'), '\"', '\\\"')"
     return f"""'"' || coalesce({text}, '') || '"'"""
+
+
+def _fraction(name: str) -> str:
+    """The text of a fraction, with Java's names of those that are no numbers."""
+    infinite = f"WHEN {name} > 0 THEN 'Infinity' ELSE '-Infinity'"
+    return f"CASE WHEN isfinite({name}) THEN CAST({name} AS VARCHAR) WHEN isnan({name}) THEN 'NaN' {infinite} END"
 
 
 class _Lazy:
@@ -81,7 +89,7 @@ class _Lazy:
     def _plain(self, name: str, of: Type, level: int) -> str:
         if of.name == "binary":
             return f"to_base64({name})"
-        text = f"CAST({name} AS VARCHAR)"
+        text = _fraction(name) if of.name in ("double", "float") else f"CAST({name} AS VARCHAR)"
         if of.name not in ("string", "char", "varchar") or not self.separators.escape:
             return text
         escape = self.separators.escape
