@@ -52,7 +52,7 @@ def _quoted(name: str, of: Type) -> str:
 
 def _fraction(name: str) -> str:
     """The text of a fraction, with Java's names of those that are no numbers."""
-    infinite = f"WHEN {name} > 0 THEN 'Infinity' ELSE '-Infinity'"
+    infinite = f"WHEN {name} > 0 THEN 'Infinity' WHEN {name} < 0 THEN '-Infinity'"
     return f"CASE WHEN isfinite({name}) THEN CAST({name} AS VARCHAR) WHEN isnan({name}) THEN 'NaN' {infinite} END"
 
 
