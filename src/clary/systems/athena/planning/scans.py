@@ -4,25 +4,22 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 from clary.lake import tables
 from clary.lake.formats.parts import BUCKET, PARTITION, PATH, SIZE, bucket_of
 from clary.lake.scans import DataFile, Scan, ScanPartition
-from clary.lake.tables import Column, Partition, Table, partition_of
+from clary.lake.tables import Column, Table
 from clary.lake.types import Type
 from clary.systems.athena.contract import Domain, ListedObject, Running, ScanUse, StatementFailed
-from clary.systems.athena.planning.domains import NULL, Filter, check_value, expression_of, filters_of, keeps
-from clary.systems.athena.planning.listing import data_objects, objects_of
-from clary.systems.athena.planning.projection import is_projected, projected
+from clary.systems.athena.planning import partition_tables
+from clary.systems.athena.planning.domains import NULL, Filter, filters_of
+from clary.systems.athena.planning.partitions import Found, found_of
 
 _LONGEST_NAME = 200
-_PAGE = 1000
+_SCHEMA, _SCHEMA_URL = "avro.schema.literal", "avro.schema.url"
 _TEXTS = frozenset({tables.CSV, tables.OPEN_CSV, tables.JSON, tables.REGEX, tables.GROK, tables.AVRO})
 _HIDDEN_TYPES = {PATH: "string", SIZE: "bigint", BUCKET: "int", PARTITION: "string"}
-
-Found = tuple[ScanPartition, list[ListedObject]]
 
 
 def scan_of(running: Running, use: ScanUse, table: Table) -> Scan:
@@ -32,16 +29,19 @@ def scan_of(running: Running, use: ScanUse, table: Table) -> Scan:
     remains may hold more than the query wants. Raises StatementFailed where the table cannot be read, and AwsError
     where the caller may not read it.
     """
+    if use.part == partition_tables.PARTITIONS:
+        return partition_tables.rows_of(running, use, table)
     if table.view or not table.format:
         what = (
             "a view" if table.view else f"of a format that Clary does not read ({table.serializer or 'none is said'})"
         )
         raise StatementFailed("HIVE_UNSUPPORTED_FORMAT", f"Table {table.database}.{table.name} is {what}")
-    found = _found(running, use, table)
+    found = found_of(running, table, use.domains)
     wanted = _of_files(use.domains)
     partitions: list[ScanPartition] = []
     files: list[DataFile] = []
-    for partition, objects in found:
+    for number, each_found in enumerate(found):
+        partition, objects = _with_schema(running, use, each_found, number)
         kept = [each for each in objects if wanted is None or wanted(each, table, partition)]
         if kept:
             files += _linked(running, use, table, partition, kept, len(partitions), len(files))
@@ -64,93 +64,19 @@ def certain_bytes(scan: Scan) -> int:
     )
 
 
-def partitions_of(running: Running, table: Table, domains: Mapping[str, Domain]) -> Iterator[Partition]:
-    """The partitions in the catalog that a query may want, all pages of them."""
-    filters = filters_of(table.keys, domains)
-    params: dict[str, Any] = {"DatabaseName": table.database, "TableName": table.name, "MaxResults": _PAGE}
-    expression = expression_of(table.keys, domains)
-    if expression:
-        params["Expression"] = expression
-    token: str | None = None
-    while True:
-        page = running.call("GetPartitions", **params, **({"NextToken": token} if token else {}))
-        running.check()
-        for document in page.get("Partitions") or ():
-            if keeps(filters, table.keys, _values(document["Values"])):
-                yield partition_of(table, document)
-        token = page.get("NextToken")
-        if not token:
-            return
-
-
-def _found(running: Running, use: ScanUse, table: Table) -> list[Found]:
-    """Partitions and their files."""
-    whole = ScanPartition((), table.format, table.serde, table.columns)
-    if not table.keys:
-        return [(whole, list(data_objects(running, table.location)))]
-    if is_projected(table):
-        now = running.ctx.platform.clock.now()
-        made = projected(running, table, use.domains, now)
-        for values, _ in made:
-            for key, value in zip(table.keys, values, strict=True):
-                check_value(key, value, table.location)
-        return [(replace(whole, values=values), objects) for values, objects in made]
-    partitions = list(partitions_of(running, table, use.domains))
-    for each in partitions:
-        _check(table, each)
-    few = bool(filters_of(table.keys, use.domains))
-    listed = objects_of(running, [each.location for each in partitions], "" if few else table.location)
-    return [
-        (ScanPartition(_values(each.values), each.format, each.serde, each.columns), objects)
-        for each, objects in zip(partitions, listed, strict=True)
-    ]
-
-
-def _values(values: Sequence[str]) -> tuple[str | None, ...]:
-    return tuple(None if value == NULL else value for value in values)
-
-
-def _check(table: Table, partition: Partition) -> None:
-    """Raise StatementFailed where a partition's values or columns are not the table's."""
-    for key, value in zip(table.keys, _values(partition.values), strict=True):
-        check_value(key, value, partition.location)
-    own = {column.name: column.type for column in partition.columns}
-    for column in table.columns:
-        there = own.get(column.name)
-        if there is not None and not _coerces(there, column.type):
-            name = "/".join(f"{key.name}={value}" for key, value in zip(table.keys, partition.values, strict=True))
-            raise StatementFailed(
-                "HIVE_PARTITION_SCHEMA_MISMATCH",
-                "There is a mismatch between the table and partition schemas. The types are incompatible and cannot be "
-                f"coerced. The column '{column.name}' in table '{table.database}.{table.name}' is declared as type "
-                f"'{column.type}', but partition '{name}' declared column '{column.name}' as type '{there}'.",
-            )
-
-
-_WIDTHS = {"tinyint": 0, "smallint": 1, "int": 2, "bigint": 3}
-_STRINGS = frozenset({"string", "varchar", "char"})
-_FRACTIONS = frozenset({"float", "double", "decimal"})
-
-
-def _coerces(given: Type, wanted: Type) -> bool:
-    """Whether a partition's column may be read as the table's, as Trino's Hive connector has it."""
-    if given == wanted or (given.name in _STRINGS and wanted.name in _STRINGS):
-        return True
-    if given.name != wanted.name:
-        if given.name in _WIDTHS and wanted.name in _WIDTHS:
-            return _WIDTHS[given.name] <= _WIDTHS[wanted.name]
-        if given.name in _WIDTHS:
-            return wanted.name in _STRINGS or wanted.name in _FRACTIONS
-        if given.name in _FRACTIONS:
-            return wanted.name in _FRACTIONS or wanted.name in _STRINGS
-        if given.name in _STRINGS:
-            return wanted.name in _WIDTHS or wanted.name in ("timestamp", "date", "double", "float", "boolean")
-        return given.name in ("date", "timestamp", "boolean") and wanted.name in _STRINGS
-    if given.name == "struct":
-        fields = {name.lower(): child for name, child in zip(given.names, given.children, strict=True)}
-        pairs = zip(wanted.names, wanted.children, strict=True)
-        return all(name.lower() not in fields or _coerces(fields[name.lower()], child) for name, child in pairs)
-    return all(_coerces(one, other) for one, other in zip(given.children, wanted.children, strict=True))
+def _with_schema(running: Running, use: ScanUse, found: Found, place: int) -> Found:
+    """A partition of Avro with the schema that its properties point to, `avro.schema.url`, at hand."""
+    partition, objects = found
+    url = partition.serde.get(_SCHEMA_URL, "")
+    if partition.format != tables.AVRO or not url or not objects or partition.serde.get(_SCHEMA):
+        return found
+    if not url.startswith("s3://"):
+        raise StatementFailed("HIVE_INVALID_METADATA", f"{_SCHEMA_URL} must be an object of S3, and is {url}")
+    path = Path(running.folder) / use.relation / f"schema-{place}"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    running.link(url, path)
+    schema = path.read_text(encoding="utf-8", errors="replace")
+    return replace(partition, serde={**partition.serde, _SCHEMA: schema}), objects
 
 
 def _linked(

@@ -82,14 +82,16 @@ def lake(server, unique):
                 },
             )  # fmt: skip
 
-        def scan(self, running, name, used, **domains):
+        def scan(self, running, name, used, part="", **domains):
             from clary.systems.athena.planning.scans import scan_of
 
             table = table_of(glue.get_table(DatabaseName=database, Name=name)["Table"])
             named = TableName("awsdatacatalog", database, name)
             return scan_of(
                 running,
-                ScanUse("scan_0", named, used, {key.replace("__", "$"): each for key, each in domains.items()}),
+                ScanUse(
+                    "scan_0", named, used, {key.replace("__", "$"): each for key, each in domains.items()}, part=part
+                ),
                 table,
             )
 
@@ -137,6 +139,9 @@ def test_partitions_of_the_catalog(server, tmp_path, lake):
     asked = [params["Expression"] for name, params in running.calls if name == "GetPartitions"]
     assert asked == ["`year` >= 2024 AND `year` < 2025 AND `city` IN ('a=b', 'it''s')"]
     assert [each for name, each in running.calls if name == "List"] == [lake.uri("t/1/")]
+
+    parts = lake.scan(running, "t", ("year", "city"), "partitions", year=Domain(low="2024"))
+    assert rows_of(parts, "1, 2")[0] == [(2024, "a=b"), (2024, None), (2025, "x"), (2026, "no files")]
 
     only = lake.scan(
         ServerRunning(server, tmp_path / "one"), "t", ("n",), __path=Domain(values=(lake.uri("elsewhere/csv"),))
@@ -212,3 +217,24 @@ def test_injected_keys_need_values(server, tmp_path, lake):
         StatementFailed, match=r"projection.device.type must be enum, integer, date or injected, and is guess"
     ):
         lake.scan(running, "j", ("n",))
+
+
+def test_a_schema_of_avro_that_lies_in_s3(server, tmp_path, lake):
+    import json
+
+    import fastavro
+
+    schema = {"type": "record", "name": "r", "fields": [{"name": "n", "type": "int"}]}
+    sink = io.BytesIO()
+    fastavro.writer(sink, schema, [{"n": 7}])
+    lake.put("a/rows.avro", sink.getvalue())
+    schema["fields"].append({"name": "more", "type": "string", "default": "as said"})
+    lake.put("schemas/a.avsc", json.dumps(schema).encode())
+    avro = {
+        "SerdeInfo": {
+            "SerializationLibrary": "org.apache.hadoop.hive.serde2.avro.AvroSerDe",
+            "Parameters": {"avro.schema.url": lake.uri("schemas/a.avsc")},
+        }
+    }
+    lake.table("a", [("n", "int"), ("more", "string")], (), avro)
+    assert rows_of(lake.scan(ServerRunning(server, tmp_path), "a", ("n", "more")))[0] == [(7, "as said")]
