@@ -8,13 +8,14 @@ from clary.lake.formats.parts import BytesRead
 
 
 class CountedFile(io.RawIOBase):
-    """A file, as Python has files, whose reads count."""
+    """A file, as Python has files, whose reads count; what a library reads again of it does not count above its size."""
 
     def __init__(self, path: str, read: BytesRead) -> None:
         super().__init__()
         self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         self._size = os.fstat(self._descriptor).st_size
         self._place = 0
+        self._uncounted = self._size
         self._read = read
 
     def readable(self) -> bool:
@@ -26,7 +27,8 @@ class CountedFile(io.RawIOBase):
     def readinto(self, buffer: Any) -> int:
         count = os.preadv(self._descriptor, [buffer], self._place)
         self._place += count
-        self._read.add(count)
+        self._read.add(min(count, self._uncounted))
+        self._uncounted -= min(count, self._uncounted)
         return count
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:

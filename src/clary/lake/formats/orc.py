@@ -100,7 +100,8 @@ def _select(connection: Any, part: Part, schema: Any, places: Sequence[int], nam
 
 def _schema(path: str, uri: str, read: BytesRead) -> Any:
     try:
-        with CountedFile(path, read) as opened:
+        # Its tail is read again, and counted, when the rows are.
+        with CountedFile(path, BytesRead()) as opened:
             return _fragment(opened).physical_schema
     except (pa.ArrowException, OSError) as error:
         raise _damaged(read, uri, error) from None
