@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 _HEAD, _TAIL = "/* Presto View: ", " */"
 _DEEPEST = 32
+_PLACE = re.compile(r"^line \d+:\d+: ")
 _SHOWN = (OutputColumn("Create View", "varchar"),)
 _DESCRIBED = tuple(OutputColumn(name, "varchar") for name in ("Column", "Type", "Extra", "Comment"))
 
@@ -136,7 +138,8 @@ def _inlined(
         columns = translated_tree(running, query.copy()).columns
     except StatementFailed as error:
         if error.code in ("VIEW_IS_RECURSIVE", "VIEW_IS_STALE"):
-            raise
+            # It was found in the text of a view: the place that counts is where the query names that.
+            raise StatementFailed(error.code, _place(node) + _PLACE.sub("", error.message)) from None
         raise StatementFailed(
             "INVALID_VIEW", f"{_place(node)}Failed analyzing stored view '{'.'.join(name)}': {error.message}"
         ) from None
@@ -249,8 +252,10 @@ def _no_view(name: TableName, found: Document | None) -> StatementFailed:
 
 
 def _place(node: "exp.Table") -> str:
-    """Where a table's name stands in the query, as Trino tells it; nothing where that is not known."""
-    meta = node.this.meta if node.this is not None else {}
-    if "line" not in meta or "col" not in meta:
-        return ""
-    return f"line {meta['line']}:{max(meta['col'] - len(node.name) + 1, 1)}: "
+    """Where a table's name begins in the query, as Trino tells it; nothing where that is not known."""
+    for part in ("catalog", "db", "this"):
+        name = node.args.get(part)
+        if name is not None and "line" in name.meta and "col" in name.meta:
+            quotes = 2 if name.args.get("quoted") else 0
+            return f"line {name.meta['line']}:{max(name.meta['col'] - len(name.name) - quotes + 1, 1)}: "
+    return ""

@@ -12,6 +12,7 @@ from clary.kernel.objects import parse_s3_uri, s3_uri
 from clary.kernel.objects.records import Content
 from clary.kernel.rooms import Platform
 from clary.kernel.rooms.tests.in_process import ACCOUNT, REGION
+from clary.lake.engine.tasks import OUT
 from clary.systems.athena.contract import ListedObject, Outcome
 from clary.systems.athena.language.parsing import parse
 from clary.systems.athena.performers import performer
@@ -44,7 +45,7 @@ class Lone:
         self.output = f"s3://{BUCKET}/out/{self.execution_id}"
         self.folder = self._folder / self.execution_id
         shutil.rmtree(self.folder, ignore_errors=True)
-        self.folder.mkdir(parents=True)
+        (self.folder / OUT).mkdir(parents=True)
 
     def call(self, operation: str, *, service: str = "glue", **params: Any) -> dict[str, Any]:
         self._live()
