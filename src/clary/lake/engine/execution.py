@@ -14,6 +14,7 @@ from clary.lake.engine.tasks import (
     RESULT,
     SPILL,
     IcebergFiles,
+    PlanText,
     ResultFile,
     TableFiles,
     Task,
@@ -114,11 +115,22 @@ def _written(connection: Any, task: Task, out: Path) -> tuple[int, tuple[Written
 
         files = write(connection, task.sql, task.output, out)
         return sum(each.rows for each in files), tuple(files)
+    if isinstance(task.output, PlanText):
+        return _explained(connection, task.sql, task.output, out / RESULT), ()
     from clary.lake.iceberg import writing
 
     assert isinstance(task.output, IcebergFiles)
     rows, files = writing.write(connection, task.sql, task.output, out)
     return rows, tuple(files)
+
+
+def _explained(connection: Any, sql: str, output: PlanText, path: Path) -> int:
+    """Write the plan of a query; return how many lines it has."""
+    said = f"ANALYZE, FORMAT {output.format}" if output.analyze else f"FORMAT {output.format}"
+    ((_, text),) = connection.execute(f"EXPLAIN ({said}) {sql}").fetchall()
+    # Where the query's files lie here is nobody's business: names of their own they have none.
+    path.write_text(text.replace(f"{path.parents[1]}/", ""))
+    return len(text.splitlines())
 
 
 class _Profiled:

@@ -53,6 +53,17 @@ class IcebergFiles:
 
 
 @dataclass(frozen=True, slots=True)
+class PlanText:
+    """Have the plan of the query written instead of its rows, as TEXT, JSON or GRAPHVIZ.
+
+    To `analyze`, the query is run, and the plan says what each part of it took.
+    """
+
+    analyze: bool = False
+    format: str = "TEXT"
+
+
+@dataclass(frozen=True, slots=True)
 class Task:
     """A query for an engine: SQL of DuckDB that names scans, and where its rows go.
 
@@ -63,7 +74,7 @@ class Task:
 
     sql: str
     scans: tuple[Scan, ...]
-    output: ResultFile | TableFiles | IcebergFiles
+    output: ResultFile | TableFiles | IcebergFiles | PlanText
     names: tuple[str, ...] = ()
     types: tuple[str, ...] = ()
     memory_bytes: int = 1 << 30

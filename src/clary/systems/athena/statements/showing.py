@@ -1,9 +1,10 @@
 """What there is: tables, views, columns, properties of tables."""
 
-from clary.systems.athena.contract import Outcome, Running
+from clary.systems.athena.contract import Outcome, OutputColumn, Running
 from clary.systems.athena.language.statements import (
     ShowColumns,
     ShowCreateTable,
+    ShowFunctions,
     ShowTableProperties,
     ShowTables,
     ShowViews,
@@ -14,6 +15,8 @@ from clary.systems.athena.statements.definition import definition
 from clary.systems.athena.statements.describing import padded
 from clary.systems.athena.statements.iceberg import or_iceberg_if_it_can
 from clary.systems.athena.statements.patterns import matcher
+
+_FUNCTIONS = (OutputColumn("Function", "varchar"), OutputColumn("Function Type", "varchar"))
 
 
 def show_tables(running: Running, statement: ShowTables) -> Outcome:
@@ -38,6 +41,15 @@ def show_columns(running: Running, statement: ShowColumns) -> Outcome:
     columns = [*(found["StorageDescriptor"].get("Columns") or ()), *catalog.keys_of(found)]
     rows = [(padded(each["Name"]),) for each in columns]
     return Outcome(statement.kind, statement.substatement, catalog.text_columns("field"), rows=rows)
+
+
+def show_functions(running: Running, statement: ShowFunctions) -> Outcome:
+    """The functions that queries can call, each with its kind."""
+    from clary.systems.athena.select.functions.calls import kinds
+
+    wanted = matcher(None if statement.pattern is None else statement.pattern.replace("%", "*"))
+    rows = [(name, kind) for name, kind in kinds().items() if wanted(name)]
+    return Outcome(statement.kind, statement.substatement, _FUNCTIONS, rows=rows)
 
 
 @or_iceberg_if_it_can

@@ -243,3 +243,25 @@ def test_prepared_statements(lone):
     assert "expected 1 but found 0" in refused(lone, "EXECUTE Mine")
     lone.perform("DEALLOCATE PREPARE Mine")
     assert "NOT_FOUND: line 1:1: Prepared statement not found: Mine" in refused(lone, "EXECUTE Mine USING 1")
+
+
+def test_queries_are_explained(lone):
+    lone.perform("CREATE TABLE t WITH (partitioned_by = ARRAY['k']) AS SELECT 1 AS a, 'x' AS k")
+    plan = lone.rows("EXPLAIN SELECT a + 1 FROM t WHERE k = 'x'")
+    assert any("a + 1" in each or "Projection" in each for each in plan)
+    assert not any(str(lone.folder) in each for each in plan)
+    assert orjson.loads("\n".join(lone.rows("EXPLAIN (FORMAT JSON) SELECT * FROM t")))
+    assert any("1 row" in each for each in lone.rows("EXPLAIN ANALYZE SELECT * FROM t"))
+    assert lone.rows("EXPLAIN (TYPE VALIDATE) SELECT * FROM t") == ["true"]
+    assert "COLUMN_NOT_FOUND" in refused(lone, "EXPLAIN (TYPE VALIDATE) SELECT nope FROM t")
+    told = orjson.loads("\n".join(lone.rows("EXPLAIN (TYPE IO) INSERT INTO t SELECT a, 'y' FROM t WHERE k > 'a'")))
+    place = {"catalog": "awsdatacatalog", "schemaTable": {"schema": "db", "table": "t"}}
+    assert told["outputTable"] == told["inputTableColumnInfos"][0]["table"] == place
+    (constraint,) = told["inputTableColumnInfos"][0]["columnConstraints"]
+    assert constraint["domain"]["ranges"] == [
+        {"low": {"value": "a", "bound": "EXCLUSIVE"}, "high": {"bound": "UNBOUNDED"}}
+    ]  # fmt: skip
+    assert "EXPLAIN of DELETE is not supported" in refused(lone, "EXPLAIN DELETE FROM t")
+    functions = lone.rows("SHOW FUNCTIONS LIKE 'array_*'")
+    assert "array_agg\taggregate" in functions
+    assert "array_distinct\tscalar" in functions

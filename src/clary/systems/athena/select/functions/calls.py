@@ -54,6 +54,15 @@ def names() -> list[str]:
     return sorted({*overloads, *handlers})
 
 
+def kinds() -> dict[str, str]:
+    """All functions that a query can call, by name, with what `known` says of each."""
+    from clary.systems.athena.select.aggregates import _NOT_HERE, AGGREGATES
+    from clary.systems.athena.select.windows import WINDOWS
+
+    every = {*names(), *AGGREGATES, *WINDOWS} - set(_NOT_HERE)
+    return {name: known(name) for name in sorted(every)}
+
+
 class Call:
     """A call of a scalar function, as what handles it sees it: typed arguments, and lambdas that wait for types."""
 
