@@ -109,6 +109,8 @@ class Running(Protocol):
     work_group: str
     enforced: bool
     """Whether the work group's settings hold whatever a query says: no statement chooses where a new table goes."""
+    resumed: bool
+    """Whether it was cut off before and runs again: what it is to do may be done already."""
     ctx: "Context"
 
     @property

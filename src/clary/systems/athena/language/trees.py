@@ -1,5 +1,6 @@
 """Trees of queries and of DML, as sqlglot reads them in its dialect `trino`; errors are told as Trino tells them."""
 
+import logging
 import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
@@ -9,6 +10,9 @@ from clary.systems.athena.language.tokens import position, syntax_error
 
 if TYPE_CHECKING:
     from sqlglot import exp
+
+# What sqlglot cannot read it warns of in the log; whoever asked is told by an error.
+logging.getLogger("sqlglot").setLevel(logging.ERROR)
 
 _REQUIRED = re.compile(r"Required keyword: '(\w+)'")
 

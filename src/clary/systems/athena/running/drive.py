@@ -47,9 +47,10 @@ def drive(platform: Platform, entry: Entry[QueryExecution], make_run: MakeRun) -
     except AwsError as error:
         _write(table, entry, watch.failed(faults.of_access(error)), FAILED)
         return
+    run.resumed = entry.status == RUNNING
     begun = _Beginning(table, entry)
     try:
-        ended, status = _perform(run, entry, watch)
+        ended, status = _perform(run, entry, watch, begun)
     except Abandoned:
         return
     finally:
@@ -81,9 +82,10 @@ class _Beginning:
         self._written = _write(self._table, self._entry, self._entry.value, RUNNING)
 
 
-def _perform(run: Run, entry: Entry[QueryExecution], watch: "_Watch") -> tuple[QueryExecution, str]:
+def _perform(run: Run, entry: Entry[QueryExecution], watch: "_Watch", begun: _Beginning) -> tuple[QueryExecution, str]:
     """Run the statement and store what it came to; return the record of its end and its status."""
     from clary.systems.athena.language.parsing import parse
+    from clary.systems.athena.language.statements import Query
     from clary.systems.athena.performers import performer
 
     value = entry.value
@@ -93,6 +95,8 @@ def _perform(run: Run, entry: Entry[QueryExecution], watch: "_Watch") -> tuple[Q
             return watch.reused(past), SUCCEEDED
         statement = parse(value.request["QueryString"], value.request.get("ExecutionParameters") or ())
         watch.parsed(statement.kind, statement.substatement)
+        if not isinstance(statement, Query) and begun.written() is None:
+            raise Abandoned  # it was cancelled: what changes anything waits until that is known
         outcome = performer(statement)(run, statement)
         run.check()
         watch.performed(run)

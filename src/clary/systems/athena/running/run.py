@@ -61,6 +61,7 @@ class Run:
         self.output = output
         self.work_group = work_group
         self.enforced = enforced
+        self.resumed = False
         self.access = Access(ctx.platform, ctx.principal, ctx.account, ctx.region)
         self.first_task_at: float | None = None
         self.scanned_bytes = 0

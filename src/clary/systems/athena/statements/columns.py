@@ -17,11 +17,14 @@ def add_columns(running: Running, statement: AddColumns) -> Outcome:
     """Add columns behind the others. Files that lack them have NULL there."""
 
     def added(found: Sequence[Document]) -> list[Document]:
+        new = columns(statement.columns)
+        if running.resumed and list(found[-len(new) :]) == new:
+            return list(found)
         names = {each["Name"].lower() for each in found}
         for each in statement.columns:
             if each.name in names:
                 raise semantic(f"[Error 10036]: Duplicate column name: {each.name}")
-        return [*found, *columns(statement.columns)]
+        return [*found, *new]
 
     return _change(running, statement, statement.partition, added)
 
@@ -37,6 +40,8 @@ def change_column(running: Running, statement: ChangeColumn) -> Outcome:
 
     def changed(found: Sequence[Document]) -> list[Document]:
         names = [each["Name"].lower() for each in found]
+        if running.resumed and statement.old not in names and statement.column.name in names:
+            return list(found)
         if statement.old not in names:
             raise semantic(f"[Error 10002]: Invalid column reference {statement.old}")
         old = found[names.index(statement.old)]

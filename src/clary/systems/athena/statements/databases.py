@@ -29,7 +29,7 @@ def create_database(running: Running, statement: CreateDatabase) -> Outcome:
     except AwsError as error:
         if error.code != "AlreadyExistsException":
             raise
-        if not statement.if_not_exists:
+        if not statement.if_not_exists and not running.resumed:
             raise catalog.execution(f"Database {name} already exists") from None
     return Outcome(statement.kind, statement.substatement, rows=())
 
@@ -38,7 +38,7 @@ def drop_database(running: Running, statement: DropDatabase) -> Outcome:
     """Remove a database; one that has tables only with CASCADE. The data of its tables stays."""
     name = catalog.database_named(running, statement.name)
     if catalog.find_database(running, name) is None:
-        if not statement.if_exists:
+        if not statement.if_exists and not running.resumed:
             raise catalog.no_database(name)
         return Outcome(statement.kind, statement.substatement, rows=())
     if not statement.cascade and running.call("GetTables", DatabaseName=name, MaxResults=1)["TableList"]:
@@ -48,7 +48,7 @@ def drop_database(running: Running, statement: DropDatabase) -> Outcome:
     try:
         running.call("DeleteDatabase", Name=name)
     except AwsError as error:
-        if error.code != "EntityNotFoundException" or not statement.if_exists:
+        if error.code != "EntityNotFoundException":
             raise
     return Outcome(statement.kind, statement.substatement, rows=())
 

@@ -37,7 +37,7 @@ def add_partitions(running: Running, statement: AddPartitions) -> Outcome:
         values = values_of(table, each.values)
         wanted.setdefault(tuple(values), partition_input(running, table, values, each.location))
     there = {tuple(each["Values"]) for each in present(running, table, list(wanted))}
-    if there and not statement.if_not_exists:
+    if there and not running.resumed and not statement.if_not_exists:
         raise _already(table, next(values for values in wanted if values in there))
     errors = create_partitions(running, table, [given for values, given in wanted.items() if values not in there])
     for error in errors:
@@ -54,7 +54,7 @@ def drop_partitions(running: Running, statement: DropPartitions) -> Outcome:
     gone: dict[tuple[str, ...], None] = {}
     for comparisons in statement.partitions:
         found = list(partitions(running, table, _expression(table, comparisons), columns=False))
-        if not found and not statement.if_exists:
+        if not found and not statement.if_exists and not running.resumed:
             shown = ", ".join(f"{each.key} {each.operator} '{each.value}'" for each in comparisons)
             raise semantic(f"[Error 10006]: Partition not found ({shown})")
         gone.update({tuple(each["Values"]): None for each in found})
@@ -74,8 +74,10 @@ def drop_partitions(running: Running, statement: DropPartitions) -> Outcome:
 def rename_partition(running: Running, statement: RenamePartition) -> Outcome:
     """Give a partition other values. Its data stays where it is."""
     table = catalog.hive_table(running, catalog.named(running, statement.name))
-    found = find_partition(running, table, statement.partition)
     values = values_of(table, statement.to)
+    if running.resumed and present(running, table, [tuple(values)]):
+        return Outcome(statement.kind, statement.substatement, rows=())
+    found = find_partition(running, table, statement.partition)
     try:
         put_partition(running, table, found, Values=values)
     except AwsError as error:

@@ -44,7 +44,8 @@ def deallocate(running: Running, statement: Deallocate) -> Outcome:
     except AwsError as error:
         if error.code not in _MISSING:
             raise
-        raise _missing(statement.name) from None
+        if not running.resumed:
+            raise _missing(statement.name) from None
     return Outcome(statement.kind, statement.substatement, rows=())
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from clary.kernel.core.errors import AwsError
-from clary.systems.athena.contract import Outcome, Running, StatementFailed
+from clary.systems.athena.contract import Outcome, Running, StatementFailed, TableName
 from clary.systems.athena.language.statements import (
     ColumnDefinition,
     CreateTable,
@@ -23,6 +23,7 @@ from clary.systems.athena.statements.storage import check_serde, checked_locatio
 
 OWNER = "hadoop"
 DDL_TIME = "transient_lastDdlTime"
+_ESSENCE = ("TableType", "StorageDescriptor", "PartitionKeys")
 
 
 @or_iceberg
@@ -54,7 +55,7 @@ def create(running: Running, database: str, given: Document, *, if_not_exists: b
         running.call("CreateTable", DatabaseName=database, TableInput=given)
     except AwsError as error:
         if error.code == "AlreadyExistsException":
-            if if_not_exists:
+            if if_not_exists or (running.resumed and _is_there(running, database, given)):
                 return False
             raise catalog.execution(f"AlreadyExistsException(message:Table {given['Name']} already exists)") from None
         if error.code == "InvalidInputException":
@@ -63,12 +64,23 @@ def create(running: Running, database: str, given: Document, *, if_not_exists: b
     return True
 
 
+def _is_there(running: Running, database: str, given: Document) -> bool:
+    """Whether a table is as it was to be made, but for the time."""
+    found = catalog.find_table(running, TableName(catalog.AWS_CATALOG, database, given["Name"])) or {}
+
+    def essence(table: Document) -> Document:
+        parameters = {name: value for name, value in (table.get("Parameters") or {}).items() if name != DDL_TIME}
+        return {**{member: table.get(member) for member in _ESSENCE}, "Parameters": parameters}
+
+    return essence(found) == essence(given)
+
+
 def drop_table(running: Running, statement: DropTable) -> Outcome:
     """Forget a table. The data of a table of Hive stays; that of an Iceberg table goes, as in Athena."""
     name = catalog.named(running, statement.name)
     found = catalog.find_table(running, name)
     if found is None:
-        if not statement.if_exists:
+        if not statement.if_exists and not running.resumed:
             raise catalog.no_table(name)
         return Outcome(statement.kind, statement.substatement, rows=())
     if catalog.is_view(found):

@@ -35,6 +35,8 @@ def create_view(running: Running, statement: CreateView) -> Outcome:
     name = catalog.named(running, statement.name)
     catalog.database(running, name.database)
     there = catalog.find_table(running, name)
+    if running.resumed and there is not None and catalog.is_view(there) and _is_made(name, there, statement):
+        return Outcome(statement.kind, statement.substatement, rows=())
     if there is not None and (not statement.or_replace or not catalog.is_view(there)):
         what = "View" if catalog.is_view(there) else "Table"
         raise StatementFailed("ALREADY_EXISTS", f"line 1:1: {what} already exists: '{'.'.join(name)}'")
@@ -53,11 +55,15 @@ def create_view(running: Running, statement: CreateView) -> Outcome:
     return Outcome(statement.kind, statement.substatement, rows=())
 
 
+def _is_made(name: TableName, there: Document, statement: CreateView) -> bool:
+    return bool(stored_view(name, there)["originalSql"] == statement.body)
+
+
 def drop_view(running: Running, statement: DropView) -> Outcome:
     name = catalog.named(running, statement.name)
     found = catalog.find_table(running, name)
     if found is None or not catalog.is_view(found):
-        if found is None and statement.if_exists:
+        if found is None and (statement.if_exists or running.resumed):
             return Outcome(statement.kind, statement.substatement, rows=())
         raise _no_view(name, found)
     try:

@@ -42,6 +42,7 @@ class Lone:
     def begin(self, execution_id: str = "") -> None:
         """Be another execution; or that one again, which was cut off."""
         self.execution_id = execution_id or new_uuid()
+        self.resumed = bool(execution_id)
         self.output = f"s3://{BUCKET}/out/{self.execution_id}"
         self.folder = self._folder / self.execution_id
         shutil.rmtree(self.folder, ignore_errors=True)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from clary.systems.athena.contract import StatementFailed
 from clary.systems.athena.language.parsing import parse
 from clary.systems.athena.statements.definition import definition
-from clary.systems.athena.tests.lone import Lone
+from clary.systems.athena.tests.lone import Killed, Lone
 
 BLANK = "\t \t "
 
@@ -234,6 +234,42 @@ def test_databases(lone):
     assert "Database does not exist: other" in refused(lone, "DROP DATABASE other")
 
 
+def test_ddl_that_is_killed_and_runs_again_is_done_once(lone):
+    """Kill each statement before each thing that it does, and behind the last one; run it again, which goes well."""
+    for text in (
+        "CREATE DATABASE other",
+        "CREATE EXTERNAL TABLE t (a int, b string) PARTITIONED BY (k int) LOCATION 's3://data/t'",
+        "ALTER TABLE t ADD PARTITION (k = 1) PARTITION (k = 2)",
+        "ALTER TABLE t PARTITION (k = 2) RENAME TO PARTITION (k = 3)",
+        "ALTER TABLE t ADD COLUMNS (c int, d int)",
+        "ALTER TABLE t CHANGE a z int",
+        "ALTER TABLE t SET TBLPROPERTIES ('x' = 'y')",
+        "ALTER TABLE t DROP PARTITION (k = 1)",
+        "DROP TABLE t",
+        "DROP DATABASE other",
+    ):
+        lone.begin()
+        execution = lone.execution_id
+        for lives in range(20):
+            lone.lives = lives
+            try:
+                lone.perform(text, again=execution if lives else "")
+                break
+            except Killed:
+                execution = lone.execution_id
+        lone.lives = None
+        lone.perform(text, again=execution)
+        if text.startswith("ALTER TABLE t DROP"):
+            assert lone.rows("SHOW PARTITIONS t") == ["k=3"]
+            assert [each["Name"] for each in document(lone, "t")["StorageDescriptor"]["Columns"]] == [
+                "z",
+                "b",
+                "c",
+                "d",
+            ]
+    assert lone.rows("SHOW TABLES") == []
+
+
 NAMES = st.text("abcxyz_019é -", min_size=1, max_size=8).filter(lambda name: name.strip() == name)
 TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\r"), max_size=12)
 TYPES = st.recursive(
@@ -285,6 +321,7 @@ class Recorded:
     """Takes what a statement would write into the catalog."""
 
     execution_id = output = folder = ""
+    resumed = False
     catalog, database = "awsdatacatalog", "db"
 
     def __init__(self, platform: Any) -> None:
