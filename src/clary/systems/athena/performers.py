@@ -23,6 +23,7 @@ PERFORMERS: Mapping[str, str] = {
     "CreateTableAs": "statements.creating_as:create_table_as",
     "CreateView": "statements.views:create_view",
     "Deallocate": "statements.prepared:deallocate",
+    "Delete": "statements.iceberg_rows:delete",
     "Describe": "statements.describing:describe",
     "DescribeDatabase": "statements.databases:describe_database",
     "DescribeView": "statements.views:describe_view",
@@ -34,7 +35,9 @@ PERFORMERS: Mapping[str, str] = {
     "Execute": "statements.prepared:execute",
     "Explain": "statements.explaining:explain",
     "InsertInto": "statements.inserting:insert_into",
+    "Merge": "statements.iceberg_rows:merge",
     "MsckRepair": "statements.repair:repair",
+    "Optimize": "statements.iceberg_upkeep:optimize",
     "Prepare": "statements.prepared:prepare",
     "Query": "running.querying:query",
     "RenamePartition": "statements.partitions:rename_partition",
@@ -54,6 +57,8 @@ PERFORMERS: Mapping[str, str] = {
     "ShowViews": "statements.showing:show_views",
     "Unload": "statements.unloading:unload",
     "UnsetTableProperties": "statements.tables:unset_properties",
+    "Update": "statements.iceberg_rows:update",
+    "Vacuum": "statements.iceberg_upkeep:vacuum",
 }
 """By the name of a class in `language.statements`, the module below this package and the function in it."""
 

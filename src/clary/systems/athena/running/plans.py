@@ -1,10 +1,10 @@
 """From a query's tree to what an engine is given: views expanded, tables looked up, SQL translated, files found."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from clary.systems.athena.contract import OutputColumn, Running, StatementFailed, TableName, Translated
+from clary.systems.athena.contract import OutputColumn, Running, ScanUse, StatementFailed, TableName, Translated
 from clary.systems.athena.statements import catalog
 from clary.systems.athena.statements.views import expanded
 
@@ -24,17 +24,29 @@ class Plan:
     columns: tuple[OutputColumn, ...]
 
 
-def planned(running: Running, tree: "exp.Expression") -> Plan:
-    """What an engine is to be asked for a query. The tree changes. Raises StatementFailed, AwsError."""
-    from clary.systems.athena.planning.scans import scan_of
+@dataclass(frozen=True, slots=True)
+class Special:
+    """A table that a query names `base$part` and the catalog does not have, and what scans it."""
 
+    name: TableName
+    table: "Table"
+    scan: "Callable[[ScanUse], Scan]"
+
+
+def planned(running: Running, tree: "exp.Expression", special: Special | None = None) -> Plan:
+    """What an engine is to be asked for a query. The tree changes. Raises StatementFailed, AwsError."""
     query = expanded(running, tree)
     tables = _tables(running, query)
+    if special is not None:
+        tables[special.name] = special.table
     found = _translate(running, query, tables)
     scans = []
     for use in found.uses:
         running.check()
-        scans.append(scan_of(running, use, tables[use.table]))
+        if special is not None and use.table._replace(name=f"{use.table.name}${use.part}") == special.name:
+            scans.append(special.scan(use))
+        else:
+            scans.append(_scan(running, use, tables[use.table]))
     return Plan(found.sql, tuple(scans), found.columns)
 
 
@@ -70,10 +82,42 @@ def _tables(running: Running, tree: "exp.Expression") -> "dict[TableName, Table]
         if document is None:
             continue
         try:
-            found[name] = found[base] = table_of(document)
+            table = _iceberg(running, document) if catalog.is_iceberg(document) else table_of(document)
         except ValueError as error:
             raise StatementFailed("HIVE_INVALID_METADATA", f"{base.database}.{base.name}: {error}") from None
+        found[base] = table
+        if name != base:
+            part = _part(running, document, name.name.partition("$")[2])
+            if part is not None:
+                found[name] = part
     return found
+
+
+def _iceberg(running: Running, document: catalog.Document) -> "Table":
+    """An Iceberg table by its own metadata: what the catalog says of its columns is less, and more."""
+    from clary.systems.athena.planning import iceberg
+
+    return iceberg.table_of(running, document)
+
+
+def _part(running: Running, document: catalog.Document, part: str) -> "Table | None":
+    """What an Iceberg table has of itself, `"t$files"`; None where there is no such thing."""
+    if not catalog.is_iceberg(document):
+        return None
+    from clary.systems.athena.planning import iceberg
+
+    return iceberg.part_of(running, document, part)
+
+
+def _scan(running: Running, use: ScanUse, table: "Table") -> "Scan":
+    from clary.lake.tables import ICEBERG
+    from clary.systems.athena.planning.scans import scan_of
+
+    if table.format == ICEBERG:
+        from clary.systems.athena.planning import iceberg
+
+        return iceberg.scan_for(running, use)
+    return scan_of(running, use, table)
 
 
 def _session(running: Running) -> tuple[str, str]:

@@ -73,7 +73,7 @@ class ScanSoFar:
     key_types: dict[str, T]
     inside: tuple[Cte, ...]
     as_of_seconds: float | None = None
-    as_of_snapshot: int | None = None
+    as_of_snapshot: int | str | None = None
     part: str = ""
 
 

@@ -17,6 +17,7 @@ from clary.systems.athena.select.types import (
     INTEGER,
     TIMESTAMP_ZONED,
     VARCHAR,
+    ZONED,
     T,
     of_column,
 )
@@ -282,11 +283,12 @@ def _scan(
     types = {each.name: of_column(each.type, iceberg=iceberg) for each in columns}
     seconds, snapshot = point(node, queries.session)
     base, _, part = name.name.partition("$")
+    # Of an Iceberg table, files are left out by what their metadata says of any column.
+    keys = {each.name for each in (columns if iceberg else table.keys)}
     queries.scans.append(
         ScanSoFar(f"scan_{number}", name._replace(name=base) if part else name, (*types, *HIDDEN),
-                  {each.name: types[each.name] for each in table.keys}, queries.inside, seconds, snapshot, part)
+                  {each: types[each] for each in keys}, queries.inside, seconds, snapshot, part)
     )  # fmt: skip
-    keys = {each.name for each in table.keys}
     fields = [
         Field(each, kind, _read(f"{relation}.{quoted(each)}", kind), origins=frozenset({(number, each)}),
               key=((number, each),) if each in keys else ())
@@ -301,11 +303,17 @@ def _scan(
 
 
 def _read(sql: str, kind: T) -> str:
+    if kind.name == ZONED:
+        return f"CASE WHEN {sql} IS NULL THEN NULL ELSE {_zoned(sql)} END"
     return f"rpad({sql}, {kind.numbers[0]}, ' ')" if kind.name == "char" and kind.numbers else sql
 
 
 def _hidden(sql: str, kind: T) -> str:
-    return f"struct_pack(t := CAST({sql} AS TIMESTAMP), z := 'UTC')" if kind == TIMESTAMP_ZONED else sql
+    return _zoned(sql) if kind == TIMESTAMP_ZONED else sql
+
+
+def _zoned(sql: str) -> str:
+    return f"struct_pack(t := CAST({sql} AS TIMESTAMP), z := 'UTC')"
 
 
 def _unnested(expressions: "Expressions", left: str, node: exp.Unnest, *, outer: bool) -> str:

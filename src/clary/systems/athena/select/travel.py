@@ -10,8 +10,11 @@ from clary.systems.athena.select.values import fail
 _UNITS = {"SECOND": 1, "MINUTE": 60, "HOUR": 3600, "DAY": 86400, "WEEK": 7 * 86400}
 
 
-def point(node: exp.Table, session: Session) -> tuple[float | None, int | None]:
-    """The moment, in seconds since the epoch, and the snapshot that `FOR ... AS OF` names, as far as it names one."""
+def point(node: exp.Table, session: Session) -> tuple[float | None, int | str | None]:
+    """The moment, in seconds since the epoch, and the snapshot that `FOR ... AS OF` names, as far as it names one.
+
+    A snapshot is named by its number, or by a tag or branch.
+    """
     version = node.args.get("version")
     if version is None:
         return None, None
@@ -19,9 +22,9 @@ def point(node: exp.Table, session: Session) -> tuple[float | None, int | None]:
         fail("NOT_SUPPORTED", node, "a table is read FOR TIMESTAMP AS OF or FOR VERSION AS OF")
     if str(version.this).upper() in ("VERSION", "SYSTEM_VERSION"):
         found = version.expression
-        if not isinstance(found, exp.Literal) or not found.this.isdigit():
-            fail("TYPE_MISMATCH", node, "FOR VERSION AS OF takes the number of a snapshot")
-        return None, int(found.this)
+        if not isinstance(found, exp.Literal) or not (found.is_string or found.this.isdigit()):
+            fail("TYPE_MISMATCH", node, "FOR VERSION AS OF takes a snapshot's number, or the name of a tag or branch")
+        return None, str(found.this) if found.is_string else int(found.this)
     return _seconds(version.expression, session), None
 
 

@@ -95,6 +95,8 @@ def of_column(kind: Type, *, iceberg: bool = False) -> T:
         return T("row", children=children, names=tuple(each.lower() for each in kind.names))
     if name == "timestamp":
         return T("timestamp", (6 if iceberg else 3,))
+    if name in ("timestamptz", "time"):
+        return T({"timestamptz": ZONED}.get(name, name), (6,))
     return T(name, kind.numbers, children)
 
 

@@ -14,9 +14,14 @@ ICEBERG: Mapping[str, str] = {
     "AddColumns": "iceberg_columns:add_columns",
     "ChangeColumn": "iceberg_columns:change_column",
     "CreateTable": "iceberg_tables:create_table",
+    "CreateTableAs": "iceberg_writing:create_table_as",
+    "Delete": "iceberg_rows:delete",
     "Describe": "iceberg_showing:describe",
     "DropColumn": "iceberg_columns:drop_column",
     "DropTable": "iceberg_tables:drop_table",
+    "InsertInto": "iceberg_writing:insert_into",
+    "Merge": "iceberg_rows:merge",
+    "Optimize": "iceberg_upkeep:optimize",
     "RenameTable": "iceberg_tables:rename_table",
     "ReplaceColumns": "iceberg_columns:replace_columns",
     "SetTableProperties": "iceberg_tables:set_table_properties",
@@ -24,6 +29,8 @@ ICEBERG: Mapping[str, str] = {
     "ShowCreateTable": "iceberg_showing:show_create_table",
     "ShowTableProperties": "iceberg_showing:show_properties",
     "UnsetTableProperties": "iceberg_tables:unset_table_properties",
+    "Update": "iceberg_rows:update",
+    "Vacuum": "iceberg_upkeep:vacuum",
 }
 """By the name of a class in `language.statements`, the module of this package and the function in it."""
 

@@ -4,12 +4,13 @@ from collections.abc import Iterator, Sequence
 
 from pyiceberg.partitioning import PartitionField
 
-from clary.lake.iceberg.tables import IcebergTable
+from clary.lake.iceberg.access import ObjectIO
+from clary.lake.iceberg.tables import IcebergTable, opened
 from clary.lake.iceberg.types import catalog_type, lake_type
 from clary.systems.athena.contract import Outcome, Running
 from clary.systems.athena.language.statements import Describe, ShowColumns, ShowCreateTable, ShowTableProperties
 from clary.systems.athena.language.tokens import hive_text
-from clary.systems.athena.planning.iceberg import loaded
+from clary.systems.athena.planning.iceberg import failing
 from clary.systems.athena.statements import catalog
 from clary.systems.athena.statements.catalog import semantic
 from clary.systems.athena.statements.describing import padded
@@ -64,7 +65,9 @@ def show_properties(running: Running, statement: ShowTableProperties) -> Outcome
 
 
 def _table(running: Running, statement: Describe | ShowColumns | ShowCreateTable | ShowTableProperties) -> IcebergTable:
-    return loaded(running, catalog.table(running, catalog.named(running, statement.name)))
+    document = catalog.table(running, catalog.named(running, statement.name))
+    with failing(document["DatabaseName"], document["Name"]):
+        return opened(document, ObjectIO(running))
 
 
 def _definition(table: IcebergTable) -> Iterator[str]:
