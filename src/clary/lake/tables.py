@@ -104,8 +104,11 @@ def partition_of(table: Table, document: Mapping[str, Any]) -> Partition:
 
 
 def columns_of(documents: Sequence[Mapping[str, Any]]) -> tuple[Column, ...]:
-    """Columns as Glue's API lists them. Raises ValueError, naming the column, where a type is none."""
-    return tuple(_column(each) for each in documents)
+    """Columns as Glue's API lists them, less those that an Iceberg table had once.
+
+    Raises ValueError, naming the column, where a type is none.
+    """
+    return tuple(_column(each) for each in documents if not _is_past(each))
 
 
 def format_of(descriptor: Mapping[str, Any], properties: Mapping[str, str]) -> str:
@@ -120,6 +123,10 @@ def format_of(descriptor: Mapping[str, Any], properties: Mapping[str, str]) -> s
         if name in reader and not serializer:
             return name
     return "" if serializer else _BY_CLASSIFICATION.get((properties.get("classification") or "").lower(), "")
+
+
+def _is_past(document: Mapping[str, Any]) -> bool:
+    return (document.get("Parameters") or {}).get("iceberg.field.current") == "false"
 
 
 def _column(document: Mapping[str, Any]) -> Column:

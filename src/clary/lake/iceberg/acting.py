@@ -22,7 +22,7 @@ class ListedObject(NamedTuple):
 
 
 class ContextAccess:
-    """What the caller of a context may do. `folder` is whoever's makes it to remove."""
+    """What the caller of a context may do, in the buckets of its account. `folder` is whoever's makes it to remove."""
 
     def __init__(self, ctx: Context, folder: Path) -> None:
         self._ctx = ctx
@@ -34,7 +34,7 @@ class ContextAccess:
 
     def link(self, uri: str, path: Path) -> None:
         bucket, key = self._allowed("s3:GetObject", uri)
-        source = self._objects.local_path(bucket, key)
+        source = self._objects.local_path(bucket, key, account=self._ctx.account)
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             os.link(source, path)
@@ -45,12 +45,13 @@ class ContextAccess:
         bucket, key = parse_s3_uri(s3_location(prefix))
         self._require("s3:ListBucket", bucket)
         return [
-            ListedObject(s3_uri(bucket, each.key), each.size, each.modified) for each in self._objects.list(bucket, key)
+            ListedObject(s3_uri(bucket, each.key), each.size, each.modified)
+            for each in self._objects.list(bucket, key, account=self._ctx.account)
         ]
 
     def put(self, uri: str, path: Path) -> None:
         bucket, key = self._allowed("s3:PutObject", uri)
-        self._objects.put_file(bucket, key, path)
+        self._objects.put_file(bucket, key, path, account=self._ctx.account)
 
     def delete(self, uris: Sequence[str]) -> None:
         by_bucket: dict[str, list[str]] = {}
@@ -58,7 +59,7 @@ class ContextAccess:
             bucket, key = self._allowed("s3:DeleteObject", uri)
             by_bucket.setdefault(bucket, []).append(key)
         for bucket, keys in by_bucket.items():
-            self._objects.delete_many(bucket, [(key, None, ALWAYS) for key in keys])
+            self._objects.delete_many(bucket, [(key, None, ALWAYS) for key in keys], account=self._ctx.account)
 
     def _allowed(self, action: str, uri: str) -> tuple[str, str]:
         bucket, key = parse_s3_uri(s3_location(uri))

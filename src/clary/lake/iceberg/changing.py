@@ -55,13 +55,14 @@ def changed_rows(
     written: Sequence[WrittenFile],
     *,
     snapshot: Snapshot | None,
-    read: BooleanExpression = _ALL,
+    read: BooleanExpression | None = _ALL,
     updates: bool,
     summary: Mapping[str, str],
 ) -> Change:
     """Store what an engine wrote and return the change that it is, of rows that were read of these planned files.
 
-    `read` is what may have been among the rows that were read, `updates` whether others take their place.
+    `read` is what may have been among the rows that were read, None where it does not matter that others add more;
+    `updates` says whether others take their place.
     """
     deletes = [each for each in written if Path(each.path).parent.name == DELETES]
     added: list[DataFile] = stored_data(access, table, [each for each in written if each not in deletes])
@@ -76,6 +77,7 @@ def changed_rows(
             added.append(_stored_deletes(access, table, loses.file, each))
     has_data = any(not int(file.content) for file in added)
     operation = APPEND if not touched else OVERWRITE if has_data else DELETE
+    serializable = read is not None and _serializable(table, updates=updates)
     return Change(
         operation,
         added,
@@ -83,7 +85,7 @@ def changed_rows(
         summary=summary,
         reads=bool(touched),
         base=snapshot.snapshot_id if snapshot else None,
-        read=read if _serializable(table, updates=updates) else None,
+        read=read if serializable else None,
         touched=touched,
         updates=updates,
     )

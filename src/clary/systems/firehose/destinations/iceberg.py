@@ -5,26 +5,30 @@ is noted in the table itself, by the commit that does it; so a batch that comes 
 """
 
 import importlib.util
+import shutil
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from clary.kernel.core.arns import parse_arn
 from clary.kernel.core.errors import AwsError
+from clary.kernel.core.ids import new_id
 from clary.kernel.rooms import Platform
-from clary.kernel.rooms.roles import work_environment
+from clary.kernel.rooms.roles import role_principal
 from clary.kernel.store import Entry
 from clary.systems.firehose.destinations.contract import Failure, Record, Unavailable
 from clary.systems.firehose.records import DeliveryStream, role_of
 from clary.systems.firehose.refusals import invalid
 
 if TYPE_CHECKING:
+    from clary.lake.iceberg.acting import ContextAccess
     from clary.systems.firehose.destinations.iceberg_commits import Item
 
 DATABASE, TABLE, OPERATION = "destinationDatabaseName", "destinationTableName", "operation"
 INSERT, UPDATE, DELETE = "insert", "update", "delete"
 
-_CREDENTIALS_SECONDS, _USED_SECONDS = 3600.0, 1800.0
 _MOST_TRIES = 8
 _FIRST_WAIT_SECONDS = 0.1
 
@@ -75,14 +79,12 @@ class Iceberg:
         self._role = role_of(stream.value, configuration)
         arn = configuration["CatalogConfiguration"].get("CatalogARN")
         self._region = parse_arn(arn).region if arn else stream.region
-        self._catalog_id = parse_arn(arn).account if arn else stream.account
+        self._account = parse_arn(arn).account if arn else stream.account
         self._append_only = bool(configuration.get("AppendOnly"))
         self._unique_keys = {
             _name(each["DestinationDatabaseName"], each["DestinationTableName"]): list(each.get("UniqueKeys") or ())
             for each in configuration.get("DestinationTableConfigurationList") or ()
         }
-        self._catalog: Any = None
-        self._catalog_until = 0.0
         self._closed = threading.Event()
 
     def deliver(self, batch: Sequence[Record]) -> list[Failure]:
@@ -139,32 +141,38 @@ class Iceberg:
         """Commit to one table, again when somebody else committed meanwhile. Raises Unavailable."""
         from clary.systems.firehose.destinations import iceberg_commits
 
+        if self._account != parse_arn(self._role).account:
+            message = f"The role's account has no catalog of the account {self._account}: catalogs are not shared."
+            return [Failure(item.index, "Iceberg.NoSuchTable", message) for item in items]
         note = f"clary.firehose.{self._stream.value.buffer}"
         for attempt in range(_MOST_TRIES):
             try:
-                table = iceberg_commits.load(self._catalog_now(), name)
-                return iceberg_commits.commit(table, items, self._unique_keys.get(name) or [], note)
+                with self._acting() as access:
+                    table = iceberg_commits.load(access, name)
+                    return iceberg_commits.commit(access, table, items, self._unique_keys.get(name) or [], note)
             except iceberg_commits.NoTable as error:
                 return [Failure(item.index, "Iceberg.NoSuchTable", str(error)) for item in items]
             except iceberg_commits.Conflict:
                 self._platform.clock.wait(self._closed, _FIRST_WAIT_SECONDS * 2**attempt)
         raise Unavailable("Iceberg.CommitConflict", f"Others kept committing to {'.'.join(name)}; trying again later.")
 
-    def _catalog_now(self) -> Any:
-        """The catalog, with credentials of the role that are good for a while. Raises Unavailable."""
-        from clary.systems.firehose.destinations.iceberg_commits import open_catalog
+    @contextmanager
+    def _acting(self) -> "Iterator[ContextAccess]":
+        """The catalog and the objects, as the role may use them now. Raises Unavailable."""
+        from clary.lake.iceberg.acting import ContextAccess
 
-        now = self._platform.clock.monotonic()
-        if self._catalog is None or now >= self._catalog_until:
-            try:
-                environment = work_environment(self._platform, self._role, self._region, _CREDENTIALS_SECONDS)
-            except AwsError as error:
-                raise Unavailable("Iceberg.AccessDenied", error.message) from None
-            if "AWS_ENDPOINT_URL" not in environment:
-                raise Unavailable("Iceberg.ServiceUnavailable", "The server has not started yet.")
-            self._catalog = open_catalog(environment, self._catalog_id)
-            self._catalog_until = now + _USED_SECONDS
-        return self._catalog
+        try:
+            principal = role_principal(self._platform, self._role)
+        except AwsError as error:
+            raise Unavailable("Iceberg.AccessDenied", error.message) from None
+        place = self._platform.settings.home / "firehose" / self._stream.value.buffer
+        folder = place / f"iceberg-{new_id()}"
+        folder.mkdir(parents=True)
+        try:
+            ctx = self._platform.acting_as_root(self._account, self._region, "glue", "GetTable")
+            yield ContextAccess(replace(ctx, principal=principal), folder)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _name(database: str, table: str) -> tuple[str, str]:

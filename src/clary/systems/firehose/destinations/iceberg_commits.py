@@ -1,28 +1,31 @@
 """Commits to tables of Iceberg: the rows of a batch, and through which record the table has all of its stream.
 
-Rows that are updated or deleted are found by their unique keys and written anew without them (copy on write), in the
-same commit as the rows that take their place.
+Rows that are updated or deleted are found by their unique keys and go by position deletes, in the same commit as the
+rows that take their place.
 """
 
 import functools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import duckdb
 import pyarrow as pa
-from botocore.exceptions import BotoCoreError, ClientError
-from pyiceberg.catalog.glue import GlueCatalog
-from pyiceberg.exceptions import (
-    CommitFailedException,
-    NoSuchIcebergTableError,
-    NoSuchNamespaceError,
-    NoSuchPropertyException,
-    NoSuchTableError,
-    NotInstalledError,
-    ValidationException,
-)
 from pyiceberg.expressions import And, BooleanExpression, In
 
+from clary.kernel.core.errors import AwsError
+from clary.kernel.core.ids import new_uuid
+from clary.lake.engine.tasks import TaskFailed
+from clary.lake.iceberg.access import Access
+from clary.lake.iceberg.changing import ROW, changed_rows, check_changeable
+from clary.lake.iceberg.commits import CommitConflict, change
+from clary.lake.iceberg.files import output_of
+from clary.lake.iceberg.planning import Unreadable, plan
+from clary.lake.iceberg.reading import scan_of_files
+from clary.lake.iceberg.tables import BadMetadata, IcebergTable, Refused
+from clary.lake.iceberg.tables import load as load_table
+from clary.lake.iceberg.writing import write
+from clary.lake.types import quoted
 from clary.systems.firehose.conversion.columns import Reading
 from clary.systems.firehose.conversion.rows import Rows, table_of
 from clary.systems.firehose.destinations.contract import Failure, Record, Unavailable
@@ -30,6 +33,7 @@ from clary.systems.firehose.destinations.contract import Failure, Record, Unavai
 _INSERT, _DELETE = "insert", "delete"
 _READING = Reading()
 _NO_PLACE = (-1, -1)
+_SETTINGS: dict[str, Any] = {"threads": 2, "memory_limit": "1GB"}
 
 
 class NoTable(Exception):
@@ -57,71 +61,92 @@ class _Changes(NamedTuple):
     failures: list[Failure]
 
 
-def open_catalog(environment: Mapping[str, str], catalog_id: str) -> Any:
-    """The catalog of an account, as the role whose credentials are in the variables of `environment`."""
-    endpoint = environment["AWS_ENDPOINT_URL"]
-    credentials = {
-        "client.access-key-id": environment.get("AWS_ACCESS_KEY_ID", ""),
-        "client.secret-access-key": environment.get("AWS_SECRET_ACCESS_KEY", ""),
-        "client.session-token": environment.get("AWS_SESSION_TOKEN", ""),
-    }
-    return GlueCatalog(
-        "firehose",
-        **credentials,
-        **{
-            "client.region": environment["AWS_REGION"],
-            "glue.endpoint": endpoint,
-            "glue.id": catalog_id,
-            "glue.max-retries": 2,
-            "s3.endpoint": endpoint,
-        },
-    )
-
-
-def load(catalog: Any, name: tuple[str, str]) -> Any:
+def load(access: Access, name: tuple[str, str]) -> IcebergTable:
     """A table as it is now. Raises NoTable or Unavailable."""
     try:
-        return catalog.load_table(name)
-    except (NoSuchTableError, NoSuchNamespaceError):
-        raise NoTable(f"There is no table {'.'.join(name)} in the catalog.") from None
-    except (NoSuchIcebergTableError, NoSuchPropertyException):
-        raise NoTable(f"{'.'.join(name)} is not a table of Iceberg.") from None
-    except (BotoCoreError, ClientError, OSError) as error:
+        return load_table(access, *name)
+    except BadMetadata as error:
+        raise NoTable(str(error)) from None
+    except (AwsError, OSError) as error:
+        if isinstance(error, AwsError) and error.code == "EntityNotFoundException":
+            raise NoTable(f"There is no table {'.'.join(name)} in the catalog.") from None
         raise _unavailable(error) from error
 
 
-def commit(table: Any, items: Sequence[Item], unique_keys: Sequence[str], note: str) -> list[Failure]:
+def commit(
+    access: Access, table: IcebergTable, items: Sequence[Item], unique_keys: Sequence[str], note: str
+) -> list[Failure]:
     """Commit what of these records the table does not have yet; return those that cannot be rows of it.
 
     `note` is the table's property that says through which record it has them. Raises Conflict, or Unavailable where
     it may or may not be committed: the table says so when it is loaded again.
     """
-    schema = table.schema().as_arrow()
+    schema = table.schema.as_arrow()
     missing = [key for key in unique_keys if key not in schema.names]
     if missing:
         message = f"The table has no column {missing[0]}, which is one of its UniqueKeys."
         return [Failure(item.index, "Iceberg.InvalidUniqueKeys", message) for item in items]
-    through = _place(table.properties.get(note))
+    through = _place(table.metadata.properties.get(note))
     changes = _changes(schema, items, unique_keys, through)
     last = max(item.record.place for item in items)
     if last <= through or not (changes.added.num_rows or changes.gone):
         return changes.failures
-    # Its own retries would add the rows again without looking whether they are there by now.
-    table.metadata.properties["commit.retry.num-retries"] = "0"
+
+    def done(now: IcebergTable) -> bool:
+        # Somebody else with the same note, or a try whose answer was lost.
+        return _place(now.metadata.properties.get(note)) != through
+
     try:
-        with table.transaction() as transaction:
-            transaction.set_properties({note: f"{last[0]}:{last[1]}"})
-            if changes.gone:
-                _overwrite(table, transaction, changes, unique_keys)
-            else:
-                transaction.append(changes.added)
-    except (CommitFailedException, ValidationException) as error:
+        made = _change(access, table, changes, unique_keys)
+        properties = {note: f"{last[0]}:{last[1]}"}
+        change(access, table.database, table.name, made, properties=properties, done=done)
+    except CommitConflict as error:
         raise Conflict(str(error)) from error
-    except NotInstalledError as error:  # for some ways of partitioning
-        raise Unavailable("Iceberg.NotInstalled", str(error)) from error
-    except (BotoCoreError, ClientError, OSError) as error:
+    except (Refused, Unreadable, TaskFailed, duckdb.Error) as error:
+        raise Unavailable("Iceberg.ServiceUnavailable", str(error)) from error
+    except (AwsError, OSError) as error:
         raise _unavailable(error) from error
     return changes.failures
+
+
+def _change(access: Access, table: IcebergTable, changes: _Changes, unique_keys: Sequence[str]) -> Any:
+    """The files of the rows that come, and of where those are that go, as a change of the table."""
+    if changes.gone:
+        check_changeable(table)
+    parts = [_any_of(name, {key[at] for key in changes.gone}) for at, name in enumerate(unique_keys)]
+    wide = functools.reduce(And, parts) if changes.gone else None
+    snapshot = table.metadata.current_snapshot()
+    planned = plan(table, snapshot, wide) if wide is not None else []
+    folder = table.io.fresh()
+    folder.mkdir()
+    names = [f"c{place}" for place in range(changes.added.num_columns)]
+    sql = f"SELECT 'I', NULL::BIGINT, NULL::VARCHAR, NULL::BIGINT, {', '.join(names)} FROM __added"
+    with duckdb.connect(config=_SETTINGS | {"temp_directory": str(folder / "spilled")}) as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        connection.register("__added", changes.added.rename_columns(names))
+        if planned:
+            scan = scan_of_files(table, "__rows", planned, schema=table.schema, used=ROW)
+            connection.execute(f"CREATE TEMP VIEW __rows AS {scan.sql}")
+            connection.register("__gone", _gone(table, changes.gone, unique_keys))
+            keys = " AND ".join(f"r.{quoted(key.lower())} = g.{quoted(key)}" for key in unique_keys)
+            place = ", ".join(f"r.{quoted(each)}" for each in ROW)
+            nulls = ", NULL" * len(names)
+            sql += f" UNION ALL SELECT 'D', {place}{nulls} FROM __rows r SEMI JOIN __gone g ON {keys}"
+        _, files = write(connection, sql, output_of(table, new_uuid(), changes=True), folder)
+    # Whoever writes rows of the same keys at once has another stream: no order is promised between them.
+    return changed_rows(access, table, planned, files, snapshot=snapshot, updates=True, summary={}, read=None)
+
+
+def _gone(table: IcebergTable, keys: set[tuple[Any, ...]], unique_keys: Sequence[str]) -> Any:
+    schema = table.schema.as_arrow()
+    columns = [pa.array([key[at] for key in keys], schema.field(name).type) for at, name in enumerate(unique_keys)]
+    return pa.Table.from_arrays(columns, names=list(unique_keys))
+
+
+def _any_of(column: str, values: set[Any]) -> BooleanExpression:
+    made: Any = In  # its own types know nothing of what it is called with
+    found: BooleanExpression = made(column, values)
+    return found
 
 
 def _changes(schema: Any, items: Sequence[Item], unique_keys: Sequence[str], through: tuple[int, int]) -> _Changes:
@@ -159,26 +184,6 @@ def _changes(schema: Any, items: Sequence[Item], unique_keys: Sequence[str], thr
     return _Changes(_taken(added, list(kept)), gone, failures)
 
 
-def _overwrite(table: Any, transaction: Any, changes: _Changes, unique_keys: Sequence[str]) -> None:
-    """Replace the rows of the keys that go. With several keys a filter finds more rows, which stay."""
-    parts = [_any_of(name, {key[at] for key in changes.gone}) for at, name in enumerate(unique_keys)]
-    wide, added = functools.reduce(And, parts), changes.added
-    if len(unique_keys) > 1:
-        found = table.scan(row_filter=wide).to_arrow()
-        staying = [row for row, key in _keys(found, unique_keys, range(found.num_rows)) if key not in changes.gone]
-        added = pa.concat_tables([_taken(found, staying).cast(added.schema), added])
-    if added.num_rows:
-        transaction.overwrite(added, overwrite_filter=wide)
-    else:
-        transaction.delete(wide)
-
-
-def _any_of(column: str, values: set[Any]) -> BooleanExpression:
-    made: Any = In  # its own types know nothing of what it is called with
-    found: BooleanExpression = made(column, values)
-    return found
-
-
 def _keys(table: Any, unique_keys: Sequence[str], rows: Iterable[int]) -> list[tuple[int, tuple[Any, ...]]]:
     """These rows, each with its key."""
     columns = [table.column(key).to_pylist() for key in unique_keys]
@@ -203,6 +208,5 @@ def _place(noted: str | None) -> tuple[int, int]:
 
 
 def _unavailable(error: Exception) -> Unavailable:
-    code = error.response["Error"]["Code"] if isinstance(error, ClientError) else ""
-    denied = code.startswith("AccessDenied") or "ACCESS_DENIED" in str(error)
+    denied = isinstance(error, AwsError) and error.code.startswith("AccessDenied")
     return Unavailable("Iceberg.AccessDenied" if denied else "Iceberg.ServiceUnavailable", str(error))

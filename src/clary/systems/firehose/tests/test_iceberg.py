@@ -18,7 +18,8 @@ from clary.testing import eventually
 pa = pytest.importorskip("pyarrow")
 glue = pytest.importorskip("pyiceberg.catalog.glue")
 
-from pyiceberg.partitioning import PartitionField, PartitionSpec  # noqa: E402
+import duckdb  # noqa: E402
+from pyiceberg.partitioning import UNPARTITIONED_PARTITION_SPEC, PartitionField, PartitionSpec  # noqa: E402
 from pyiceberg.schema import Schema  # noqa: E402
 from pyiceberg.transforms import DayTransform  # noqa: E402
 from pyiceberg.types import (  # noqa: E402
@@ -34,9 +35,14 @@ from pyiceberg.types import (  # noqa: E402
     UUIDType,
 )
 
+from clary.kernel.rooms.tests.in_process import ACCOUNT, REGION  # noqa: E402
+from clary.lake.iceberg.acting import ContextAccess  # noqa: E402
+from clary.lake.iceberg.appending import Note, append  # noqa: E402
+from clary.lake.iceberg.creating import create, new_metadata  # noqa: E402
+from clary.lake.iceberg.reading import scan_of  # noqa: E402
 from clary.systems.firehose.conversion import rows  # noqa: E402
 from clary.systems.firehose.destinations import iceberg_commits  # noqa: E402
-from clary.systems.firehose.destinations.iceberg_commits import Conflict, Item, NoTable  # noqa: E402
+from clary.systems.firehose.destinations.iceberg_commits import Item, NoTable  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")
 
@@ -61,15 +67,9 @@ class Lake:
     def __init__(self, client: Client, database: str) -> None:
         server = client.server
         self.database = database
-        self.catalog = iceberg_commits.open_catalog(
-            {
-                "AWS_ENDPOINT_URL": server.endpoint,
-                "AWS_ACCESS_KEY_ID": server.access_key,
-                "AWS_SECRET_ACCESS_KEY": server.secret,
-                "AWS_REGION": "us-east-1",
-            },
-            "000000000000",
-        )
+        where = {"client.access-key-id": server.access_key, "client.secret-access-key": server.secret}
+        place = {"client.region": "us-east-1", "glue.endpoint": server.endpoint, "s3.endpoint": server.endpoint}
+        self.catalog = glue.GlueCatalog("clary", **where, **place)
         self.catalog.create_namespace(database, {"location": f"s3://{client.bucket}/lake"})
 
     def create(self, name: str, schema: Schema, **how: Any) -> Any:
@@ -207,9 +207,16 @@ def test_records_are_routed_and_change_rows_by_their_keys(client: Client, lake: 
     assert len(lake.rows("log")) == 2
 
 
-def test_what_comes_again_is_not_there_twice(client: Client, lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
-    lake.create("events", ONE)
-    name = (lake.database, "events")
+def test_what_comes_again_is_not_there_twice(platform, caller, tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+    caller("s3")("CreateBucket", Bucket="lake", CreateBucketConfiguration={"LocationConstraint": REGION})
+    caller("glue")("CreateDatabase", DatabaseInput={"Name": "db"})
+    access = ContextAccess(platform.acting_as_root(ACCOUNT, REGION, "glue", "GetTable"), tmp_path)
+    schema = Schema(
+        NestedField(1, "id", LongType(), required=True),
+        NestedField(2, "parts", ListType(3, StructType(NestedField(4, "n", LongType(), required=False)), False)),
+    )
+    create(access, "db", "events", new_metadata(schema, UNPARTITIONED_PARTITION_SPEC, "s3://lake/events", {}))
+    name = ("db", "events")
 
     def items(first: int, last: int) -> list[Item]:
         records = [Record("", 0, json.dumps({"id": number}).encode(), {}, (number, 0)) for number in range(first, last)]
@@ -217,21 +224,24 @@ def test_what_comes_again_is_not_there_twice(client: Client, lake: Lake, monkeyp
         return [Item(index, record, "insert") for index, record in enumerate(records)]
 
     def commit(table: Any, wanted: list[Item]) -> list[int]:
-        return [failure.index for failure in iceberg_commits.commit(table, wanted, [], "stream-1")]
+        return [failure.index for failure in iceberg_commits.commit(access, table, wanted, [], "stream-1")]
+
+    def read() -> list[tuple[Any, ...]]:
+        with duckdb.connect() as connection:
+            connection.execute(f"CREATE VIEW t AS {scan_of(iceberg_commits.load(access, name), 't').sql}")
+            return sorted(connection.execute("SELECT id, parts FROM t").fetchall())
 
     monkeypatch.setattr(rows, "_READ_AT_ONCE_BYTES", 50)  # of some ten bytes each
     for _ in range(2):
-        assert commit(iceberg_commits.load(lake.catalog, name), items(0, 10)) == [10]
-    behind = iceberg_commits.load(lake.catalog, name)
-    other = pa.schema([pa.field("id", pa.int64(), nullable=False)])
-    lake.catalog.load_table(name).append(pa.table({"id": [99]}, schema=other))
-    with pytest.raises(Conflict):
-        commit(behind, items(0, 20))
-    assert commit(iceberg_commits.load(lake.catalog, name), items(0, 20)) == [20]
-    assert [row["id"] for row in sorted(lake.rows("events"), key=lambda row: row["id"])] == [*range(20), 99]
-    assert iceberg_commits.load(lake.catalog, name).properties == {"stream-1": "19:1"}  # and nothing of retries
+        assert commit(iceberg_commits.load(access, name), items(0, 10)) == [10]
+    behind = iceberg_commits.load(access, name)
+    append(access, *name, pa.table({"id": [99]}), Note("other", 1))
+    assert commit(behind, items(0, 20)) == [20]  # goes over what others added
+    assert commit(behind, items(0, 20)) == [20]  # what is there by now is not added again
+    assert read() == [(number, None) for number in (*range(20), 99)]
+    assert iceberg_commits.load(access, name).metadata.properties == {"stream-1": "19:1", "other": "1"}
     with pytest.raises(NoTable):
-        iceberg_commits.load(lake.catalog, (lake.database, "other"))
+        iceberg_commits.load(access, ("db", "other"))
 
 
 def test_a_role_writes_only_what_it_may(client: Client, lake: Lake, unique: Callable[[str], str]) -> None:
