@@ -9,7 +9,7 @@ import pytest
 from clary.testing import eventually, kill, kill_role, serving
 
 ENDED = {"SUCCEEDED", "FAILED", "CANCELLED"}
-ROUNDS = 4
+ROUNDS = 2
 BUCKET = "queries"
 
 
@@ -58,7 +58,8 @@ def _forked(parent: int) -> list[psutil.Process]:
     found = []
     for process in psutil.Process(parent).children(recursive=True):
         try:
-            if process.cmdline() and process.cmdline() == process.parent().cmdline():
+            command = process.cmdline()
+            if "clary.lake.engine.nursery" in command[2:3] and command == process.parent().cmdline():
                 found.append(process)
         except (psutil.Error, AttributeError):
             continue

@@ -81,11 +81,10 @@ class Pool:
         if self._nursery is not None:
             self._nursery.close()
 
-    def kill(self, pid: int) -> None:
-        """Kill a worker that would not end."""
+    def kill(self, nursery: "_Nursery", pid: int) -> None:
+        """Kill a worker that would not end; where it came from, for elsewhere its number is another's."""
         with self._lock:
-            if self._nursery is not None:
-                self._nursery.kill(pid)
+            nursery.kill(pid)
 
     def _fill(self) -> None:
         while True:
@@ -112,14 +111,14 @@ class Pool:
         engine.begin(*self._fork(folder))
         return engine
 
-    def _fork(self, folder: Path) -> tuple[socket.socket, int]:
+    def _fork(self, folder: Path) -> tuple[socket.socket, int, "_Nursery"]:
         with self._lock:
             if self._nursery is not None:
                 with contextlib.suppress(OSError):
-                    return self._nursery.fork(folder)
+                    return *self._nursery.fork(folder), self._nursery
                 self._nursery.close()
             self._nursery = _Nursery(self._home)
-            return self._nursery.fork(folder)
+            return *self._nursery.fork(folder), self._nursery
 
 
 class Engine:
@@ -131,11 +130,12 @@ class Engine:
         self._connection: socket.socket | None = None
         self._sending = threading.Lock()
         self._pid = 0
+        self._nursery: _Nursery | None = None
         self._stopping: threading.Timer | None = None
         self._is_ready = False
 
-    def begin(self, connection: socket.socket, pid: int) -> None:
-        self._connection, self._pid, self._is_ready = connection, pid, False
+    def begin(self, connection: socket.socket, pid: int, nursery: "_Nursery") -> None:
+        self._connection, self._pid, self._nursery, self._is_ready = connection, pid, nursery, False
 
     def run(self, task: Task) -> TaskResult:
         """Do a task. Raises TaskFailed, TaskCancelled when it was stopped, EngineLost when the process ended."""
@@ -158,7 +158,7 @@ class Engine:
             return
         with contextlib.suppress(Ended), self._sending:
             messages.send(connection, _STOP)
-        self._stopping = threading.Timer(_INTERRUPT_SECONDS, self._pool.kill, (self._pid,))
+        self._stopping = threading.Timer(_INTERRUPT_SECONDS, self._pool.kill, (self._nursery, self._pid))
         self._stopping.daemon = True
         self._stopping.start()
 
@@ -169,7 +169,8 @@ class Engine:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
-            self._pool.kill(self._pid)
+            assert self._nursery is not None
+            self._pool.kill(self._nursery, self._pid)
 
     def close(self) -> None:
         """End the process and remove the folder."""

@@ -132,7 +132,8 @@ def test_an_engine_that_was_killed_is_renewed(pool, engine):
         while not over.wait(0.1):
             for process in psutil.Process().children(recursive=True):
                 with contextlib.suppress(psutil.Error):
-                    if process.cmdline() == process.parent().cmdline():
+                    command = process.cmdline()
+                    if "clary.lake.engine.nursery" in command[2:3] and command == process.parent().cmdline():
                         process.kill()
 
     (engine.folder / "kept").write_text("kept")
