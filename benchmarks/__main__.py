@@ -21,6 +21,7 @@ NAMES = (
     "batch_transform",
     "pipelines",
     "firehose",
+    "athena",
     "soak",
 )
 

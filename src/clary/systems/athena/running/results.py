@@ -1,12 +1,16 @@
 """Results as objects: rows of a query as CSV, answers of statements as text, manifests of what was written."""
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any, NamedTuple
 
-from clary.systems.athena.contract import Outcome
+from clary.systems.athena.contract import Outcome, OutputColumn
 from clary.systems.athena.running.access import Access
+from clary.systems.athena.running.columns_file import columns_file
 
-CSV, TEXT, MANIFEST = ".csv", ".txt", "-manifest.csv"
+CSV, TEXT, MANIFEST, METADATA = ".csv", ".txt", "-manifest.csv", ".metadata"
+_WRITTEN = (OutputColumn("rows", "bigint"),)
 
 
 class Stored(NamedTuple):
@@ -18,20 +22,35 @@ class Stored(NamedTuple):
 
 
 def store(access: Access, output: str, outcome: Outcome, settings: Mapping[str, Any]) -> Stored:
-    """Store what a statement came to, durably once it returns. Raises AwsError where it may not be written."""
+    """Store what a statement came to, and beside it what its columns are: durably once it returns.
+
+    Raises AwsError where it may not be written.
+    """
     if outcome.result is not None:
-        location = output + CSV
-        access.put(location, outcome.result, settings)
-        return Stored(location, "", outcome.result.stat().st_size)
-    if outcome.manifest is not None:
-        manifest = output + MANIFEST
-        data = "".join(f"{uri}\n" for uri in outcome.manifest).encode()
-        access.put(manifest, data, settings)
-        return Stored(output, manifest, len(data))
-    data = as_text(outcome.rows or ())
-    location = output + TEXT
-    access.put(location, data, settings)
-    return Stored(location, "", len(data))
+        content: Path | bytes = outcome.result
+        size, key, stored = outcome.result.stat().st_size, output + CSV, Stored(output + CSV, "", 0)
+    elif outcome.manifest is not None:
+        content = "".join(f"{uri}\n" for uri in outcome.manifest).encode()
+        size, key, stored = len(content), output + MANIFEST, Stored(output, output + MANIFEST, 0)
+    else:
+        content = as_text(outcome.rows or ())
+        size, key, stored = len(content), output + TEXT, Stored(output + TEXT, "", 0)
+    said = _columns_file(output.rpartition("/")[2], outcome)
+    if said is None:
+        access.put(key, content, settings)
+    else:
+        # Side by side they are made durable together.
+        with ThreadPoolExecutor(1) as beside:
+            written = beside.submit(access.put, stored.location + METADATA, said, settings)
+            access.put(key, content, settings)
+            written.result()
+    return stored._replace(size_bytes=size)
+
+
+def _columns_file(execution_id: str, outcome: Outcome) -> bytes | None:
+    if outcome.manifest is not None and outcome.update_count is not None:
+        return columns_file(execution_id, _WRITTEN, (outcome.substatement, outcome.update_count))
+    return columns_file(execution_id, outcome.columns) if outcome.columns else None
 
 
 def as_text(rows: Sequence[Sequence[str | None]]) -> bytes:

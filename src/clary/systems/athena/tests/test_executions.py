@@ -19,6 +19,9 @@ def test_a_query_runs_and_its_rows_lie_in_s3(client):
     key = location.removeprefix(f"s3://{client.bucket}/")
     stored = client.s3.get_object(Bucket=client.bucket, Key=key)["Body"].read()
     assert stored == b'"a","b","c","d"\n"1","x""y",,""\n'
+    columns = client.s3.get_object(Bucket=client.bucket, Key=f"{key}.metadata")["Body"].read()
+    assert columns.startswith(b"\n$" + done["QueryExecutionId"].encode() + b'"')
+    assert b"2\x07integer" in columns, "the type of a, field 6"
     assert client.rows("SELECT 1 AS a, NULL AS b") == [["a", "b"], ["1", None]]
 
 
