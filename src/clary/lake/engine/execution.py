@@ -22,7 +22,7 @@ from clary.lake.engine.tasks import (
     TaskResult,
     WrittenFile,
 )
-from clary.lake.engine.trino.setup import prepare
+from clary.lake.engine.trino.setup import configure, teach
 from clary.lake.engine.trino.text import write_csv
 from clary.lake.formats import reading
 from clary.lake.formats.parts import BytesRead
@@ -49,7 +49,7 @@ class Execution:
         self._set("allowed_directories", [f"{folder}/"])
         self._set("temp_directory", str(folder / SPILL))
         self._set("enable_external_access", False)
-        prepare(self._connection)
+        configure(self._connection)
 
     def run(self, task: Task, seconds: Callable[[], float]) -> TaskResult:
         """Do the task. Raises TaskFailed, or what DuckDB raises."""
@@ -134,7 +134,8 @@ def _explained(connection: Any, sql: str, output: PlanText, path: Path) -> int:
 
 
 class _Profiled:
-    """A connection that sums up what the statements read which are run by it, one after the other."""
+    """A connection that sums up what the statements read which are run by it, one after the other. It learns of Trino's
+    functions as they are called."""
 
     def __init__(self, connection: Any) -> None:
         self.scanned_bytes = 0
@@ -142,17 +143,20 @@ class _Profiled:
         self.peak_memory_bytes = 0
         self._connection = connection
         self._last: tuple[Any, ...] = ()
+        self._known: set[str] = set()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._connection, name)
 
-    def execute(self, *arguments: Any) -> Any:
+    def execute(self, sql: str, *arguments: Any) -> Any:
         self.note()
-        return self._connection.execute(*arguments)
+        teach(self._connection, sql, self._known)
+        return self._connection.execute(sql, *arguments)
 
-    def sql(self, *arguments: Any) -> Any:
+    def sql(self, sql: str, *arguments: Any) -> Any:
         self.note()
-        return self._connection.sql(*arguments)
+        teach(self._connection, sql, self._known)
+        return self._connection.sql(sql, *arguments)
 
     def note(self) -> None:
         """Count the statement that was run last, once it is over."""

@@ -16,6 +16,7 @@ from typing import Any
 import orjson
 
 from clary.lake.engine import worker
+from clary.lake.engine.trino.setup import learn
 
 _LARGEST_ORDER = 65536
 
@@ -54,8 +55,11 @@ def _import() -> None:
     """Import what tasks need, so that no worker has to."""
     import importlib
 
-    for name in ("duckdb", "pyarrow", "pyarrow.dataset", "pyarrow.parquet", "pyarrow.orc", "fastavro"):
+    for name in ("pyarrow.dataset", "pyarrow.parquet", "pyarrow.orc", "fastavro"):
         importlib.import_module(name)
+    for name in ("formats.writing", "iceberg.writing"):
+        importlib.import_module(f"clary.lake.{name}")
+    learn()
 
 
 def _kill(children: set[int], child: int) -> None:

@@ -12,15 +12,54 @@ _NAME = re.compile(r"trino_\w+")
 
 
 def prepare(connection: "duckdb.DuckDBPyConnection") -> None:
-    """Have a connection know what translated queries call. Times count in UTC, ordering and division are Trino's.
+    """Have a connection know all that translated queries call, and count as they do; see `configure`."""
+    configure(connection)
+    for head, body in _ordered():
+        _make(connection, head, body)
 
-    To be done once for a connection, before its configuration is locked.
-    """
+
+def configure(connection: "duckdb.DuckDBPyConnection") -> None:
+    """Have times count in UTC, and ordering and division be Trino's: once, before the configuration is locked."""
     connection.execute("SET TimeZone = 'UTC'")
     connection.execute("SET ieee_floating_point_ops = true")
     connection.execute("SET default_null_order = 'nulls_last'")
+
+
+def teach(connection: "duckdb.DuckDBPyConnection", sql: str, known: set[str]) -> None:
+    """Have a connection know the macros that a statement calls, and those that these call. It knows those of `known`,
+    to which they are added: to know all of them takes longer than most queries."""
+    wanted = set(_NAME.findall(sql)) - known
+    if not wanted:
+        return
     for head, body in _ordered():
-        connection.execute(f"CREATE OR REPLACE TEMP MACRO {head} AS {body}")
+        name = head.partition("(")[0]
+        if name not in known and any(name in _called(each) for each in wanted):
+            _make(connection, head, body)
+            known.add(name)
+
+
+def learn() -> None:
+    """Read the macros now, in a process that others are forked from."""
+    for head, _ in _ordered():
+        _called(head.partition("(")[0])
+
+
+def _make(connection: "duckdb.DuckDBPyConnection", head: str, body: str) -> None:
+    connection.execute(f"CREATE OR REPLACE TEMP MACRO {head} AS {body}")
+
+
+@cache
+def _called(name: str) -> frozenset[str]:
+    """A macro and all that it calls, however far."""
+    bodies = {head.partition("(")[0]: body for head, body in _ordered()}
+    found: set[str] = set()
+    waiting = [name]
+    while waiting:
+        each = waiting.pop()
+        if each in bodies and each not in found:
+            found.add(each)
+            waiting += _NAME.findall(bodies[each])
+    return frozenset(found)
 
 
 @cache
