@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from functools import partial
 
 from clary.kernel.auth import policies
+from clary.kernel.auth.actions import action_of
 from clary.kernel.core.errors import AwsError
 from clary.kernel.rooms import Context
 from clary.kernel.store import Entry
-from clary.systems.glue_catalog.records import Database, Table, table_key
+from clary.systems.glue_catalog.records import CatalogPolicy, Database, Table, table_key
 
 CATALOG = "catalog"
 
@@ -43,8 +44,17 @@ def folded(name: str) -> str:
 
 
 def allow(ctx: Context, *resources: str) -> None:
-    """Raise AccessDeniedException unless the caller may do this to all of them; the catalog was asked about already."""
+    """Raise AccessDeniedException unless the caller may do this to all of them; the catalog was asked about already.
+
+    The catalog's own policy is asked what it denies; it allows nothing that the caller's policies do not.
+    """
+    policy = ctx.records(CatalogPolicy).get(CATALOG) if ctx.principal.permissions is not None else None
     for resource in resources:
+        if policy is not None:
+            action, arn = action_of(ctx.operation), ctx.arn(resource, service="glue")
+            decision = policies.trusts(policy.value.document, ctx.principal, action, resource=arn)
+            if decision.outcome == "explicitDeny":
+                raise policies.denied(ctx.principal, action, arn, decision, ctx.operation)
         policies.require(
             ctx.principal,
             ctx.operation,

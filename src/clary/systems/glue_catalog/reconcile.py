@@ -11,8 +11,10 @@ from clary.systems.glue_catalog.crawling.starting import begin, next_due
 from clary.systems.glue_catalog.records import (
     CRAWLERS_TOPIC,
     READY,
+    ColumnStatistics,
     Crawler,
     Forgotten,
+    Function,
     Partition,
     Table,
     TableVersion,
@@ -37,7 +39,7 @@ def _clear(platform: Platform, forgotten: Entry[Forgotten]) -> None:
     def within(cls: type[Any]) -> Any:
         return platform.records(cls).within(forgotten.account, forgotten.region)
 
-    for cls in (TableVersion, Partition):
+    for cls in (TableVersion, Partition, ColumnStatistics, Function):
         while names := [entry.name for entry in within(cls).page(_AT_ONCE, parent=forgotten.name)]:
             _delete(platform, within(cls), names)
     for entry in within(Table).all(parent=forgotten.name):

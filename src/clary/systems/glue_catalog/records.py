@@ -89,6 +89,40 @@ class Connection:
     changed_by: str = ""
 
 
+@record("glue_column_statistics", version=1)
+@dataclass(frozen=True, slots=True)
+class ColumnStatistics:
+    """What is known of the values of a column of a table, or of one of its partitions. The record's parent is the
+    table's uid. `input` is its ColumnStatistics: times are epoch seconds, bytes in base64."""
+
+    input: dict[str, Any]
+
+
+@record("glue_function", version=1)
+@dataclass(frozen=True, slots=True)
+class Function:
+    """A user-defined function: its UserDefinedFunctionInput. The record's parent is the uid of its database."""
+
+    database: str
+    input: dict[str, Any]
+
+
+@record("glue_policy", version=1)
+@dataclass(frozen=True, slots=True)
+class CatalogPolicy:
+    """The policy of an account's catalog in a region, of which there is one record at most."""
+
+    document: str
+
+
+@record("glue_import", version=1)
+@dataclass(frozen=True, slots=True)
+class CatalogImport:
+    """That an account has been told to use this catalog in place of Athena's old one; one record at most."""
+
+    imported_by: str
+
+
 READY, RUNNING, STOPPING = "READY", "RUNNING", "STOPPING"
 COMPLETED, FAILED, STOPPED = "COMPLETED", "FAILED", "STOPPED"
 CRAWLERS_TOPIC = "glue_crawlers"
@@ -150,6 +184,17 @@ def version_key(table_uid: str, number: int) -> str:
 def partition_key(table_uid: str, values: list[str]) -> str:
     """The name of a partition's record, which sorts by its values and holds them all."""
     return f"{table_uid}{_BREAK}{_NEXT.join(map(_escaped, values))}"
+
+
+def statistics_key(table_uid: str, values: list[str] | None, column: str) -> str:
+    """The name of the record of a column's statistics, of a table or of one of its partitions."""
+    return statistics_below(table_uid, values) + column
+
+
+def statistics_below(table_uid: str, values: list[str] | None) -> str:
+    """What the names begin with of all statistics of a table's or a partition's columns. No value of a partition is
+    empty, so that two separators are in none of their names."""
+    return f"{table_uid if values is None else partition_key(table_uid, values)}{_NEXT}{_NEXT}"
 
 
 def partitions_below(table_uid: str, first_values: list[str]) -> str:

@@ -26,6 +26,7 @@ from clary.systems.glue_catalog.records import (
     partitions_below,
 )
 from clary.systems.glue_catalog.shown import show_partition
+from clary.systems.glue_catalog.statistics import forget_statistics
 
 _PAGE = 1000
 _MAX_TRIES = 20
@@ -68,7 +69,7 @@ def get_partition(
 ) -> dict[str, Any]:
     """One partition by its values."""
     table = find_table(ctx, CatalogId, DatabaseName, TableName)
-    return {"Partition": show_partition(table, _find(ctx, table, PartitionValues))}
+    return {"Partition": show_partition(table, find_partition(ctx, table, PartitionValues))}
 
 
 @operation("glue", "GetPartitions", resource=CATALOG)
@@ -169,7 +170,8 @@ def _keys(table: Entry[Table]) -> Sequence[Mapping[str, Any]]:
     return table.value.input.get("PartitionKeys") or ()
 
 
-def _find(ctx: Context, table: Entry[Table], values: Sequence[str]) -> Entry[Partition]:
+def find_partition(ctx: Context, table: Entry[Table], values: Sequence[str]) -> Entry[Partition]:
+    """The partition of these values. Raises EntityNotFoundException."""
     found = ctx.records(Partition).get(partition_key(table.value.uid, check_values(values, _keys(table))))
     if found is None:
         raise not_found("Cannot find partition.")
@@ -194,13 +196,14 @@ def _update(ctx: Context, table: Entry[Table], values: Sequence[str], given: Map
     checked = partition_input({"Values": list(values), **given}, _keys(table))
     records = ctx.records(Partition)
     for _ in range(_MAX_TRIES):
-        entry = _find(ctx, table, values)
+        entry = find_partition(ctx, table, values)
         try:
             if checked["Values"] == list(values):
                 records.replace(entry, Partition(checked))
             else:
                 removal = records.deletion(entry.name, version=entry.version)
                 ctx.platform.store.apply([removal, _insertion(ctx, table, checked)])
+                forget_statistics(ctx, table, list(values))
         except AlreadyExists:
             raise already_exists("Partition already exists.") from None
         except Conflict:
@@ -210,8 +213,9 @@ def _update(ctx: Context, table: Entry[Table], values: Sequence[str], given: Map
 
 
 def _delete(ctx: Context, table: Entry[Table], values: Sequence[str]) -> None:
-    if not ctx.records(Partition).delete(_find(ctx, table, values).name):
+    if not ctx.records(Partition).delete(find_partition(ctx, table, values).name):
         raise not_found("Cannot find partition.")
+    forget_statistics(ctx, table, list(values))
 
 
 def _each(pairs: Sequence[tuple[Sequence[str], Any]], act: Callable[[Any], None], member: str) -> list[dict[str, Any]]:
