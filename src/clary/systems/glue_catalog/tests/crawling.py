@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from clary.testing import eventually
+from clary.testing import Server, eventually
 
 ROLE = "arn:aws:iam::000000000000:role/service-role/AmazonSageMaker-ExecutionRole"
 FLIGHTS = Path(__file__).parents[5] / "examples" / "data" / "flights.csv"
@@ -66,6 +66,26 @@ def crawled(glue: Any, name: str, status: str = "SUCCEEDED") -> dict[str, Any]:
         e["CrawlId"] for e in before
     ]
     return crawler
+
+
+def queried(server: Server, bucket: str, database: str, query: str) -> list[list[str | None]]:
+    """The rows that Athena answers with."""
+    athena = server.client("athena")
+    started = athena.start_query_execution(
+        QueryString=query,
+        QueryExecutionContext={"Database": database},
+        ResultConfiguration={"OutputLocation": f"s3://{bucket}/results/"},
+    )
+
+    def ended() -> dict[str, Any] | None:
+        execution: dict[str, Any] = athena.get_query_execution(**started_as)["QueryExecution"]
+        return execution if execution["Status"]["State"] not in ("QUEUED", "RUNNING") else None
+
+    started_as = {"QueryExecutionId": started["QueryExecutionId"]}
+    status = eventually(ended)["Status"]
+    assert status["State"] == "SUCCEEDED", status
+    rows = athena.get_query_results(**started_as)["ResultSet"]["Rows"]
+    return [[value.get("VarCharValue") for value in row["Data"]] for row in rows[1:]]
 
 
 def columns(table: dict[str, Any]) -> dict[str, str]:

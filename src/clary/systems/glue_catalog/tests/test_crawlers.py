@@ -17,6 +17,7 @@ from clary.systems.glue_catalog.tests.crawling import (
     columns,
     crawled,
     flights_by_day,
+    queried,
 )
 from clary.testing import Server
 
@@ -107,6 +108,11 @@ def test_flights_become_partitioned_tables(
     assert all(last["MessagePrefix"] in event["message"] for event in events)
     metrics = glue.get_crawler_metrics(CrawlerNameList=[crawler["Name"]])["CrawlerMetricsList"]
     assert (metrics[0]["TablesCreated"], metrics[0]["TablesUpdated"], metrics[0]["StillEstimating"]) == (3, 0, False)
+    # Athena reads what was crawled.
+    flown = sum(int(row["distance_miles"]) for folder, rows in days if folder.startswith("month=2/") for row in rows)
+    for table in found:
+        query = f"select sum(distance_miles), max(\"day\") from {table} where month = '2'"
+        assert queried(server, bucket, database, query) == [[str(flown), "3"]]
     # A crawl that finds nothing new changes nothing.
     crawled(glue, crawler["Name"])
     assert [each["VersionId"] for each in tables(glue, database).values()] == ["0", "0", "0"]
@@ -196,7 +202,13 @@ def test_a_crawler_crawls_as_it_is_configured(
 
 
 def test_a_classifier_of_ones_own_knows_a_log(
-    glue: Any, database: str, put: Put, make: Callable[..., str], unique: Callable[[str], str]
+    server: Server,
+    glue: Any,
+    bucket: str,
+    database: str,
+    put: Put,
+    make: Callable[..., str],
+    unique: Callable[[str], str],
 ) -> None:
     name = unique("log")
     pattern = "%{LEVEL:level} %{INT:millis:int} %{GREEDYDATA:text}"
@@ -211,6 +223,8 @@ def test_a_classifier_of_ones_own_knows_a_log(
     serde = table["StorageDescriptor"]["SerdeInfo"]
     assert serde["SerializationLibrary"] == "com.amazonaws.glue.serde.GrokSerDe"
     assert serde["Parameters"] == {"input.format": pattern, "input.grokCustomPatterns": custom}
+    rows = queried(server, bucket, database, "select millis, level from app order by millis")
+    assert rows == [["3", "LOW"], ["12", "HIGH"]]
 
 
 def test_tables_of_the_catalog_are_brought_up_to_date(
