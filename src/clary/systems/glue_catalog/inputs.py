@@ -14,15 +14,15 @@ DEFAULT_PERMISSIONS = [_EVERYONE]
 _NOT_HERE = {
     "FederatedDatabase": "this catalog federates with no other",
     "FederatedTable": "this catalog federates with no other",
-    "TargetDatabase": "there are no resource links to other catalogs: name the database itself",
-    "TargetTable": "there are no resource links to other catalogs: name the table itself",
     "ViewDefinition": "give the text of a view as ViewOriginalText and ViewExpandedText",
 }
 
 
-def database_input(given: Mapping[str, Any]) -> dict[str, Any]:
+def database_input(given: Mapping[str, Any], account: str, region: str) -> dict[str, Any]:
     """A DatabaseInput to store. Raises InvalidInputException for what is not honoured."""
     _refuse(given)
+    if given.get("TargetDatabase") is not None:
+        _check_link(given, "TargetDatabase", ("DatabaseName",), account, region)
     permissions = given.get("CreateTableDefaultPermissions")
     if permissions is not None and list(permissions) not in ([], DEFAULT_PERMISSIONS):
         raise invalid(
@@ -32,9 +32,11 @@ def database_input(given: Mapping[str, Any]) -> dict[str, Any]:
     return {**given, "Name": folded(given["Name"])}
 
 
-def table_input(given: Mapping[str, Any]) -> dict[str, Any]:
+def table_input(given: Mapping[str, Any], account: str, region: str) -> dict[str, Any]:
     """A TableInput to store. Raises InvalidInputException for what is wrong or not honoured."""
     _refuse(given)
+    if given.get("TargetTable") is not None:
+        _check_link(given, "TargetTable", ("DatabaseName", "Name"), account, region)
     keys = [key["Name"].lower() for key in given.get("PartitionKeys") or ()]
     if len(set(keys)) < len(keys):
         raise invalid(f"PartitionKeys names a column twice: {', '.join(keys)}")
@@ -90,6 +92,21 @@ def _refuse(given: Mapping[str, Any]) -> None:
     for member, reason in _NOT_HERE.items():
         if given.get(member) is not None:
             raise invalid(f"{member} is not supported by Clary: {reason}")
+
+
+def _check_link(given: Mapping[str, Any], member: str, needed: Sequence[str], account: str, region: str) -> None:
+    """Raise InvalidInputException unless a resource link leads into the account's own catalog of the region."""
+    target = given[member]
+    for name in needed:
+        if not target.get(name):
+            raise invalid(f"{name} of {member} is missing: it says what {given['Name']} links to")
+    if target.get("CatalogId") not in (None, account) or target.get("Region") not in (None, region):
+        raise invalid(
+            f"{member} of {given['Name']} must be in this catalog, {account} in {region}: there are no others"
+        )
+    of_its_own = [name for name in ("StorageDescriptor", "PartitionKeys", "LocationUri") if given.get(name)]
+    if of_its_own:
+        raise invalid(f"{given['Name']} is a link by its {member} and has no {of_its_own[0]} of its own")
 
 
 def _timed(given: dict[str, Any]) -> dict[str, Any]:

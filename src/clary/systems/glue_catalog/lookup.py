@@ -77,11 +77,49 @@ def find_database(ctx: Context, name: str) -> Entry[Database]:
     return found
 
 
-def find_table(ctx: Context, catalog_id: str | None, database: str, name: str) -> Entry[Table]:
-    """The table, after all that has to be asked about who wants it. Raises EntityNotFoundException."""
+def database_of(ctx: Context, name: str) -> Entry[Database]:
+    """The database whose tables a name leads to: itself, or where it is a resource link, the one it links to.
+
+    Raises EntityNotFoundException, also for a link that leads nowhere.
+    """
+    found = find_database(ctx, name)
+    target = found.value.input.get("TargetDatabase")
+    if target is None:
+        return found
+    allow(ctx, f"database/{folded(target['DatabaseName'])}")
+    linked = find_database(ctx, target["DatabaseName"])
+    if linked.value.input.get("TargetDatabase") is not None:
+        raise invalid(f"Database {found.name} links to {linked.name}, which is a link itself: link to its target")
+    return linked
+
+
+def find_entry(ctx: Context, catalog_id: str | None, database: str, name: str) -> Entry[Table]:
+    """The table of a name, or the resource link, after all that has to be asked about who wants it.
+
+    Raises EntityNotFoundException.
+    """
     check_catalog(ctx, catalog_id)
     allow_tables(ctx, database, [name])
-    found = ctx.records(Table).get(table_key(find_database(ctx, database).value.uid, folded(name)))
+    found = ctx.records(Table).get(table_key(database_of(ctx, database).value.uid, folded(name)))
     if found is None:
         raise not_found(f"Table {folded(name)} not found.")
     return found
+
+
+def find_table(ctx: Context, catalog_id: str | None, database: str, name: str) -> Entry[Table]:
+    """The table that a name leads to, be it by a resource link, after all that has to be asked about who wants it.
+
+    Raises EntityNotFoundException, also for a link that leads nowhere.
+    """
+    return linked_table(ctx, find_entry(ctx, catalog_id, database, name))
+
+
+def linked_table(ctx: Context, entry: Entry[Table]) -> Entry[Table]:
+    """The table that an entry links to; itself where it is no link. Raises EntityNotFoundException."""
+    target = entry.value.input.get("TargetTable")
+    if target is None:
+        return entry
+    linked = find_entry(ctx, None, target["DatabaseName"], target["Name"])
+    if linked.value.input.get("TargetTable") is not None:
+        raise invalid(f"Table {entry.value.input['Name']} links to {target['Name']}, which is a link itself")
+    return linked

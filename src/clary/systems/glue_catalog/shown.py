@@ -24,6 +24,15 @@ def show_table(entry: Entry[Table]) -> dict[str, Any]:
     return _table(entry, entry.value.input, entry.value.number, entry.updated_at)
 
 
+def show_link(entry: Entry[Table], linked: Entry[Table]) -> dict[str, Any]:
+    """The table that an entry links to under the name of the link; the table itself where it is no link."""
+    shown = show_table(linked)
+    if entry.value.uid == linked.value.uid:
+        return shown
+    own = {"Name": entry.value.input["Name"], "DatabaseName": entry.value.database}
+    return {**shown, **own, "TargetTable": entry.value.input["TargetTable"]}
+
+
 def show_version(entry: Entry[Table], version: TableVersion | None = None) -> dict[str, Any]:
     """A past version of a table, or the current one, as a TableVersion."""
     past = None if version is None else _table(entry, version.input, version.number, version.updated_at)

@@ -13,6 +13,7 @@ from clary.systems.glue_catalog.lookup import (
     CATALOG,
     allow,
     check_catalog,
+    database_of,
     find_database,
     folded,
     invalid,
@@ -39,17 +40,20 @@ def create_database(
 ) -> None:
     """Add a database, its name in lower case."""
     check_catalog(ctx, CatalogId)
-    given = database_input(DatabaseInput)
+    given = database_input(DatabaseInput, ctx.account, ctx.region)
     allow(ctx, f"database/{given['Name']}")
     DATABASES.create(ctx, given["Name"], Database(new_id(), given), tags=check_tags(Tags or {}))
 
 
 @operation("glue", "GetDatabase", resource=CATALOG)
 def get_database(ctx: Context, Name: str, CatalogId: str | None = None) -> dict[str, Any]:
-    """One database."""
+    """One database; one that is a resource link has the properties of what it links to."""
     check_catalog(ctx, CatalogId)
     allow(ctx, f"database/{folded(Name)}")
-    return {"Database": show_database(find_database(ctx, Name))}
+    shown = show_database(find_database(ctx, Name))
+    if "TargetDatabase" in shown:
+        shown = {**show_database(database_of(ctx, Name)), **shown}
+    return {"Database": shown}
 
 
 @operation("glue", "GetDatabases", resource=CATALOG)
@@ -80,7 +84,7 @@ def update_database(ctx: Context, Name: str, DatabaseInput: Mapping[str, Any], C
     check_catalog(ctx, CatalogId)
     name = folded(Name)
     allow(ctx, f"database/{name}")
-    given = database_input(DatabaseInput)
+    given = database_input(DatabaseInput, ctx.account, ctx.region)
     if given["Name"] != name:
         raise invalid(f"The name of a database cannot be changed: {name} is to be {given['Name']}")
     if ctx.records(Database).update(name, lambda kept: Database(kept.uid, given)) is None:

@@ -13,7 +13,7 @@ from clary.systems.glue_catalog.lookup import (
     allow,
     already_exists,
     check_catalog,
-    find_database,
+    database_of,
     folded,
     invalid,
     not_found,
@@ -63,7 +63,7 @@ def get_user_defined_functions(
         wanted = patterns.names(Pattern.lower())
     except ValueError as error:
         raise invalid(f"Pattern {Pattern!r} is not a pattern of names: {error}") from None
-    databases = [find_database(ctx, DatabaseName)] if DatabaseName else ctx.records(Database).all()
+    databases = [database_of(ctx, DatabaseName)] if DatabaseName else ctx.records(Database).all()
     found = [
         entry
         for database in databases
@@ -127,7 +127,7 @@ def _database(ctx: Context, catalog_id: str | None, database: str, function: str
     check_catalog(ctx, catalog_id)
     name = folded(database)
     allow(ctx, f"database/{name}", f"userDefinedFunction/{name}/{folded(function)}")
-    return find_database(ctx, database)
+    return database_of(ctx, database)
 
 
 def _find(ctx: Context, catalog_id: str | None, database: str, function: str) -> Entry[Function]:

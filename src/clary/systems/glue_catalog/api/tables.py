@@ -14,16 +14,17 @@ from clary.systems.glue_catalog.lookup import (
     allow_tables,
     already_exists,
     check_catalog,
-    find_database,
-    find_table,
+    database_of,
+    find_entry,
     folded,
     invalid,
+    linked_table,
     modified_meanwhile,
 )
 from clary.systems.glue_catalog.pages import scan_page
 from clary.systems.glue_catalog.partition_indexes import index_keys
 from clary.systems.glue_catalog.records import Table, table_key, table_name
-from clary.systems.glue_catalog.shown import show_table
+from clary.systems.glue_catalog.shown import show_link, show_table
 from clary.systems.glue_catalog.tables import forget_table, has_partitions, write_version
 
 _MAX_TRIES = 20
@@ -39,9 +40,9 @@ def create_table(
 ) -> None:
     """Add a table, its name in lower case, as version 0."""
     check_catalog(ctx, CatalogId)
-    given = _required(TableInput)
+    given = _required(ctx, TableInput)
     allow_tables(ctx, DatabaseName, [given["Name"]])
-    database = find_database(ctx, DatabaseName)
+    database = database_of(ctx, DatabaseName)
     table = Table(new_id(), database.name, given, created_by=ctx.principal.arn)
     indexes: dict[str, list[str]] = {}
     for index in PartitionIndexes or ():
@@ -63,9 +64,10 @@ def get_table(
     IncludeStatusDetails: bool | None = None,
     AttributesToGet: Sequence[str] | None = None,
 ) -> dict[str, Any]:
-    """One table as it is now. No table has a Status: changes are done when they are answered."""
-    entry = find_table(ctx, CatalogId, DatabaseName, Name)
-    return {"Table": _attributes(show_table(entry), AttributesToGet)}
+    """One table as it is now; a resource link is shown as the table it links to. No table has a Status: changes are
+    done when they are answered."""
+    entry = find_entry(ctx, CatalogId, DatabaseName, Name)
+    return {"Table": _attributes(show_link(entry, linked_table(ctx, entry)), AttributesToGet)}
 
 
 @operation("glue", "GetTables", resource=CATALOG)
@@ -83,7 +85,7 @@ def get_tables(
     """The tables of a database by name, those alone whose name `Expression` describes."""
     check_catalog(ctx, CatalogId)
     allow_tables(ctx, DatabaseName, ["*"])
-    database = find_database(ctx, DatabaseName)
+    database = database_of(ctx, DatabaseName)
     if ResourceShareType == "FEDERATED":
         return {"TableList": []}
     matching = _name_filter(Expression)
@@ -91,7 +93,7 @@ def get_tables(
         ctx,
         Table,
         {"NextToken": NextToken, "MaxResults": MaxResults},
-        lambda entry: _attributes(show_table(entry), AttributesToGet),
+        lambda entry: _attributes(_listed(ctx, entry), AttributesToGet),
         parent=database.value.uid,
         wanted=None if matching is None else lambda key: matching(table_name(key)),
     )
@@ -110,9 +112,9 @@ def update_table(
 
     The version that was is kept, unless `SkipArchive`.
     """
-    given = _required(TableInput)
+    given = _required(ctx, TableInput)
     for _ in range(_MAX_TRIES):
-        entry = find_table(ctx, CatalogId, DatabaseName, given["Name"])
+        entry = find_entry(ctx, CatalogId, DatabaseName, given["Name"])
         if VersionId is not None and VersionId != str(entry.value.number):
             break
         _keep_partition_keys(ctx, entry, given)
@@ -127,7 +129,7 @@ def update_table(
 @operation("glue", "DeleteTable", resource=CATALOG)
 def delete_table(ctx: Context, DatabaseName: str, Name: str, CatalogId: str | None = None) -> None:
     """Remove a table with its versions and partitions; the data it describes stays."""
-    forget_table(ctx, lambda: find_table(ctx, CatalogId, DatabaseName, Name))
+    forget_table(ctx, lambda: find_entry(ctx, CatalogId, DatabaseName, Name))
 
 
 @operation("glue", "BatchDeleteTable", resource=CATALOG)
@@ -137,7 +139,7 @@ def batch_delete_table(
     """Remove tables; those that cannot be are told, and do not hold up the others."""
     check_catalog(ctx, CatalogId)
     allow_tables(ctx, DatabaseName, TablesToDelete)
-    find_database(ctx, DatabaseName)
+    database_of(ctx, DatabaseName)
     errors = []
     for name in TablesToDelete:
         try:
@@ -148,10 +150,18 @@ def batch_delete_table(
     return {"Errors": errors}
 
 
-def _required(given: Mapping[str, Any] | None) -> dict[str, Any]:
+def _listed(ctx: Context, entry: Entry[Table]) -> dict[str, Any]:
+    """A table in a list: a link that leads nowhere, or where the caller may not go, is shown as it is."""
+    try:
+        return show_link(entry, linked_table(ctx, entry))
+    except AwsError:
+        return show_table(entry)
+
+
+def _required(ctx: Context, given: Mapping[str, Any] | None) -> dict[str, Any]:
     if given is None:
         raise invalid("TableInput is required: Clary makes and changes tables by it alone")
-    return table_input(given)
+    return table_input(given, ctx.account, ctx.region)
 
 
 def _keep_partition_keys(ctx: Context, entry: Entry[Table], given: Mapping[str, Any]) -> None:

@@ -69,7 +69,7 @@ def run_crawl(
         made = [s3.wanted(folder, each, database, prefix, entry.name, crawl.id) for each in grouped]
         findings.tables += new.as_partitions(made) if new else made
         if new is None:
-            findings.looked_into.append(_below(folder.uri("")))
+            findings.looked_into.append(folder.covers)
     for target in request["Targets"].get("JdbcTargets") or ():
         check()
         connection = acting.call("GetConnection", Name=target["ConnectionName"])["Connection"]
@@ -110,10 +110,6 @@ def _ensure_database(acting: Acting, journal: Journal, name: str) -> None:
         given: Mapping[str, Any] = {"Name": name}
         acting.call("CreateDatabase", DatabaseInput=given)
         journal.tell(f"Created database {name}")
-
-
-def _below(place: str) -> Callable[[str], bool]:
-    return lambda location: location.startswith(place)
 
 
 def _nothing(_: str) -> bool:

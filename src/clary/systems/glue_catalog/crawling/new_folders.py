@@ -21,7 +21,7 @@ class NewFolders:
         for table in acting.pages("GetTables", "TableList", DatabaseName=database):
             location = (table.get("StorageDescriptor") or {}).get("Location") or ""
             mine = (table.get("Parameters") or {}).get("UPDATED_BY_CRAWLER") == crawler
-            if not mine or not location.startswith(f"s3://{folder.bucket}/"):
+            if not mine or "TargetTable" in table or not location.startswith(f"s3://{folder.bucket}/"):
                 continue
             if not table.get("PartitionKeys"):
                 self._known.add(location)

@@ -26,6 +26,7 @@ class Folder:
     def __init__(self, path: str, exclusions: Sequence[str] = ()) -> None:
         self.bucket, prefix = parse_s3_uri(path)
         self.prefix = prefix
+        self._single = False
         self.exclusions = tuple(exclusions)
         self._excluded = compile_globs(exclusions)
 
@@ -37,10 +38,15 @@ class Folder:
         if self.prefix and not self.prefix.endswith("/"):
             single = [each for each in acting.objects(self.bucket, self.prefix) if each.key == self.prefix]
             if single:
+                self._single = True
                 self.prefix = self.prefix.rpartition("/")[0] + "/" if "/" in self.prefix else ""
                 return [each for each in single if self._holds_data(each)]
             self.prefix += "/"
         return [each for each in acting.objects(self.bucket, self.prefix) if self._holds_data(each)]
+
+    def covers(self, location: str) -> bool:
+        """Whether what lies at a location was looked for, once it was listed: of single objects that is not known."""
+        return not self._single and location.startswith(self.uri(""))
 
     def below(self, key: str) -> str:
         """The path of a key below what is crawled."""

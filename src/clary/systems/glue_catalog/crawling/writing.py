@@ -81,7 +81,8 @@ class Writer:
                 self._remove(database, table)
 
     def _is_mine(self, table: Table) -> bool:
-        return bool((table.get("Parameters") or {}).get(_UPDATED_BY) == self._crawler)
+        """Whether this crawler wrote it. A resource link is shown as what it links to, and is no crawler's."""
+        return "TargetTable" not in table and (table.get("Parameters") or {}).get(_UPDATED_BY) == self._crawler
 
     def _create(self, wanted: WantedTable, document: Table) -> None:
         keys = [key["Name"] for key in document.get("PartitionKeys") or ()][:_MOST_KEYS_OF_AN_INDEX]

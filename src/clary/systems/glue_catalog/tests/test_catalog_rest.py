@@ -127,6 +127,36 @@ def test_the_catalogs_policy_denies(server: Server, glue: Any, database: str, un
         glue.get_resource_policy()
 
 
+def test_resource_links_lead_to_what_they_name(glue: Any, database: str) -> None:
+    columns = {"Columns": [{"Name": "id", "Type": "bigint"}], "Location": "s3://b/t/"}
+    keys = [{"Name": "k", "Type": "string"}]
+    given = {"Name": "t", "PartitionKeys": keys, "StorageDescriptor": columns}
+    glue.create_table(DatabaseName=database, TableInput=given)
+    of_table, of_database = {"DatabaseName": database, "Name": "T"}, {"DatabaseName": database}
+    glue.create_table(DatabaseName=database, TableInput={"Name": "link", "TargetTable": of_table})
+    glue.create_partition(DatabaseName=database, TableName="link", PartitionInput={"Values": ["x"]})
+    assert len(glue.get_partitions(DatabaseName=database, TableName="t")["Partitions"]) == 1
+    shown = glue.get_table(DatabaseName=database, Name="link")["Table"]
+    assert (shown["Name"], shown["TargetTable"], shown["PartitionKeys"]) == ("link", of_table, keys)
+    assert [each["Name"] for each in glue.get_tables(DatabaseName=database)["TableList"]] == ["link", "t"]
+    linked = f"{database}_link"
+    glue.create_database(DatabaseInput={"Name": linked, "TargetDatabase": of_database})
+    assert glue.get_database(Name=linked)["Database"]["TargetDatabase"] == of_database
+    assert glue.get_table(DatabaseName=linked, Name="link")["Table"]["StorageDescriptor"]["Location"] == "s3://b/t/"
+    glue.create_table(DatabaseName=linked, TableInput={"Name": "made", "StorageDescriptor": columns})
+    glue.delete_table(DatabaseName=database, Name="made")
+    glue.delete_table(DatabaseName=linked, Name="t")
+    assert [each["Name"] for each in glue.get_tables(DatabaseName=database)["TableList"]] == ["link"]
+    with pytest.raises(glue.exceptions.EntityNotFoundException):
+        glue.get_table(DatabaseName=database, Name="link")
+    glue.delete_table(DatabaseName=database, Name="link")
+    glue.delete_database(Name=linked)
+    glue.get_database(Name=database)
+    away = {"Name": "away", "TargetDatabase": {**of_database, "CatalogId": "111122223333"}}
+    with pytest.raises(glue.exceptions.InvalidInputException):
+        glue.create_database(DatabaseInput=away)
+
+
 def test_settings_of_the_catalog(glue: Any) -> None:
     settings = glue.get_data_catalog_encryption_settings()["DataCatalogEncryptionSettings"]
     assert settings["EncryptionAtRest"]["CatalogEncryptionMode"] == "DISABLED"

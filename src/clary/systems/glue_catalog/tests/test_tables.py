@@ -57,7 +57,8 @@ def test_what_is_not_there_or_not_honoured_is_said(glue: Any, database: str) -> 
     assert code(glue.get_tables, DatabaseName="no_such_database") == "EntityNotFoundException"
     assert code(glue.create_table, DatabaseName=database) == "InvalidInputException"
     for wrong in (
-        {"TargetTable": {"DatabaseName": "a", "Name": "b"}},
+        {"TargetTable": {"DatabaseName": "a"}},
+        {"TargetTable": {"DatabaseName": "a", "Name": "b"}},  # it has columns of its own
         {"PartitionKeys": [{"Name": "id", "Type": "int"}]},
         {"PartitionKeys": [{"Name": "day"}, {"Name": "Day"}]},
     ):
