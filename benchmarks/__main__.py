@@ -13,6 +13,7 @@ NAMES = (
     "gateway_alone",
     "s3",
     "kinesis",
+    "features",
     "streams",
     "router",
     "serving",
