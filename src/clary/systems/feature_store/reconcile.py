@@ -9,7 +9,7 @@ from clary.systems.feature_store.incoming import written_event_time
 from clary.systems.feature_store.lifecycle import settle
 from clary.systems.feature_store.lookup import Place
 from clary.systems.feature_store.offline.draining import DRAINING_TOPIC, drain_all, drain_group
-from clary.systems.feature_store.records import CREATED, CREATING, DELETING, TOPIC, FeatureGroup
+from clary.systems.feature_store.records import CREATING, DELETING, TOPIC, UPDATING, FeatureGroup
 from clary.systems.feature_store.stores import log_of, store_of
 from clary.systems.feature_store.views import View, table_of
 from clary.systems.feature_store.writing import deletion_entry
@@ -28,7 +28,8 @@ def reconcile(platform: Platform, key: str | None) -> float | None:
         if entry is not None:
             settle(platform, entry)
         return None
-    for entry in platform.records(FeatureGroup).all(status=(CREATING, DELETING)):
+    groups = platform.records(FeatureGroup)
+    for entry in [*groups.all(status=(CREATING, DELETING)), *groups.all(parent=UPDATING)]:
         settle(platform, entry)
     store = store_of(platform)
     store.recover()
@@ -47,14 +48,12 @@ def drain(platform: Platform, key: str | None) -> float | None:
 
 def _farewells(platform: Platform) -> Farewell:
     """What the offline store is told of records that expired: that they were deleted, at the time they expired."""
-    now = platform.clock.now()
-    offline = {
-        entry.value.uid: View(entry, now)
-        for entry in platform.records(FeatureGroup).all(status=(CREATED,))
-        if entry.value.offline is not None
-    }
+    now, offline = platform.clock.now(), dict[str, View]()
 
     def farewell(group: str, key: str, item: Item) -> bytes | None:
+        if not offline:  # nothing is looked up while nothing expires
+            found = [each for each in platform.records(FeatureGroup).all() if each.value.offline is not None]
+            offline.update({each.value.uid: View(each, now) for each in found})
         view = offline.get(group)
         return None if view is None else deletion_entry(view, key, written_event_time(view, item.expires), now)
 

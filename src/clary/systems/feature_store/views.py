@@ -11,8 +11,8 @@ from clary.kernel.rooms import OnePerPlatform, Platform
 from clary.kernel.store import Entry
 from clary.kernel.store.records import Table
 from clary.systems.feature_store.definitions import seconds_of
-from clary.systems.feature_store.lookup import Place, no_group
-from clary.systems.feature_store.records import DELETING, FeatureGroup
+from clary.systems.feature_store.lookup import Place, invalid, no_group
+from clary.systems.feature_store.records import CREATED, DELETING, FeatureGroup
 
 _FRESH_SECONDS = 1.0
 _MOST_VIEWS = 10_000
@@ -84,7 +84,7 @@ class Views:
         return view if view is not None and self._clock.monotonic() - view.checked_at < _FRESH_SECONDS else None
 
     async def find(self, place: Place) -> View:
-        """The view of a group. Raises ResourceNotFound."""
+        """The view of a group. Raises ResourceNotFound, and ValidationError for one that is not ready."""
         known = self.known(place)
         if known is not None:
             return known
@@ -111,6 +111,8 @@ class Views:
         if entry is None or entry.status == DELETING:
             self._known.pop(place, None)
             raise no_group(place.name)
+        if entry.status != CREATED:
+            raise invalid(f"FeatureGroup {place.name} is in status {entry.status}: it must be {CREATED}.")
         if len(self._known) >= _MOST_VIEWS:
             self._known.clear()
         view = self._known[place] = View(entry, now)

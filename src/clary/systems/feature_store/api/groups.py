@@ -6,10 +6,11 @@ from clary.kernel.core.errors import validation
 from clary.kernel.core.ids import short_id
 from clary.kernel.online import OnlineStoreError
 from clary.kernel.rooms import Context, Resource, operation
-from clary.kernel.rooms.lists import list_output
+from clary.kernel.rooms.lists import DEFAULT_RESULTS, list_output, list_page
 from clary.kernel.rooms.roles import acting_role
 from clary.kernel.rooms.tags import read_tags
 from clary.kernel.store import Conflict, Entry
+from clary.kernel.wire import page_asked, page_output
 from clary.systems.feature_store.definitions import (
     check_definitions,
     completed_online,
@@ -21,6 +22,8 @@ from clary.systems.feature_store.offline.configuration import completed_offline
 from clary.systems.feature_store.records import CREATING, DELETING, TOPIC, FeatureGroup
 from clary.systems.feature_store.stores import store_of
 from clary.systems.feature_store.views import views_of
+
+_ALL = {"MaxResults": 1_000_000, "NextToken": None, "SortOrder": None}
 
 
 def _described(ctx: Context, entry: Entry[FeatureGroup]) -> dict[str, Any]:
@@ -135,20 +138,21 @@ def list_feature_groups(
     **request: Any,
 ) -> dict[str, Any]:
     """The groups that match, by creation time unless asked otherwise."""
-    if SortBy == "OfflineStoreStatus":
-        raise validation("Clary cannot sort by OfflineStoreStatus: filter by it with OfflineStoreStatusEquals.")
-    asked = {
-        **request,
-        "SortBy": "Status" if SortBy == "FeatureGroupStatus" else SortBy,
-        "StatusEquals": FeatureGroupStatusEquals,
-    }
 
     def fits(entry: Entry[FeatureGroup]) -> bool:
-        return OfflineStoreStatusEquals is None or (
-            (entry.value.offline_status or {}).get("Status") == OfflineStoreStatusEquals
-        )
+        return OfflineStoreStatusEquals in (None, _offline_status(entry))
 
-    return list_output(ctx, FeatureGroup, asked, _summary, keep=fits)
+    asked = {**request, "StatusEquals": FeatureGroupStatusEquals}
+    if SortBy != "OfflineStoreStatus":
+        asked["SortBy"] = "Status" if SortBy == "FeatureGroupStatus" else SortBy
+        return list_output(ctx, FeatureGroup, asked, _summary, keep=fits)
+    # Few groups have another status than most: they are sorted here, and paged by their number.
+    limit, position = page_asked(ctx.operation, request, DEFAULT_RESULTS)
+    everything = list_page(ctx.records(FeatureGroup), {**asked, "SortBy": "Name", **_ALL}, keep=fits).entries
+    everything.sort(key=_offline_status, reverse=request.get("SortOrder") == "Descending")
+    start = position if isinstance(position, int) else 0
+    more = start + limit if start + limit < len(everything) else None
+    return page_output(ctx.operation, [_summary(entry) for entry in everything[start : start + limit]], more)
 
 
 @operation("sagemaker", "DeleteFeatureGroup", resource="feature-group/{FeatureGroupName}")
@@ -171,6 +175,10 @@ def delete_feature_group(ctx: Context, FeatureGroupName: str) -> None:
 def find_group(ctx: Context, name: str) -> Entry[FeatureGroup]:
     """The record of the group that a request names, by its name or its ARN. Raises ResourceNotFound."""
     return FEATURE_GROUPS.get(ctx, place_of(ctx.account, ctx.region, name).name)
+
+
+def _offline_status(entry: Entry[FeatureGroup]) -> str:
+    return (entry.value.offline_status or {}).get("Status", "")
 
 
 def _summary(entry: Entry[FeatureGroup]) -> dict[str, Any]:
