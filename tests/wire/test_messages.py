@@ -11,7 +11,7 @@ from tests.wire.botocore_side import parsed, service_model
 from tests.wire.samples import Samples
 
 from clary.kernel.core.errors import AwsError
-from clary.kernel.wire import SERVICES, OutputError, Plain, Request, Response, check, route, service
+from clary.kernel.wire import SERVICES, Encoded, OutputError, Plain, Request, Response, check, route, service
 from clary.kernel.wire.codecs import codec
 from clary.kernel.wire.scalars import iso8601, read_timestamp
 
@@ -26,6 +26,15 @@ def kinesis(operation: str, body: Any) -> Request:
 def params_of(request: Request, scope: str | None) -> dict[str, Any]:
     match = route(request, scope)
     return match.codec.parse(match.operation, request, match.path_params)
+
+
+def test_a_list_that_is_json_already_is_written_as_it_is_and_read_by_who_asks() -> None:
+    operation = service("sagemaker-featurestore-runtime").operations["GetRecord"]
+    encoded = Encoded(b'[ {"FeatureName":"a","ValueAsString":"1"} ]')
+    body = codec("rest-json").serialize(operation, {"Record": encoded}, "id").body
+    assert body == b'{"Record":[ {"FeatureName":"a","ValueAsString":"1"} ]}'
+    assert (list(encoded), len(encoded), encoded[0]["FeatureName"]) == (json.loads(encoded.json), 1, "a")
+    assert encoded == [{"FeatureName": "a", "ValueAsString": "1"}]
 
 
 @pytest.mark.parametrize("protocol", ["json-1.1", "amz-cbor-1.1"])

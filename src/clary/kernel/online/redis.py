@@ -256,7 +256,9 @@ class RedisStore:
         names = self._reads.run(
             (b"ZRANGEBYSCORE", _key(group, b"expiries"), b"-inf", now, b"LIMIT", b"0", b"%d" % most)
         )
-        values = self._reads.run((b"HMGET", _key(group, b"records"), *names)) if names else []
+        if not names:
+            return 0
+        values = self._reads.run((b"HMGET", _key(group, b"records"), *names))
         writes = []
         for name, value in zip(names, values, strict=True):
             if value is not None:
@@ -264,11 +266,13 @@ class RedisStore:
                 entry = farewell(group, name.decode(), item)
                 writes.append(Write(group, name.decode(), _CLEAR, entry=entry, if_applied=True, expected=item))
         numbers, low = self._kv.write(self._beginning(writes))
-        outcomes = [
-            Outcome.GONE if number is None else _outcome(self._writes.run(self._command(write, number, low)))
-            for write, number in zip(writes, numbers, strict=True)
-        ]
-        ending = self._ending(writes, numbers, outcomes)
+        kept = [(write, number) for write, number in zip(writes, numbers, strict=True) if number is not None]
+        answers = self._round_trip([self._command(write, number, low) for write, number in kept])
+        failed = next((answer.error for answer in answers if answer.error is not None), None)
+        if failed is not None:
+            raise failed
+        outcomes = [_outcome(answer.result) for answer in answers]
+        ending = self._ending([write for write, _ in kept], [number for _, number in kept], outcomes)
         if ending is not None:
             self._kv.write(ending)
         return len(names)
