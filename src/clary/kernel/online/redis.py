@@ -12,6 +12,7 @@ Records are as durable as that Redis is configured to be (`appendonly yes`, `app
 home's disk before anything is answered.
 """
 
+import asyncio
 import hashlib
 import threading
 from collections.abc import Callable, Sequence
@@ -84,8 +85,7 @@ class RedisStore:
 
     async def get_many(self, wanted: Sequence[tuple[str, str]]) -> list[Item | None]:
         asked = [self._reads.run_async((b"HGET", _key(group, b"records"), key)) for group, key in wanted]
-        now = self._clock.now()
-        values = [await value for value in asked]
+        now, values = self._clock.now(), await asyncio.gather(*asked)
         return [None if value is None else _living(value, now) for value in values]
 
     async def write(self, write: Write) -> Outcome:
@@ -96,14 +96,14 @@ class RedisStore:
         low = 0
         if any(write.entry is not None or write.kind is None for write in writes):
             numbers, low = await self._kv.write_async(self._beginning(writes))
-        sent = [
-            None if number is None or write.kind is None else self._writes.run_async(self._command(write, number, low))
-            for write, number in zip(writes, numbers, strict=True)
-        ]
-        outcomes = [
-            (Outcome.GONE if number is None else Outcome.APPLIED) if answer is None else _outcome(await answer)
-            for answer, number in zip(sent, numbers, strict=True)
-        ]
+        outcomes = [Outcome.GONE if number is None else Outcome.APPLIED for number in numbers]
+        sent = {
+            place: self._writes.run_async(self._command(write, number, low))
+            for place, (write, number) in enumerate(zip(writes, numbers, strict=True))
+            if number is not None and write.kind is not None
+        }
+        for place, answer in zip(sent, await asyncio.gather(*sent.values()), strict=True):
+            outcomes[place] = _outcome(answer)
         for place, write in enumerate(writes):
             if outcomes[place] is Outcome.GONE and self._forgotten(write.group):
                 number = numbers[place] or 0

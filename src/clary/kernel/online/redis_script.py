@@ -4,8 +4,8 @@ Keys, which share a slot of a cluster: the group's records (a hash), its sizes (
 writes), its expiries (a sorted set of milliseconds) and the outcomes of its numbered writes (a sorted set).
 
 A stored value is a flag, the event as EVENT_DIGITS digits, the expiry in milliseconds as EXPIRY_DIGITS digits, and the
-data; so that texts compare as times do. A numbered write happens once: who repeats it gets the outcome it had. Outcomes
-below `low` are of writes that nobody will repeat.
+data; so that texts compare as times do. A numbered write happens once: who repeats it gets the outcome it had. Numbers
+below `low` have ended: what they did is forgotten, and who was about to repeat one comes too late to do anything.
 """
 
 EVENT_DIGITS = 21
@@ -18,6 +18,9 @@ local after, expected, number, low = ARGV[5], ARGV[6], tonumber(ARGV[7]), ARGV[8
 
 if redis.call('EXISTS', sizes) == 0 then return 'gone' end
 if number > 0 then
+  local lowest = tonumber(redis.call('HGET', sizes, 'low') or '0')
+  if number < lowest then return 'applied' end
+  if tonumber(low) > lowest then redis.call('HSET', sizes, 'low', low) end
   redis.call('ZREMRANGEBYSCORE', done, '-inf', '(' .. low)
   local before = redis.call('ZRANGEBYSCORE', done, number, number)[1]
   if before then return string.match(before, ':(%a+)$') end
