@@ -1,11 +1,13 @@
 """Processing through a real server with boto3, as a user sees it."""
 
+import json
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
-from clary.support.processing.tests.conftest import CODE, s3_input, s3_outputs
-from clary.testing import Server
+from clary.support.processing.tests.conftest import CODE, IMAGE, request, s3_input, s3_outputs
+from clary.testing import Server, eventually
 
 SCIKIT = "683313688378.dkr.ecr.us-east-1.amazonaws.com/sagemaker-scikit-learn:1.4-2-cpu-py3"
 SCALE = """
@@ -62,3 +64,50 @@ def test_a_scikit_learn_script_prepares_data(server: Server, unique: Callable[[s
     sagemaker.delete_processing_job(ProcessingJobName=name)
     with pytest.raises(sagemaker.exceptions.ResourceNotFound):
         sagemaker.describe_processing_job(ProcessingJobName=name)
+
+
+def test_the_result_of_a_query_is_an_input(server: Server, unique: Callable[[str], str]) -> None:
+    s3, sagemaker = server.client("s3"), server.client("sagemaker")
+    bucket = unique("queried")
+    s3.create_bucket(Bucket=bucket)
+    rows = "/opt/ml/processing/input/rows"
+
+    def run(query: str) -> tuple[str, dict[str, Any]]:
+        name = unique("queried")
+        definition = {
+            "AthenaDatasetDefinition": {
+                "Catalog": "AwsDataCatalog",
+                "Database": "default",
+                "QueryString": query,
+                "OutputS3Uri": f"s3://{bucket}/queries",
+                "OutputFormat": "JSON",
+                "OutputCompression": "GZIP",
+            },
+            "LocalPath": rows,
+        }
+        sagemaker.create_processing_job(
+            ProcessingInputs=[{"InputName": "rows", "DatasetDefinition": definition}],
+            ProcessingOutputConfig=s3_outputs(f"s3://{bucket}/{name}", "/opt/ml/processing/output"),
+            **request(name)
+            | {
+                "AppSpecification": {
+                    "ImageUri": IMAGE,
+                    "ContainerEntrypoint": ["bash", "-ec", f"zcat {rows}/* > /opt/ml/processing/output/all"],
+                }
+            },
+        )
+
+        def ended() -> dict[str, Any] | None:
+            job: dict[str, Any] = sagemaker.describe_processing_job(ProcessingJobName=name)
+            return None if job["ProcessingJobStatus"] == "InProgress" else job
+
+        return name, eventually(ended)
+
+    name, job = run("SELECT * FROM (VALUES (1, 'a'), (2, 'b')) AS t (n, s) ORDER BY n;")
+    assert job["ProcessingJobStatus"] == "Completed", job.get("FailureReason")
+    found = s3.get_object(Bucket=bucket, Key=f"{name}/all")["Body"].read().splitlines()
+    assert [json.loads(line) for line in found] == [{"n": 1, "s": "a"}, {"n": 2, "s": "b"}]
+    _, job = run("SELECT nothing FROM nowhere")
+    assert job["ProcessingJobStatus"] == "Failed"
+    assert "the query of input 'rows' did not succeed" in job["FailureReason"]
+    assert "nowhere" in job["FailureReason"]

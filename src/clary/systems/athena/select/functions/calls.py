@@ -19,7 +19,7 @@ from clary.systems.athena.select.values import Value, fail
 if TYPE_CHECKING:
     from clary.systems.athena.select.expressions import Expressions
 
-_MODULES = ("texts", "numbers", "patterns", "dates", "arrays", "maps", "json", "binary", "conditions")
+_MODULES = ("texts", "numbers", "patterns", "dates", "teradata", "arrays", "maps", "json", "binary", "conditions")
 
 Handler: TypeAlias = "Callable[[Call], Value]"
 
