@@ -14,8 +14,8 @@ _NAME = re.compile(r"trino_\w+")
 def prepare(connection: "duckdb.DuckDBPyConnection") -> None:
     """Have a connection know all that translated queries call, and count as they do; see `configure`."""
     configure(connection)
-    for head, body in _ordered():
-        _make(connection, head, body)
+    # One call for all of them takes a fraction of what a call for each does.
+    connection.execute("; ".join(_making(head, body) for head, body in _ordered()))
 
 
 def configure(connection: "duckdb.DuckDBPyConnection") -> None:
@@ -34,7 +34,7 @@ def teach(connection: "duckdb.DuckDBPyConnection", sql: str, known: set[str]) ->
     for head, body in _ordered():
         name = head.partition("(")[0]
         if name not in known and any(name in _called(each) for each in wanted):
-            _make(connection, head, body)
+            connection.execute(_making(head, body))
             known.add(name)
 
 
@@ -44,8 +44,8 @@ def learn() -> None:
         _called(head.partition("(")[0])
 
 
-def _make(connection: "duckdb.DuckDBPyConnection", head: str, body: str) -> None:
-    connection.execute(f"CREATE OR REPLACE TEMP MACRO {head} AS {body}")
+def _making(head: str, body: str) -> str:
+    return f"CREATE OR REPLACE TEMP MACRO {head} AS {body}"
 
 
 @cache
