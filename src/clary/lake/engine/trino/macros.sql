@@ -162,7 +162,8 @@ trino_double_text(x) :=
     WHEN isnan(x) THEN 'NaN' WHEN isinf(x) THEN replace(CAST(x AS VARCHAR), 'inf', 'Infinity')
     WHEN contains(CAST(x AS VARCHAR), 'e') THEN regexp_replace(regexp_replace(CAST(x AS VARCHAR),
     '^(-?[0-9])e', '\1.0e'), 'e\+?(-?)0*', 'E\1')
-    WHEN abs(x) < 1 THEN regexp_replace(regexp_replace(CAST(x AS VARCHAR), '0\.000([0-9])', '\1.'), '\.$', '.0') || 'E-4'
+    WHEN abs(x) < 1 THEN
+    regexp_replace(regexp_replace(CAST(x AS VARCHAR), '0\.000([0-9])', '\1.'), '\.$', '.0') || 'E-4'
     ELSE regexp_replace(regexp_replace(CAST(x AS VARCHAR), '([0-9])([0-9]*)\.', '\1.\2'), '(\.[0-9]+?)0*$', '\1')
     || 'E' || (strpos(CAST(abs(x) AS VARCHAR), '.') - 2) END;
 
@@ -321,7 +322,8 @@ trino_log10(x) :=
 
 trino_round(x, n) := CASE WHEN isfinite(x) THEN round(x, n) ELSE x END;
 
-trino_truncate_decimal(x, n) := CASE WHEN x >= 0 THEN floor(x * power(10, n)) ELSE ceil(x * power(10, n)) END / power(10, n);
+trino_truncate_decimal(x, n) :=
+    CASE WHEN x >= 0 THEN floor(x * power(10, n)) ELSE ceil(x * power(10, n)) END / power(10, n);
 
 trino_width_bucket(x, lo, hi, n) :=
     CASE WHEN trino_wrong(n <= 0, 'INVALID_FUNCTION_ARGUMENT: bucketCount must be greater than 0') THEN NULL
@@ -400,7 +402,8 @@ trino_iso_of(s, unit) :=
 
 trino_iso_clock(s) :=
     regexp_extract(s, 'T([0-9]{2})', 1) || CASE WHEN regexp_matches(s, 'T[0-9]') THEN '' ELSE '00' END ||
-    CASE WHEN regexp_matches(s, 'T[0-9]{2}:[0-9]') THEN regexp_extract(s, 'T[0-9]{2}(:[0-9]{2}(:[0-9]{2}(\.[0-9]+)?)?)', 1)
+    CASE WHEN regexp_matches(s, 'T[0-9]{2}:[0-9]') THEN
+    regexp_extract(s, 'T[0-9]{2}(:[0-9]{2}(:[0-9]{2}(\.[0-9]+)?)?)', 1)
     ELSE ':00' END;
 
 trino_strptime(s, f) :=
@@ -444,7 +447,8 @@ trino_overlap(a, b) :=
 trino_slice(l, n, c) :=
     CASE WHEN CASE WHEN n = 0 THEN CAST('INVALID_FUNCTION_ARGUMENT: SQL array indices start at 1' AS BOOLEAN)
     WHEN c < 0 THEN CAST('INVALID_FUNCTION_ARGUMENT: length must be greater than or equal to 0' AS BOOLEAN)
-    ELSE FALSE END THEN NULL WHEN c = 0 OR -n > len(l) THEN list_slice(l, 1, 0) WHEN n > 0 THEN list_slice(l, n, n + c - 1)
+    ELSE FALSE END THEN NULL WHEN c = 0 OR -n > len(l) THEN list_slice(l, 1, 0)
+    WHEN n > 0 THEN list_slice(l, n, n + c - 1)
     ELSE list_slice(l, len(l) + n + 1, len(l) + n + c) END;
 
 trino_trim_array(l, n) :=
@@ -528,14 +532,16 @@ trino_json_size(j) :=
     ELSE 0 END;
 
 trino_json_has_text(j, x) :=
-    CASE WHEN json_type(j) = 'ARRAY' THEN list_contains(CAST(json_extract(j, '$[*]') AS VARCHAR[]), CAST(to_json(x) AS VARCHAR))
+    CASE WHEN json_type(j) = 'ARRAY' THEN
+    list_contains(CAST(json_extract(j, '$[*]') AS VARCHAR[]), CAST(to_json(x) AS VARCHAR))
     END;
 
 trino_json_has(j, x, kind) :=
     CASE WHEN json_type(j) = 'ARRAY' THEN list_contains(CAST(json_extract(j, '$[*]') AS VARCHAR[]), x) END;
 
 trino_json_has_number(j, x) :=
-    CASE WHEN json_type(j) = 'ARRAY' THEN coalesce(list_contains(list_transform(CAST(json_extract(j, '$[*]') AS VARCHAR[]),
+    CASE WHEN json_type(j) = 'ARRAY' THEN coalesce(list_contains(
+    list_transform(CAST(json_extract(j, '$[*]') AS VARCHAR[]),
     lambda e: TRY_CAST(e AS DOUBLE)), x), FALSE) END;
 
 trino_array_position(l, x) :=
