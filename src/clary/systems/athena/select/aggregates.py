@@ -10,7 +10,7 @@ from clary.systems.athena.select.casts import coerced
 from clary.systems.athena.select.functions.calls import Call
 from clary.systems.athena.select.functions.signatures import Match, overloads_of
 from clary.systems.athena.select.operators import divided
-from clary.systems.athena.select.types import BIGINT, DOUBLE, REAL, VARCHAR, decimal
+from clary.systems.athena.select.types import BIGINT, DOUBLE, INTERVAL_DAYS, INTERVAL_MONTHS, REAL, VARCHAR, decimal
 from clary.systems.athena.select.values import Value, unsupported
 
 if TYPE_CHECKING:
@@ -175,8 +175,9 @@ def _sum(call: Call, parts: dict[str, str]) -> Value:
     if value.type in (DOUBLE, REAL):
         sql = f"sum({d}{value.sql}){f}"
         return Value(sql if value.type == DOUBLE else f"CAST({sql} AS FLOAT)", value.type)
-    if value.type.name.startswith("interval"):
-        return Value(f"sum({d}{value.sql}){f}", value.type)
+    if value.type in (INTERVAL_DAYS, INTERVAL_MONTHS):
+        unit, kind = ("milliseconds", "BIGINT") if value.type == INTERVAL_DAYS else ("months", "INTEGER")
+        return Value(f"to_{unit}(CAST(sum({d}trino_{unit}({value.sql})){f} AS {kind}))", value.type)
     return call.unexpected("sum(bigint), sum(double), sum(real), sum(decimal), sum(interval)")
 
 

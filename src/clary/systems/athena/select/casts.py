@@ -1,5 +1,7 @@
 """Casts of Trino: those that happen by themselves, those that are asked for, and how each is done or fails."""
 
+import re
+
 from sqlglot import exp
 
 from clary.lake.types import quoted
@@ -15,6 +17,7 @@ from clary.systems.athena.select.types import (
 )
 from clary.systems.athena.select.values import Value, mismatch, text
 
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _WHOLE = {"tinyint": "TINYINT", "smallint": "SMALLINT", "integer": "INT", "bigint": "BIGINT"}
 
 
@@ -30,7 +33,7 @@ def coerced(value: Value, to: T) -> Value:
         return Value(value.sql, to, value.constant, value.key)
     if value.type.children or to.name == ZONED:
         return Value(_converted(value.sql, value.type, to), to)
-    return Value(f"CAST({value.sql} AS {duckdb(to)})", to, value.constant)
+    return Value(f"CAST({value.sql} AS {duckdb(to)})", to, value.constant if to.is_integer else None)
 
 
 def accepted(value: Value, to: T, node: exp.Expr, what: str) -> Value:
@@ -65,7 +68,7 @@ def castable(one: T, to: T) -> bool:
         alike = one.name == to.name and len(one.children) == len(to.children)
         return alike and all(castable(a, b) for a, b in zip(one.children, to.children, strict=True))
     if one.is_text:
-        return to.name not in ("varbinary", DAY_SECOND, YEAR_MONTH)
+        return to.name not in (DAY_SECOND, YEAR_MONTH)
     if to.is_text:
         return one.name not in ("varbinary",)
     if one.is_number or one.name == "boolean":
@@ -101,12 +104,13 @@ def _from_json(to: T) -> bool:
 
 
 def _constant(value: Value, to: T) -> object:
-    """What a literal that is cast still says: dates and the like keep the text that they are written in."""
-    if value.constant is None or not (to.is_text or to.name in ("date", "timestamp") or to.is_integer):
-        return None
-    if value.type.is_text and to.is_integer:
-        return None
-    return value.constant
+    """What a literal that is cast still says, if the cast leaves it as it is written."""
+    said = value.constant
+    if isinstance(said, str) and value.type.is_text:
+        if to.name == "varchar":
+            return said if not to.numbers or len(said) <= to.numbers[0] else None
+        return said if to.name == "date" and _DATE.fullmatch(said) else None
+    return said if to.is_integer and value.type.is_integer else None
 
 
 def _converted(sql: str, one: T, to: T) -> str:
@@ -162,6 +166,8 @@ def _parsed(sql: str, to: T) -> str:
         return f"trino_parse_boolean({sql})"
     if to.name == "date":
         return f"trino_parse_date({sql})"
+    if to.name == "varbinary":
+        return f"encode({sql})"
     if to.name == "time":
         return f"CAST({sql} AS TIME)"
     if to.name == "timestamp":

@@ -54,6 +54,10 @@ def _one(values: str) -> Domain:
         ("SELECT a FROM t WHERE NOT dt = 'x'", {}),
         ("SELECT a FROM t WHERE day >= DATE '2020-01-05'", {"day": Domain(low="2020-01-05")}),
         ("SELECT a FROM t WHERE day = current_date", {"day": _one("2023-11-14")}),
+        ("SELECT a FROM t WHERE day = CAST('2020-01-05' AS date)", {"day": _one("2020-01-05")}),
+        ("SELECT a FROM t WHERE day = CAST('2020-1-5' AS date)", {}),
+        ("SELECT a FROM t WHERE day = CAST(TIMESTAMP '2020-01-05 10:00' AS date)", {}),
+        ("SELECT a FROM t WHERE dt = CAST('xyz' AS varchar(1))", {}),
         ("SELECT a FROM (SELECT a, dt AS d FROM t) WHERE d = 'x'", {"dt": _one("x")}),
         ("WITH q AS (SELECT * FROM t) SELECT a FROM q WHERE dt = 'x'", {"dt": _one("x")}),
         ("WITH q AS (SELECT * FROM t) SELECT q.a FROM q, q AS r WHERE q.dt = 'x'", {}),
@@ -146,6 +150,7 @@ ANSWERS = [
     ("SELECT y FROM (VALUES 1) AS t(x) CROSS JOIN LATERAL (SELECT x + 1 AS y)", "2"),
     ("SELECT sum(x) FILTER (WHERE x > 1), count(DISTINCT x), avg(x), max_by(x, -x), array_agg(x ORDER BY x DESC) "
      "FROM (VALUES 1, 2, 2) AS t(x)", "4,2,1.6666666666666667,1,[2; 2; 1]"),
+    ("SELECT sum(x), sum(y) FROM (VALUES (INTERVAL '25' HOUR, INTERVAL '1' YEAR)) AS t(x, y)", "1_01:00:00.000,1-0"),
     ("SELECT avg(x), sum(x) FROM (VALUES 1.00, 2.00, 2.00) AS t(x)", "1.67,5.00"),
     ("SELECT listagg(x, '/') WITHIN GROUP (ORDER BY x DESC) FROM (VALUES 'a', 'b') AS t(x)", "b/a"),
     ("SELECT map_agg(k, v), histogram(v), multimap_agg(v, k) FROM (VALUES ('a', 1), ('b', 1)) AS t(k, v)",
@@ -170,7 +175,8 @@ def test_a_query_answers_as_trino_does(
             rows(connection, translated(query), tmp_path)
         return
     found = rows(connection, translated(query), tmp_path)
-    lines = [",".join("-" if each is None else each.replace(", ", "; ") for each in line) for line in found]
+    texts = [["-" if each is None else each.replace(", ", "; ") for each in line] for line in found]
+    lines = [",".join(line).replace("1 01", "1_01") for line in texts]
     assert lines == expected.replace("; ", ";").replace(" ", "\n").replace(";", "; ").split("\n")
 
 
