@@ -58,7 +58,7 @@ def cast(value: Value, to: T, node: exp.Expr, *, trying: bool = False) -> Value:
 
 def castable(one: T, to: T) -> bool:
     """Whether there is a cast from a type to another."""
-    if "unknown" in (one.name,) or one == to:
+    if one.name == "unknown" or one == to:
         return True
     if to.name == "json":
         return _jsonable(one)
@@ -70,7 +70,7 @@ def castable(one: T, to: T) -> bool:
     if one.is_text:
         return to.name not in (DAY_SECOND, YEAR_MONTH)
     if to.is_text:
-        return one.name not in ("varbinary",)
+        return one.name != "varbinary"
     if one.is_number or one.name == "boolean":
         return to.is_number or to.name == "boolean"
     if one.is_moment:
@@ -243,7 +243,7 @@ def shown_as_json(sql: str, one: T) -> str:
     """SQL of what DuckDB's to_json writes as Trino's CAST AS JSON does: times as texts, texts of JSON as JSON."""
     if one.name == "json":
         return f"CAST({sql} AS JSON)"
-    if one.name in ("array",):
+    if one.name == "array":
         inner = shown_as_json("v", one.children[0])
         return sql if inner == "v" else f"list_transform({sql}, lambda v: {inner})"
     if one.name == "map":

@@ -67,10 +67,7 @@ def membership(value: Value, others: list[Value], node: exp.Expr) -> Value:
         kind = common(kind, each.type) if kind else None
     if kind is None:
         mismatch(node, f"IN value and list items must be the same type: {value.type}")
-    if kind.name == "decimal":
-        sides = [_compared_as(each, kind) for each in (value, *others)]
-    else:
-        sides = [_compared_as(each, kind) for each in (value, *others)]
+    sides = [_compared_as(each, kind) for each in (value, *others)]
     return Value(f"({sides[0]} IN ({', '.join(sides[1:])}))", BOOLEAN)
 
 
@@ -102,8 +99,6 @@ def numbers(sign: str, left: Value, right: Value) -> Value:
     if kind.name == "decimal":
         return _decimals(sign, left, right)
     one, other = coerced(left, kind).sql, coerced(right, kind).sql
-    if kind.is_integer and kind.name != "bigint" and sign == "/":
-        return Value(f"({one} // {other})", kind)
     if sign == "/" and kind.is_integer:
         return Value(f"({one} // {other})", kind)
     if sign == "%" and kind in (REAL, DOUBLE):

@@ -340,7 +340,6 @@ class Queries:
         order = node.args.get("order")
         if order is None:
             return ""
-        shown = expressions.scope.shown
         parts = []
         for each in order.expressions:
             value = self._order_key(each.this, expressions, fields)
@@ -355,7 +354,6 @@ class Queries:
                     "For SELECT DISTINCT, ORDER BY expressions must appear in select list",
                 )
             parts.append(self.ordered(value, each))
-        expressions.scope.shown = shown
         return f" ORDER BY {', '.join(parts)}" if parts else ""
 
     def _order_key(self, node: exp.Expr, expressions: Expressions, fields: list[Field]) -> Value | None:
@@ -377,10 +375,13 @@ class Queries:
             return Value(found[0].sql, found[0].type)
         for each in fields:
             self.reads[-1].update(each.origins)
-        return expressions.with_lambda({name: Value(each.sql, each.type) for name, each in named.items()}, node) if any(
-            isinstance(each, exp.Column) and not each.table and each.name.lower() in named and not has_aggregate(node)
-            for each in node.walk()
-        ) else expressions.typed(node)  # fmt: skip
+        # A name of the result stands before one of the rows, but within an aggregate.
+        named_here = any(
+            isinstance(each, exp.Column) and not each.table and each.name.lower() in named for each in node.walk()
+        )
+        if not named_here or has_aggregate(node):
+            return expressions.typed(node)
+        return expressions.with_lambda({name: Value(each.sql, each.type) for name, each in named.items()}, node)
 
     def ordered(self, value: Value, node: exp.Ordered) -> str:
         """SQL of a key of an order. NULL is last unless the query says otherwise, whichever way it goes."""

@@ -216,7 +216,8 @@ def _refuse_more(node: exp.Expr) -> None:
 
 
 def _bare(node: exp.Expr) -> exp.Expr:
-    node.set("alias", None) if isinstance(node, exp.Subquery) else None
+    if isinstance(node, exp.Subquery):
+        node.set("alias", None)
     return node
 
 
