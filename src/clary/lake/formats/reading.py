@@ -1,7 +1,7 @@
 """A scan as a view: its columns by the table's names and types, whatever its files hold."""
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from clary.lake import tables
@@ -89,11 +89,6 @@ def _no_rows(scan: Scan) -> str:
 def _reason(text: str, files: dict[str, str]) -> str:
     """The first line of an error, which names files as their objects."""
     line = text.splitlines()[0]
-    for path, uri in files.items():
+    for path, uri in sorted(files.items(), key=lambda pair: -len(pair[0])):
         line = line.replace(path, uri)
     return line
-
-
-def view_columns(scan: Scan) -> Sequence[str]:
-    """The names of the columns that the view of a scan has, in their order."""
-    return [*(each.name for each in (*scan.columns, *scan.keys)), *hidden_of(scan)]

@@ -136,7 +136,7 @@ def test_orc_by_position_and_by_name(tmp_path):
     assert fails(scan_of([path], "n int", tables.ORC))[0] == "HIVE_CANNOT_OPEN_SPLIT"
 
 
-@pytest.mark.parametrize("codec", ["null", "deflate", "bzip2", "snappy", "zstandard"])
+@pytest.mark.parametrize("codec", ["null", "deflate", "snappy", "zstandard"])
 def test_avro_by_the_table_s_schema_or_the_file_s(tmp_path, codec):
     from clary.lake.formats import avro_codecs
 
@@ -154,7 +154,7 @@ def test_avro_by_the_table_s_schema_or_the_file_s(tmp_path, codec):
     }  # fmt: skip
     records = [
         {"Id": n, "at": NOON.replace(tzinfo=UTC), "kind": "AB"[n % 2], "sub": {"X": 0.5} if n else None, "m": {"k": n}}
-        for n in range(20_000)
+        for n in range(9_000)
     ]
     sink = io.BytesIO()
     fastavro.writer(sink, schema, records, codec=codec)
@@ -166,7 +166,7 @@ def test_avro_by_the_table_s_schema_or_the_file_s(tmp_path, codec):
         )
     )
     assert rows[:2] == [(0, NOON, "A", None, {"k": 0}, None), (1, NOON, "B", {"x": 0.5}, {"k": 1}, None)]
-    assert len(rows) == 20_000
+    assert len(rows) == 9_000
     literal = {
         "type": "record",
         "name": "r",

@@ -126,14 +126,14 @@ def round_trip(format_, columns, rows, properties):
 
 
 @pytest.mark.parametrize("format_", [tables.PARQUET, tables.ORC, tables.AVRO, tables.JSON])
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
 @given(made=made_tables(TEXTS, 2))
 def test_what_is_written_is_read(format_, made):
     columns, rows = made
     assert same(round_trip(format_, columns, rows, {}), rows)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 @given(made=made_tables(SIMPLE_TEXTS, 1))
 def test_delimited_texts(made):
     """Escaped, texts keep their separators. A list or a struct of but one NULL or nothing is not told from NULL or [].
