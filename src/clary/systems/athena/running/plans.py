@@ -101,9 +101,12 @@ def _iceberg(running: Running, document: catalog.Document) -> "Table":
 
 
 def _part(running: Running, document: catalog.Document, part: str) -> "Table | None":
-    """What an Iceberg table has of itself, `"t$files"`; None where there is no such thing."""
+    """What a table has of itself, `"t$partitions"`, or of Iceberg's `"t$files"`; None where there is no such thing."""
     if not catalog.is_iceberg(document):
-        return None
+        from clary.lake.tables import table_of
+        from clary.systems.athena.planning.partition_tables import described
+
+        return described(table_of(document), part)
     from clary.systems.athena.planning import iceberg
 
     return iceberg.part_of(running, document, part)

@@ -1,0 +1,37 @@
+"""Tables of every format from CTAS to SELECT, as a client has them, with their keys, buckets and partitions."""
+
+import gzip
+
+import pytest
+
+pytest.importorskip("duckdb")
+
+VALUES = """n, s, TIMESTAMP '2024-01-01 01:02:03.456' AS ts, ARRAY[n, NULL] AS l, MAP(ARRAY['a'], ARRAY[n]) AS m,
+    CAST(ROW(n, s) AS ROW(a int, b varchar)) AS r, DECIMAL '1.50' AS d, n * 2 AS p"""
+ROW = ["2", "y", "2024-01-01 01:02:03.456", "[2, null]", "{a=2}", "{a=2, b=y}", "1.50", "4"]
+
+
+def test_tables_of_every_format(client, unique):
+    database = unique("db").replace("-", "_").lower()
+    client.server.client("glue").create_database(DatabaseInput={"Name": database})
+    within = {"QueryExecutionContext": {"Database": database}}
+    body = gzip.compress(b"n,s\n1,x\n2,y\n")
+    client.s3.put_object(Bucket=client.bucket, Key="csv/a.csv.gz", Body=body)
+    client.run(
+        "CREATE EXTERNAL TABLE c (n int, s string) ROW FORMAT DELIMITED FIELDS TERMINATED BY ',' "
+        f"LOCATION 's3://{client.bucket}/csv/' TBLPROPERTIES ('skip.header.line.count'='1')",
+        **within,
+    )
+    for format_ in ("PARQUET", "ORC", "AVRO", "JSON", "TEXTFILE"):
+        made = (
+            f"CREATE TABLE {format_} WITH (format = '{format_}', partitioned_by = ARRAY['p']) AS SELECT {VALUES} FROM c"
+        )
+        done = client.run(made, **within)
+        assert done["Statistics"]["DataScannedInBytes"] == len(body)
+        assert client.rows(f"SELECT * FROM {format_} WHERE p = 4", **within)[1:] == [ROW]
+    assert client.rows('SELECT * FROM "orc$partitions" ORDER BY 1', **within) == [["p"], ["2"], ["4"]]
+    bucketed = "format = 'TEXTFILE', field_delimiter = ';', bucketed_by = ARRAY['n'], bucket_count = 2"
+    client.run(f"CREATE TABLE b WITH ({bucketed}) AS SELECT n, s FROM c", **within)
+    assert client.rows('SELECT n, s, "$bucket" FROM b ORDER BY 1', **within)[1:] == [["1", "x", "1"], ["2", "y", "0"]]
+    both = "SELECT parquet.s, count(*) FROM parquet JOIN json ON parquet.n = json.n WHERE parquet.p > 2 GROUP BY 1"
+    assert client.rows(both, **within)[1:] == [["y", "1"]]
