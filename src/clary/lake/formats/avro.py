@@ -41,6 +41,11 @@ class AvroRows:
             rows: list[Any] = []
             try:
                 with io.BufferedReader(CountedFile(file.path, self._read), _BUFFER_BYTES) as opened:
+                    if not self._wanted:
+                        for block in fastavro_read.block_reader(opened):
+                            if block.num_records:
+                                yield self._batch([{}] * block.num_records, number, file.uri)
+                        continue
                     for record in fastavro_read.reader(opened, self._reader):
                         rows.append(record)
                         if len(rows) == _BATCH_ROWS:

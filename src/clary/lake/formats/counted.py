@@ -8,7 +8,7 @@ from clary.lake.formats.parts import BytesRead
 
 
 class CountedFile(io.RawIOBase):
-    """A file, as Python has files, whose reads count; what a library reads again of it does not count above its size."""
+    """A file, as Python has files, whose reads count, up to its size: libraries read some of it again."""
 
     def __init__(self, path: str, read: BytesRead) -> None:
         super().__init__()

@@ -91,7 +91,7 @@ def parts_of(scan: Scan) -> list[Part]:
 
 
 def is_used(scan: Scan, name: str) -> bool:
-    return not scan.used or name in scan.used
+    return name in scan.used
 
 
 def hidden_of(scan: Scan) -> list[str]:

@@ -1,5 +1,6 @@
 """Tables that are written and read again, in every format, with every type, parted and in buckets."""
 
+import dataclasses
 import datetime
 import decimal
 from collections import Counter
@@ -78,5 +79,7 @@ def test_every_type(tmp_path, format_, parted):
         file.bucket if file.bucket >= 0 else None for file in written for _ in range(file.rows)
     )
     assert rows[100][:18] == (None,) * 18
+    relation(connection, dataclasses.replace(scan_of(written, output, {}), used=()))
+    assert connection.execute("SELECT count(*) FROM scan_0").fetchall() == [(101,)]
     if format_ != tables.PARQUET:
         assert sum(file.size_bytes for file in written) / 2 < read.total
