@@ -34,9 +34,9 @@ from clary.systems.athena.language.statements import (
     Statement,
     StoredAs,
 )
-from clary.systems.athena.language.tokens import TEXT, Cursor
+from clary.systems.athena.language.tokens import END, TEXT, Cursor
 
-_DELIMITED = "colelction.delim"  # Hive's own spelling, which its tables have had ever since
+_ITEMS_DELIMITER = "colelction.delim"  # Hive's own spelling, which its tables have had ever since
 
 
 def hive_statement(cursor: Cursor, text: str) -> Statement:
@@ -155,7 +155,7 @@ def _row_format(cursor: Cursor) -> RowFormat:
         if cursor.words("escaped", "by"):
             found["escape.delim"] = cursor.literal()
     for words, name in (
-        (("collection", "items", "terminated", "by"), _DELIMITED),
+        (("collection", "items", "terminated", "by"), _ITEMS_DELIMITER),
         (("map", "keys", "terminated", "by"), "mapkey.delim"),
         (("lines", "terminated", "by"), "line.delim"),
         (("null", "defined", "as"), "serialization.null.format"),
@@ -190,7 +190,7 @@ def _describe(cursor: Cursor, text: str) -> Statement:
     name = table_name(cursor)
     partition = specification(cursor) if cursor.is_word("partition") else None
     column = None
-    if cursor.next.kind != "end":
+    if cursor.next.kind != END:
         column = identifier(cursor)
         while cursor.sign("."):
             column += "." + (cursor.take().text.lower() if cursor.next.text.startswith("$") else identifier(cursor))

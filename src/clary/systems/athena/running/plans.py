@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 from clary.systems.athena.contract import OutputColumn, Running, ScanUse, StatementFailed, TableName, Translated
 from clary.systems.athena.statements import catalog
@@ -35,6 +35,7 @@ class Special:
 
 def planned(running: Running, tree: "exp.Expression", special: Special | None = None) -> Plan:
     """What an engine is to be asked for a query. The tree changes. Raises StatementFailed, AwsError."""
+    running = _looking_once(running)
     query = expanded(running, tree)
     tables = _tables(running, query)
     if special is not None:
@@ -52,6 +53,7 @@ def planned(running: Running, tree: "exp.Expression", special: Special | None = 
 
 def translated(running: Running, tree: "exp.Expression", inside: Sequence[TableName] = ()) -> Translated:
     """A query as SQL, without a look at any file; `inside` are the views that it is the query of. The tree changes."""
+    running = _looking_once(running)
     return translated_tree(running, expanded(running, tree, inside))
 
 
@@ -91,6 +93,29 @@ def _tables(running: Running, tree: "exp.Expression") -> "dict[TableName, Table]
             if part is not None:
                 found[name] = part
     return found
+
+
+class _LookingOnce:
+    """A statement that runs, which looks each table up once: all of a plan goes by one version of it."""
+
+    def __init__(self, running: Running) -> None:
+        self._running = running
+        self._tables: dict[tuple[str, str], dict[str, Any]] = {}
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._running, name)
+
+    def call(self, operation: str, *, service: str = "glue", **params: Any) -> dict[str, Any]:
+        if operation != "GetTable" or set(params) != {"DatabaseName", "Name"}:
+            return self._running.call(operation, service=service, **params)
+        key = params["DatabaseName"], params["Name"]
+        if key not in self._tables:
+            self._tables[key] = self._running.call(operation, service=service, **params)
+        return self._tables[key]
+
+
+def _looking_once(running: Running) -> Running:
+    return cast(Running, _LookingOnce(running))
 
 
 def _iceberg(running: Running, document: catalog.Document) -> "Table":

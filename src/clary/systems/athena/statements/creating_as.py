@@ -1,7 +1,9 @@
 """CREATE TABLE AS: a table of the rows of a query."""
 
+import contextlib
 from collections.abc import Sequence
 
+from clary.kernel.core.errors import AwsError
 from clary.lake.engine.tasks import TableFiles
 from clary.lake.hive_paths import partition_path
 from clary.lake.tables import Column
@@ -11,10 +13,17 @@ from clary.systems.athena.running.plans import planned
 from clary.systems.athena.statements import catalog, written_properties
 from clary.systems.athena.statements.catalog import Document
 from clary.systems.athena.statements.iceberg import or_iceberg
-from clary.systems.athena.statements.partitions import create_partitions, partition_input
+from clary.systems.athena.statements.partitions import register_partitions
 from clary.systems.athena.statements.storage import checked_location, descriptor
 from clary.systems.athena.statements.tables import DDL_TIME, OWNER, create
-from clary.systems.athena.statements.writing import Stored, check_empty, discard, finished, named_columns, store
+from clary.systems.athena.statements.writing import (
+    Stored,
+    check_empty,
+    discarded_on_failure,
+    finished,
+    named_columns,
+    store,
+)
 from clary.systems.athena.statements.written_properties import Written
 
 _QUERY = "trino_query_id"
@@ -33,14 +42,16 @@ def create_table_as(running: Running, statement: CreateTableAs) -> Outcome:
     location = checked_location(written.location) if written.location else _default_location(running)
     stored = finished(running)
     if stored is None:
-        if catalog.find_table(running, name) is not None:
-            if statement.if_not_exists:
+        there = catalog.find_table(running, name)
+        if there is not None:
+            if statement.if_not_exists or _is_ours(running, there):
                 return Outcome(statement.kind, statement.substatement, manifest=(), update_count=0)
             raise _exists(name)
         if catalog.find_database(running, name.database) is None:
             raise StatementFailed("SCHEMA_NOT_FOUND", f"line 1:1: Schema '{name.database}' does not exist")
         stored = _store(running, statement, name, written, location)
-    _register(running, statement, name, stored)
+    with discarded_on_failure(running, stored):
+        _register(running, name, stored)
     return Outcome(statement.kind, statement.substatement, manifest=stored.uris, update_count=stored.rows)
 
 
@@ -63,20 +74,25 @@ def _store(running: Running, statement: CreateTableAs, name: TableName, written:
     return store(running, plan, output, lambda _: lambda values: _folder(location, written, values), table)
 
 
-def _register(running: Running, statement: CreateTableAs, name: TableName, stored: Stored) -> None:
-    """Tell the catalog: the table first, which an earlier run may have done, and then its partitions."""
+def _register(running: Running, name: TableName, stored: Stored) -> None:
+    """Tell the catalog: the table first, which an earlier run may have done, and then all partitions in one call."""
     given = dict(stored.table)
     if not create(running, name.database, given, if_not_exists=True):
         there = catalog.find_table(running, name)
-        if there is None or (there.get("Parameters") or {}).get(_QUERY) != running.execution_id:
-            discard(running, stored)
+        if there is None or not _is_ours(running, there):
             raise _exists(name)
     table = {**given, "DatabaseName": name.database}
-    errors = create_partitions(running, table, [partition_input(running, table, values) for values in stored.values])
-    for error in errors:
-        detail = error["ErrorDetail"]
-        if detail["ErrorCode"] != "AlreadyExistsException":
-            raise StatementFailed("HIVE_METASTORE_ERROR", f"{detail['ErrorCode']}: {detail['ErrorMessage']}")
+    try:
+        register_partitions(running, table, stored.values)
+    except (AwsError, StatementFailed):
+        with contextlib.suppress(AwsError):
+            running.call("DeleteTable", DatabaseName=name.database, Name=name.name)
+        raise
+
+
+def _is_ours(running: Running, table: Document) -> bool:
+    """Whether an earlier run of this statement made a table."""
+    return bool((table.get("Parameters") or {}).get(_QUERY) == running.execution_id)
 
 
 def _columns(statement: CreateTableAs, found: Sequence[OutputColumn]) -> tuple[Column, ...]:

@@ -16,10 +16,10 @@ from clary.systems.athena.running.plans import planned, translated_tree
 from clary.systems.athena.statements import catalog
 from clary.systems.athena.statements.catalog import Document
 from clary.systems.athena.statements.iceberg import or_iceberg
-from clary.systems.athena.statements.partitions import create_partitions, partition_input, present
+from clary.systems.athena.statements.partitions import present, register_partitions
 from clary.systems.athena.statements.views import expanded
 from clary.systems.athena.statements.widening import widens
-from clary.systems.athena.statements.writing import Stored, Values, discard, finished, store
+from clary.systems.athena.statements.writing import Values, discarded_on_failure, finished, store
 
 if TYPE_CHECKING:
     from sqlglot import exp
@@ -48,7 +48,9 @@ def insert_into(running: Running, statement: InsertInto) -> Outcome:
             properties={**table.properties, **table.serde},
         )
         stored = store(running, plan, output, lambda values: _folders(running, document, table, values))
-    _register(running, document, stored)
+    with discarded_on_failure(running, stored):
+        there = {tuple(each["Values"]) for each in present(running, document, stored.values)}
+        register_partitions(running, document, [values for values in stored.values if values not in there])
     return Outcome(statement.kind, statement.substatement, manifest=stored.uris, update_count=stored.rows)
 
 
@@ -124,13 +126,3 @@ def _folders(running: Running, document: Document, table: Table, values: set[Val
             )
         found[tuple(partition["Values"])] = partition["StorageDescriptor"]["Location"].rstrip("/")
     return found.__getitem__
-
-
-def _register(running: Running, document: Document, stored: Stored) -> None:
-    there = {tuple(each["Values"]) for each in present(running, document, stored.values)}
-    new = [partition_input(running, document, values) for values in stored.values if values not in there]
-    for error in create_partitions(running, document, new):
-        detail = error["ErrorDetail"]
-        if detail["ErrorCode"] != "AlreadyExistsException":
-            discard(running, stored)
-            raise StatementFailed("HIVE_METASTORE_ERROR", f"{detail['ErrorCode']}: {detail['ErrorMessage']}")

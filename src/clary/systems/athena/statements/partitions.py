@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 from clary.kernel.core.errors import AwsError
 from clary.lake.hive_paths import partition_path
-from clary.systems.athena.contract import Outcome, Running
+from clary.systems.athena.contract import Outcome, Running, StatementFailed
 from clary.systems.athena.language.statements import (
     AddPartitions,
     Comparison,
@@ -174,6 +174,14 @@ def present(running: Running, table: Document, wanted: Sequence[tuple[str, ...]]
         asked = [{"Values": list(values)} for values in batch]
         found += running.call("BatchGetPartition", **_of(table), PartitionsToGet=asked)["Partitions"]
     return found
+
+
+def register_partitions(running: Running, table: Document, values: Sequence[Sequence[str]]) -> None:
+    """Add partitions that a query wrote, each where Hive would have it; those that are there by now are fine."""
+    for error in create_partitions(running, table, [partition_input(running, table, each) for each in values]):
+        detail = error["ErrorDetail"]
+        if detail["ErrorCode"] != "AlreadyExistsException":
+            raise StatementFailed("HIVE_METASTORE_ERROR", f"{detail['ErrorCode']}: {detail['ErrorMessage']}")
 
 
 def batched(items: Any, size: int) -> Iterator[list[Any]]:

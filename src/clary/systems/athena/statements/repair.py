@@ -36,7 +36,10 @@ def repair(running: Running, statement: MsckRepair) -> Outcome:
 
 def _folders(running: Running, table: Document, names: list[str]) -> dict[tuple[str, ...], None]:
     """The values of the folders below a table's, in the order of their names."""
-    root = (table["StorageDescriptor"].get("Location") or "").rstrip("/") + "/"
+    location = table["StorageDescriptor"].get("Location") or ""
+    if not location.startswith("s3"):
+        raise execution(f"MetaException(message:{table['Name']} has no location on S3)")
+    root = location.rstrip("/") + "/"
     found: dict[tuple[str, ...], None] = {}
     for listed in running.objects(root):
         folder, sign, _ = listed.uri[len(root) :].rpartition("/")

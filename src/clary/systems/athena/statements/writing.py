@@ -6,7 +6,7 @@ and it begins anew. So no query ever sees rows twice, and a statement that fails
 """
 
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -85,10 +85,15 @@ def store(
     return Stored(tuple(uri for _, uri in targets), done.rows, tuple(ordered), write.table)
 
 
-def discard(running: Running, stored: Stored) -> None:
-    """Remove what was stored: the catalog will never know of it."""
-    with contextlib.suppress(AwsError):
-        running.delete(stored.uris)
+@contextlib.contextmanager
+def discarded_on_failure(running: Running, stored: Stored) -> Iterator[None]:
+    """Remove what was stored when the catalog cannot be told of it."""
+    try:
+        yield
+    except (AwsError, StatementFailed):
+        with contextlib.suppress(AwsError):
+            running.delete(stored.uris)
+        raise
 
 
 def check_empty(running: Running, location: str, message: str) -> None:

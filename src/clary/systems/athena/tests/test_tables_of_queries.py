@@ -7,6 +7,7 @@ from typing import Any
 import orjson
 import pytest
 
+from clary.kernel.core.errors import AwsError
 from clary.systems.athena.contract import StatementFailed
 from clary.systems.athena.tests.lone import Killed, Lone
 
@@ -168,6 +169,26 @@ def test_what_is_killed_and_runs_again_writes_once(lone, text, folder, forget):
             return
         lone.perform(forget)
         lone.delete(lone.uris(folder))
+
+
+def test_a_table_that_the_catalog_refuses_leaves_no_files(lone, monkeypatch):
+    call = lone.call
+
+    def refusing(operation: str, **params: Any) -> dict[str, Any]:
+        if operation == "BatchCreatePartition":
+            raise AwsError("AccessDeniedException", "no")
+        return call(operation, **params)
+
+    monkeypatch.setattr(lone, "call", refusing)
+    for text in (
+        "CREATE TABLE t WITH (partitioned_by = ARRAY['k']) AS SELECT 1 a, 2 k",
+        "INSERT INTO u SELECT 1, 2",
+    ):
+        lone.perform("CREATE EXTERNAL TABLE IF NOT EXISTS u (a int) PARTITIONED BY (k int) LOCATION 's3://data/u'")
+        with pytest.raises(AwsError):
+            lone.perform(text)
+    assert lone.rows("SHOW TABLES") == ["u"]
+    assert lone.uris("") == []
 
 
 def test_views_stand_for_their_queries(lone):
