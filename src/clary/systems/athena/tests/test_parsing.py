@@ -223,6 +223,40 @@ def test_what_is_said_of_a_statement_that_cannot_be_read(text, error):
     assert error in str(failed.value)
 
 
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        # As dbt-athena sends them, with its comment before.
+        ('-- /* {"app": "dbt"} */\n\n    create table "awsdatacatalog"."db"."t"\n    with (\n      '
+         "table_type='hive',\n      is_external=true,external_location='s3://b/t/x',\n    partitioned_by=ARRAY['k'],\n"
+         "    format='parquet'\n    )"
+         "\n    as\n      select 1 as a, 'x' as k", CreateTableAs),
+        ("-- /* {} */\n create external table `db`.`t__dbt_tmp` (`a` string , `b` string )\n row format serde "
+         "'org.apache.hadoop.hive.serde2.OpenCSVSerde'\n location 's3://b/t/'\n tblproperties (\n "
+         "'skip.header.line.count'='1'\n )", CreateTable),
+        ("alter table `db`.`t` set tblproperties ('classification' = 'parquet')", SetTableProperties),
+        ("alter table db.t add columns(a string, b decimal(10,2));", AddColumns),
+        ("alter table db.t drop column `a`", DropColumn),
+        ("drop schema if exists `db` cascade", DropDatabase),
+        ('create or replace view\n "awsdatacatalog"."db"."v"\n as\n select 1 as a', CreateView),
+        ('merge into "d"."t" as target using (select * from "d"."s") as src on (target."a" = src."a") when matched '
+         'then update set "b" = src."b" when not matched then insert ("a", "b") values (src."a", src."b")', Merge),
+        # And awswrangler.
+        ('CREATE TABLE "db"."temp_table_1"\nWITH(\n    external_location = \'s3://b/temp_table_1\',\n    bucketed_by = '
+         "ARRAY['a'],\n    bucket_count = 2,\n    write_compression = 'SNAPPY',\n    format = 'PARQUET'\n)\n"
+         "AS SELECT 1 AS a\nWITH NO DATA", CreateTableAs),
+        ("UNLOAD (SELECT * FROM t) TO 's3://b/x' WITH (  format='PARQUET'  , compression='snappy'  , "
+         "partitioned_by=ARRAY['a'])", Unload),
+        ("CREATE TABLE IF NOT EXISTS `t` (`a` bigint, `b` string COMMENT 'it''s') PARTITIONED BY (truncate(3, b)) "
+         "LOCATION 's3://b/t' TBLPROPERTIES ('table_type' ='ICEBERG', 'format'='parquet')", CreateTable),
+        ("ALTER TABLE `t` CHANGE COLUMN `a` `a` bigint", ChangeColumn),
+        ("DESCRIBE `t`;", Describe),
+    ],
+)  # fmt: skip
+def test_what_clients_send(text, kind):
+    assert type(parse(text)) is kind
+
+
 def test_parameters_stand_in_the_places_of_question_marks():
     found = parse("select '?', ? -- ?\nfrom t where a = ? limit ?", ["'it''s -- so'", "-1", "5"])
     assert isinstance(found, Query)
