@@ -19,38 +19,37 @@ _REQUIRED = re.compile(r"Required keyword: '(\w+)'")
 
 def query_tree(text: str, start: int, end: int) -> "exp.Expression":
     """The tree of the query that is a part of a text; errors tell their place in the whole."""
-    from sqlglot import exp
+    kinds = _sqlglot().exp
 
     tree = _tree(text, start, end)
-    if not isinstance(tree, exp.Query | exp.Values):
+    if not isinstance(tree, kinds.Query | kinds.Values):
         raise syntax_error(text, start, f"mismatched input '{text[start:].split(None, 1)[0]}'. Expecting: <query>")
     return cast("exp.Expression", tree)
 
 
 def is_literal(text: str) -> bool:
     """Whether a text is one value that stands for itself: a literal, of a type, or an array of them."""
-    import sqlglot
-    from sqlglot import exp
-
+    sqlglot = _sqlglot()
+    kinds = sqlglot.exp
     allowed = (
-        exp.Literal, exp.Neg, exp.Boolean, exp.Null, exp.Cast, exp.DataType, exp.DataTypeParam, exp.Interval, exp.Var,
-        exp.Array, exp.HexString, exp.Paren,
+        kinds.Literal, kinds.Neg, kinds.Boolean, kinds.Null, kinds.Cast, kinds.DataType, kinds.DataTypeParam,
+        kinds.Interval, kinds.Var, kinds.Array, kinds.HexString, kinds.Paren,
     )  # fmt: skip
     try:
         tree = sqlglot.parse_one(text, read="trino")
     except (sqlglot.errors.SqlglotError, RecursionError):
         return False
-    return not isinstance(tree, exp.Var | exp.DataType) and all(isinstance(node, allowed) for node in tree.walk())
+    return not isinstance(tree, kinds.Var | kinds.DataType) and all(isinstance(node, allowed) for node in tree.walk())
 
 
 def condition_tree(text: str, start: int) -> "exp.Expression":
     """The tree of the condition that a text ends with, from `start` on."""
-    from sqlglot import exp
+    kinds = _sqlglot().exp
 
     head = "SELECT 1 WHERE "
     blanked = "".join(sign if sign in "\r\n" else " " for sign in text[: start - len(head)]) + head + text[start:]
     tree = _tree(blanked, 0, len(blanked))
-    where = tree.args.get("where") if isinstance(tree, exp.Select) else None
+    where = tree.args.get("where") if isinstance(tree, kinds.Select) else None
     others = [name for name, value in tree.args.items() if value and name not in ("expressions", "where")]
     if where is None or others:
         raise syntax_error(text, start, "a condition alone is expected after WHERE")
@@ -59,22 +58,27 @@ def condition_tree(text: str, start: int) -> "exp.Expression":
 
 def dml_tree(text: str, kind: str) -> "exp.Expression":
     """The tree of a whole statement; `kind` is the name of its class."""
-    from sqlglot import exp
+    kinds = _sqlglot().exp
 
     tree = _tree(text, 0, len(text))
-    if not isinstance(tree, getattr(exp, kind)):
+    if not isinstance(tree, getattr(kinds, kind)):
         raise syntax_error(text, 0, f"this is not a statement of {kind.upper()} that is understood")
     return cast("exp.Expression", tree)
 
 
-def _tree(text: str, start: int, end: int) -> Any:
-    """What sqlglot reads of a part of a text. What is before is blanked, so that places are those of the whole."""
+def _sqlglot() -> Any:
+    """The library that reads queries. Raises StatementFailed where it is not installed."""
     try:
         import sqlglot
     except ImportError:
         message = "Queries need sqlglot and DuckDB, which are not installed: pip install 'clary[data]'"
         raise StatementFailed("NOT_SUPPORTED", message) from None
+    return sqlglot
 
+
+def _tree(text: str, start: int, end: int) -> Any:
+    """What sqlglot reads of a part of a text. What is before is blanked, so that places are those of the whole."""
+    sqlglot = _sqlglot()
     blanked = "".join(sign if sign in "\r\n" else " " for sign in text[:start]) + text[start:end]
     try:
         from clary.systems.athena.select.dialect import AthenaSelect
