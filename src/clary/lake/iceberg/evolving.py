@@ -1,5 +1,6 @@
 """Changes of a table's columns, as Iceberg allows them."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -92,6 +93,11 @@ def replace_columns(columns: Sequence[Column]) -> Prepare:
     return _changed(how)
 
 
+def is_alike(one: Type, other: Type) -> bool:
+    """Whether two types are one in Iceberg: the catalog's words say less of a timestamp, and more of a text."""
+    return _plain(one) == _plain(other)
+
+
 def _changed(how: Callable[[IcebergTable, UpdateSchema], None]) -> Prepare:
     def prepare(table: IcebergTable) -> Update:
         made: Any = Table
@@ -119,7 +125,7 @@ def _named(schema: Schema, name: str) -> str | None:
 
 def _wider(of: IcebergType, wanted: Type) -> Any:
     """The type that a column is to have where it is another one. Raises Refused for one that it cannot have."""
-    if _plain(lake_type(of)) == _plain(wanted):
+    if is_alike(lake_type(of), wanted):
         return None
     target = iceberg_type(wanted, lambda: 1)
     fits = (
@@ -134,5 +140,4 @@ def _wider(of: IcebergType, wanted: Type) -> Any:
 
 
 def _plain(of: Type) -> str:
-    """A type less what the catalog's words for it cannot say."""
-    return str(of).replace("timestamp(6)", "timestamp")
+    return re.sub(r"\bvarchar\(\d+\)", "string", str(of).replace("timestamp(6)", "timestamp"))

@@ -7,8 +7,9 @@ from clary.kernel.core.errors import AwsError
 from clary.lake.iceberg.access import ObjectIO
 from clary.lake.iceberg.commits import commit, set_properties
 from clary.lake.iceberg.creating import PartitionBy, create, new_metadata, schema_of, spec_of
+from clary.lake.iceberg.evolving import is_alike
 from clary.lake.iceberg.expiring import all_files
-from clary.lake.iceberg.tables import BadMetadata, IcebergTable, opened
+from clary.lake.iceberg.tables import BadMetadata, IcebergTable, described, opened
 from clary.lake.tables import Column
 from clary.lake.types import parse_type
 from clary.systems.athena.contract import Outcome, Running, StatementFailed, TableName
@@ -48,7 +49,7 @@ def create_table(running: Running, statement: CreateTable) -> Outcome:
         created_properties(statement.properties),
         comment=statement.comment or "",
     )
-    if added is None and not statement.if_not_exists:
+    if added is None and not statement.if_not_exists and not (running.resumed and _is_made(running, name, columns)):
         raise already_there(name)
     return Outcome(statement.kind, statement.substatement, rows=())
 
@@ -98,9 +99,9 @@ def drop_table(running: Running, statement: DropTable) -> Outcome:
 def rename_table(running: Running, statement: RenameTable) -> Outcome:
     """Give a table another name, in its database or another one. Its files stay where they are."""
     name, to = catalog.named(running, statement.name), catalog.named(running, statement.to)
-    document = catalog.table(running, name)
     if not statement.to.database:
         to = to._replace(database=name.database)
+    document = catalog.table(running, name)
     catalog.database(running, to.database)
     given = {member: document[member] for member in _INPUT if document.get(member) is not None} | {"Name": to.name}
     try:
@@ -161,6 +162,16 @@ def partition_by(field: PartitionField) -> PartitionBy:
 
 def already_there(name: TableName) -> StatementFailed:
     return catalog.execution(f"AlreadyExistsException(message:Table {name.name} already exists)")
+
+
+def _is_made(running: Running, name: TableName, columns: Sequence[Column]) -> bool:
+    """Whether the table is there as it was to be made."""
+    document = catalog.find_table(running, name)
+    if document is None or not catalog.is_iceberg(document):
+        return False
+    there = described(opened(document, ObjectIO(running))).columns
+    pairs = zip(there, columns, strict=False)
+    return len(there) == len(columns) and all(a.name == b.name and is_alike(a.type, b.type) for a, b in pairs)
 
 
 def _check(statement: CreateTable) -> None:

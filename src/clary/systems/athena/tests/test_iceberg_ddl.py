@@ -139,3 +139,22 @@ def test_what_a_table_does_not_allow_is_refused(lone):
         ("ALTER TABLE missing DROP COLUMN a", "Table not found db.missing"),
     ):
         assert message in refused(lone, text)
+
+
+def test_ddl_that_was_cut_off_is_done_once(lone):
+    statements = [
+        CREATE,
+        "ALTER TABLE events ADD COLUMNS (extra int)",
+        "ALTER TABLE events CHANGE COLUMN extra further bigint",
+        "ALTER TABLE events DROP COLUMN further",
+        "ALTER TABLE events RENAME TO renamed",
+        "DROP TABLE renamed",
+    ]
+    for text in statements:
+        lone.perform(text)
+        lone.perform(text, again=lone.execution_id)
+    assert lone.rows("SHOW TABLES") == []
+    lone.perform(CREATE)
+    assert "AlreadyExistsException" in refused(
+        lone, CREATE.replace("name string", "name int").replace("truncate(3, name), ", "")
+    )
