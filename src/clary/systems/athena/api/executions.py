@@ -1,9 +1,11 @@
 """Executions of queries: start, show, list, stop. The carrier runs them."""
 
+import importlib.util
 import re
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 from clary.kernel.auth.deferred import kept
@@ -20,6 +22,7 @@ from clary.systems.athena.endings import cancelled
 from clary.systems.athena.executions import execution_resource, find_execution
 from clary.systems.athena.records import CANCELLED, QUEUED, TOPIC, UNFINISHED, QueryExecution
 from clary.systems.athena.refusals import invalid
+from clary.systems.athena.running.told import tell
 from clary.systems.athena.shown import show_execution
 from clary.systems.athena.work_groups import enabled_work_group, find_work_group, group_resource, result_configuration
 
@@ -49,6 +52,7 @@ def start_query_execution(
     ResultReuseConfiguration: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Record the query and wake who runs it. What only shows when it runs, such as bad SQL, fails the query."""
+    _check_installed()
     group = enabled_work_group(ctx, WorkGroup)
     request = {
         "QueryString": QueryString,
@@ -118,13 +122,22 @@ def stop_query_execution(ctx: Context, QueryExecutionId: str) -> None:
             return
         try:
             if entry.status == QUEUED:
-                table.replace(entry, cancelled(entry, ctx.platform.clock.now()), status=CANCELLED)
+                ended = table.replace(entry, cancelled(entry, ctx.platform.clock.now()), status=CANCELLED)
+                tell(ctx.platform, ended)
                 return
             table.replace(entry, replace(entry.value, stop=True))
         except Conflict:
             continue
         ctx.platform.wake(TOPIC, f"{ctx.account}/{ctx.region}/{QueryExecutionId}")
         return
+
+
+@cache
+def _check_installed() -> None:
+    """Raise InvalidRequestException where there is nothing to run queries with."""
+    missing = [name for name in ("duckdb", "pyarrow", "sqlglot") if importlib.util.find_spec(name) is None]
+    if missing:
+        raise invalid(f"Queries need {', '.join(missing)}, which is not installed: pip install 'clary[data]'.")
 
 
 def _id_of(ctx: Context, token: str) -> str:
