@@ -88,13 +88,15 @@ class Execution:
     def interrupt(self) -> None:
         """Have what runs now end soon; from another thread."""
         self._stopped = True
-        self._connection.interrupt()
+        with contextlib.suppress(duckdb.ConnectionException):  # it is closed
+            self._connection.interrupt()
 
     def scanned_so_far(self) -> int:
         """About what was read since the task began: bytes read, less those that may have been written here before."""
         return max(0, _bytes_read() - self._before)
 
     def close(self) -> None:
+        """Let go of the database; it may still be interrupted, to no effect."""
         self._connection.close()
 
     def _set(self, name: str, value: Any) -> None:

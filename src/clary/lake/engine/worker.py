@@ -34,16 +34,16 @@ def serve(connection: socket.socket, folder: str) -> None:
     _confine(Path(folder))
     orders: queue.SimpleQueue[bytes] = queue.SimpleQueue()
     hearing = _Hearing(connection, orders)
-    execution = Execution(Path(folder))
+    execution: Execution | None = Execution(Path(folder))
     threading.Thread(target=hearing.listen, daemon=True).start()
     messages.send(connection, messages.packed({"ready": True}))
     while True:
         task = pickle.loads(orders.get())
-        hearing.execution = execution
+        execution = execution or Execution(Path(folder))
+        hearing.listen_for(execution)
         messages.send(connection, messages.packed(_answer(execution, task)))
-        hearing.execution = None
         execution.close()
-        execution = Execution(Path(folder))
+        execution = None
 
 
 class _Hearing:
@@ -52,7 +52,16 @@ class _Hearing:
     def __init__(self, connection: socket.socket, orders: "queue.SimpleQueue[bytes]") -> None:
         self._connection = connection
         self._orders = orders
-        self.execution: Execution | None = None
+        self._lock = threading.Lock()
+        self._execution: Execution | None = None
+        self._stopped = False
+
+    def listen_for(self, execution: Execution) -> None:
+        """Stop this one when that is asked for, or was already: a query that is stopped does nothing more."""
+        with self._lock:
+            self._execution = execution
+            if self._stopped:
+                execution.interrupt()
 
     def listen(self) -> None:
         with contextlib.suppress(Ended):
@@ -60,8 +69,11 @@ class _Hearing:
                 message = messages.receive(self._connection)
                 if message != STOP:
                     self._orders.put(message)
-                elif self.execution is not None:
-                    self.execution.interrupt()
+                    continue
+                with self._lock:
+                    self._stopped = True
+                    if self._execution is not None:
+                        self._execution.interrupt()
         os._exit(0)
 
 

@@ -124,6 +124,12 @@ def test_a_task_is_stopped(engine):
         engine.run(task(ENDLESS))
 
 
+def test_a_stop_that_comes_first_is_kept(engine):
+    engine.stop()
+    with pytest.raises(TaskCancelled):
+        engine.run(task(ENDLESS))
+
+
 def test_an_engine_that_was_killed_is_renewed(pool, engine):
     over = threading.Event()
 

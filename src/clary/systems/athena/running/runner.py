@@ -47,11 +47,14 @@ class Runner:
         """Have a query run, unless it waits or runs already; stop it, if that was asked."""
         name = entry.account, entry.region, entry.name
         with self._lock:
-            if entry.value.stop and name in self._runs:
-                self._runs[name].stop()
-            if name in self._taken or self._closed:
-                return
-            self._taken.add(name)
+            run = self._runs.get(name)
+            is_new = name not in self._taken and not self._closed
+            if is_new:
+                self._taken.add(name)
+        if run is not None and entry.value.stop:
+            run.stop()
+        if not is_new:
+            return
         threads = self._queries if entry.value.kind == DML else self._statements
         threads.submit(self._run, name)
 
