@@ -1,5 +1,7 @@
 """Executions of queries, through a client."""
 
+import json
+
 import pytest
 from botocore.exceptions import ClientError
 
@@ -86,3 +88,35 @@ def test_a_work_group_has_metrics(client):
         ]
     )
     assert len(found) == 1
+
+
+def test_a_query_may_do_what_its_caller_may(client):
+    iam, user = client.server.client("iam"), client.unique("user")
+    iam.create_user(UserName=user)
+    statements = [
+        {"Effect": "Allow", "Action": ["athena:*", "glue:*"], "Resource": "*"},
+        {"Effect": "Allow", "Action": "s3:*", "Resource": f"arn:aws:s3:::{client.bucket}/results/*"},
+    ]
+    policy = json.dumps({"Version": "2012-10-17", "Statement": statements})
+    iam.put_user_policy(UserName=user, PolicyName="own", PolicyDocument=policy)
+    key = iam.create_access_key(UserName=user)["AccessKey"]
+    client.athena = client.server.client(
+        "athena", aws_access_key_id=key["AccessKeyId"], aws_secret_access_key=key["SecretAccessKey"]
+    )
+    assert client.rows("SELECT 1 AS a") == [["a"], ["1"]]
+    elsewhere = {"OutputLocation": f"s3://{client.bucket}/elsewhere/"}
+    refused = client.ended(client.start("SELECT 1", ResultConfiguration=elsewhere))["Status"]
+    assert refused["State"] == "FAILED"
+    assert "not authorized to perform: s3:PutObject" in refused["StateChangeReason"]
+    glue, database = client.server.client("glue"), client.unique("db").replace("-", "_")
+    glue.create_database(DatabaseInput={"Name": database})
+    serde = {"SerializationLibrary": "org.apache.hadoop.hive.serde2.lazy.LazySimpleSerDe"}
+    descriptor = {
+        "Columns": [{"Name": "a", "Type": "int"}],
+        "Location": f"s3://{client.bucket}/data/",
+        "SerdeInfo": serde,
+    }
+    glue.create_table(DatabaseName=database, TableInput={"Name": "t", "StorageDescriptor": descriptor})
+    refused = client.ended(client.start(f"SELECT a FROM {database}.t"))["Status"]
+    assert "not authorized to perform: s3:ListBucket" in refused["StateChangeReason"]
+    assert refused["AthenaError"]["ErrorType"] == 1301
