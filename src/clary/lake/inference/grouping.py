@@ -112,7 +112,7 @@ class _Grouping:
         """What the folder is as one table, if it is, and the tables in it that are none of that one's."""
         if not folder.folders:
             return self._leaf(path, folder.files, level)
-        others: list[Grouped] = [_file_table(file) for file in folder.files]
+        others: list[Grouped] = [file_table(file) for file in folder.files]
         children: list[_Unit | None] = []
         for name in sorted(folder.folders):
             unit, more = self.units(f"{path}{name}/", folder.folders[name], level + 1)
@@ -132,11 +132,11 @@ class _Grouping:
         units = [_Unit(file.path, 0, ((file.path, file.found, _measure([file])),)) for file in files]
         chosen = self._majority(units, max(level, self._policy.level or 0))
         if chosen is None:
-            return None, [_file_table(file) for file in files]
+            return None, [file_table(file) for file in files]
         paths = {unit.path for unit in chosen}
         together = [file for file in files if file.path in paths]
         leaf = (path, _joined([file.found for file in together]), _measure(together))
-        return _Unit(path, 0, (leaf,)), [_file_table(file) for file in files if file.path not in paths]
+        return _Unit(path, 0, (leaf,)), [file_table(file) for file in files if file.path not in paths]
 
     def _majority(self, units: Sequence[_Unit | None], level: int) -> list[_Unit] | None:
         """Those that are one table together: all that can be read alike, where most are alike. None where few are."""
@@ -189,7 +189,8 @@ def _table(unit: _Unit) -> Grouped:
     return Grouped(unit.path, found, measure, tuple(keys), parts)
 
 
-def _file_table(file: File) -> Grouped:
+def file_table(file: File) -> Grouped:
+    """The table that a file is by itself."""
     return Grouped(file.path, file.found, _measure([file]), is_file=True)
 
 

@@ -26,7 +26,7 @@ class Folder:
     def __init__(self, path: str, exclusions: Sequence[str] = ()) -> None:
         self.bucket, prefix = parse_s3_uri(path)
         self.prefix = prefix
-        self._single = False
+        self.is_single = False
         self.exclusions = tuple(exclusions)
         self._excluded = compile_globs(exclusions)
 
@@ -36,17 +36,17 @@ class Folder:
         A path that is an object's is that one object; any other is a folder, with or without a slash at its end.
         """
         if self.prefix and not self.prefix.endswith("/"):
-            single = [each for each in acting.objects(self.bucket, self.prefix) if each.key == self.prefix]
-            if single:
-                self._single = True
-                self.prefix = self.prefix.rpartition("/")[0] + "/" if "/" in self.prefix else ""
-                return [each for each in single if self._holds_data(each)]
+            first = next(acting.objects(self.bucket, self.prefix), None)
+            if first is not None and first.key == self.prefix:
+                self.is_single = True
+                self.prefix = self.prefix[: self.prefix.rfind("/") + 1]
+                return [first] if self._holds_data(first) else []
             self.prefix += "/"
         return [each for each in acting.objects(self.bucket, self.prefix) if self._holds_data(each)]
 
     def covers(self, location: str) -> bool:
         """Whether what lies at a location was looked for, once it was listed: of single objects that is not known."""
-        return not self._single and location.startswith(self.uri(""))
+        return not self.is_single and location.startswith(self.uri(""))
 
     def below(self, key: str) -> str:
         """The path of a key below what is crawled."""
@@ -85,9 +85,11 @@ class S3Crawl:
 
     def tables(self, folder: Folder, sample_size: int | None, skipped: Callable[[str], bool]) -> "list[Grouped]":
         """The tables that a folder's files make; those of folders that are `skipped`, by their path, left out."""
-        from clary.lake.inference.grouping import Policy, group
+        from clary.lake.inference.grouping import Policy, file_table, group
 
         listed = [each for each in folder.listed(self._acting) if not skipped(folder.below(each.key))]
+        if folder.is_single:  # others may lie in its folder, which nobody asked for
+            return [file_table(file) for file in self.files(folder, listed, None)]
         level = self._configuration.table_level
         depth = 1 + folder.prefix.count("/")
         policy = Policy(self._configuration.combined, None if level is None else max(level - depth, 0))

@@ -22,7 +22,6 @@ INDEX = "crawler_partition_index"
 _UPDATED_BY = "UPDATED_BY_CRAWLER"
 _FILTERED = "partition_filtering.enabled"
 _AT_ONCE = 100
-_MOST_KEYS_OF_AN_INDEX = 100
 
 # What the catalog adds to a TableInput when it shows a table.
 _SHOWN_ONLY = frozenset(
@@ -68,13 +67,16 @@ class Writer:
             name = table["Name"] if table else _free_name(wanted, known)
             seen.add(name)
             document = {**wanted.document, "Name": name}
+            fits = True
             if table is None:
                 self._create(wanted, document)
-                known[name] = document
+                # Another target may have found it too.
+                known[name] = by_location[_plain(wanted.location)] = document
             elif wanted.whole:
-                self._update(wanted, table, document)
+                fits = self._update(wanted, table, document)
             self._check()
-            self._write_partitions(wanted, name, created=table is None)
+            if fits:
+                self._write_partitions(wanted, name, created=table is None)
         for name, table in known.items():
             if name not in seen and self._is_mine(table) and findings.missing(_location(table)):
                 self._check()
@@ -85,7 +87,7 @@ class Writer:
         return "TargetTable" not in table and (table.get("Parameters") or {}).get(_UPDATED_BY) == self._crawler
 
     def _create(self, wanted: WantedTable, document: Table) -> None:
-        keys = [key["Name"] for key in document.get("PartitionKeys") or ()][:_MOST_KEYS_OF_AN_INDEX]
+        keys = [key["Name"] for key in document.get("PartitionKeys") or ()]
         more: dict[str, Any] = {}
         if keys and self._configuration.indexes:
             more["PartitionIndexes"] = [{"IndexName": INDEX, "Keys": keys}]
@@ -94,17 +96,18 @@ class Writer:
         self._journal.tell(f"Created table {document['Name']} in database {wanted.database}")
         self._journal.count(TABLE, ADD, document["Name"])
 
-    def _update(self, wanted: WantedTable, table: Table, document: Table) -> None:
+    def _update(self, wanted: WantedTable, table: Table, document: Table) -> bool:
+        """Bring a table to what was found; return whether it has the partition keys of that."""
         if self._configuration.merges_new_columns:
             document = keeping_columns(table, document)
         if _FILTERED in (table.get("Parameters") or {}):
             document = {**document, "Parameters": {**document["Parameters"], _FILTERED: "true"}}
         if same_definition(table, document):
-            return
+            return True
         name = document["Name"]
         if self._updates == LOG:
             self._journal.tell(f"Table {name} in database {wanted.database} has changed and is left as it is", "WARN")
-            return
+            return _keys(table) == _keys(document)
         kept = {member: table[member] for member in ("Description", "Owner") if table.get(member)}
         if _keys(table) != _keys(document):
             # What is partitioned in another way is another table: partitions of the old one mean nothing to it.
@@ -114,6 +117,7 @@ class Writer:
             self._acting.call("UpdateTable", DatabaseName=wanted.database, TableInput={**document, **kept})
         self._journal.tell(f"Updated table {name} in database {wanted.database}")
         self._journal.count(TABLE, UPDATE, name)
+        return True
 
     def _write_partitions(self, wanted: WantedTable, name: str, *, created: bool) -> None:
         target = {"DatabaseName": wanted.database, "TableName": name}

@@ -163,6 +163,13 @@ def test_new_folders_alone_are_looked_into(glue: Any, database: str, put: Put, m
     assert list(tables(glue, database)) == ["t"]
     assert columns(tables(glue, database)["t"]) == {"a": "int", "b": "int"}
     assert values(glue, database, "t") == [["1"], ["2"]]
+    # Without the policy all is looked into; what lies deeper by now is no partition of the table that is left as it is.
+    put("t/k=1/l=1/f.json", '{"a": 1, "b": 2}')
+    put("t/k=2/l=1/f.json", '{"a": 1, "b": 2}')
+    glue.update_crawler(Name=name, RecrawlPolicy={"RecrawlBehavior": "CRAWL_EVERYTHING"})
+    crawled(glue, name)
+    assert [key["Name"] for key in tables(glue, database)["t"]["PartitionKeys"]] == ["k"]
+    assert values(glue, database, "t") == [["1"], ["2"]]
 
 
 def test_a_crawler_crawls_as_it_is_configured(
@@ -172,6 +179,9 @@ def test_a_crawler_crawls_as_it_is_configured(
     put("in/year=2018/f.json", '{"c": 1, "d": 2}')
     put("in/skip/f.json", '{"c": 1, "d": 2}')
     excluded = {"Exclusions": ["skip/**"]}
+    crawled(glue, make("in/skip/f.json", TablePrefix="One_"))
+    assert list(tables(glue, database)) == ["one_f_json"]
+    glue.delete_table(DatabaseName=database, Name="one_f_json")
     crawled(glue, make("in", target=excluded))
     assert sorted(tables(glue, database)) == ["year_2017", "year_2018"]
     for table in tables(glue, database):
