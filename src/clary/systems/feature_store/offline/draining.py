@@ -126,8 +126,10 @@ def _seconds_until_due(platform: Platform, kv: KeyValue, entry: Entry[FeatureGro
     oldest = offline_log.read(kv, uid, 1)
     if not oldest:
         return None
+    if entry.status == DELETING:
+        return 0.0  # one last try
     rest = _rests(platform).left(uid, platform.clock.monotonic())
-    if rest or entry.status == DELETING or flushes.under_way(kv, uid) is not None:
+    if rest or flushes.under_way(kv, uid) is not None:
         return rest
     waited = now - orjson.loads(oldest[0][1])["a"]
     buffered = platform.settings.features_buffer_seconds
