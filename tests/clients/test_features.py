@@ -18,7 +18,7 @@ AT_THE_TIME = {"c1": [7.25, "silver"], "c2": [1.0, "bronze"]}
 
 def test_v2_feature_groups(environment: Environments) -> None:
     result = environment("sagemaker-v2").run("v2_features.py", timeout=900)
-    check_common(result, columns=["year", "month", "day", "hour"])
+    check_common(result)
     assert result["types"] == ["String", "Fractional", "String", "Integral", "Integral"]
     assert (result["deleted"], result["batch"]) == (None, 2)
     assert result["rows"] == [5, 6, 7]
@@ -31,9 +31,19 @@ def test_v2_feature_groups(environment: Environments) -> None:
     assert result["found"] == result["listed"] == result["names"]
 
 
-def check_common(result: dict[str, Any], columns: list[str]) -> None:
+def test_v3_feature_groups(environment: Environments) -> None:
+    result = environment("sagemaker-v3").run("v3_features.py", timeout=900)
+    check_common(result)
+    assert (result["types"], result["format"]) == (["String", "String", "String", "Integral"], "Iceberg")
+    assert result["identifiers"] == ["c1", "c2", "c3", "c4"]
+    assert result["rows"] == [5, 6, 5, 6]
+    assert result["ranks"] == [["c1", 1], ["c2", 1]]
+    assert result["listed"]
+
+
+def check_common(result: dict[str, Any]) -> None:
     assert result["latest"] == ["gold", "3"]
-    assert result["columns"] == ["customer", "since", "level", "rank", *ADDED, *columns]
+    assert result["columns"] == ["customer", "since", "level", "rank", *ADDED, "year", "month", "day", "hour"]
     assert result["marks"] == [False] * 5 + [True]
     assert result["joined"] == AT_THE_TIME
 
