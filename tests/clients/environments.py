@@ -27,6 +27,8 @@ REQUIREMENTS = {
     "s3-tools": ["boto3", "pyarrow", "duckdb"],
     "s3fs": ["s3fs>=2024"],  # its own: aiobotocore holds botocore back
     "awswrangler": ["awswrangler"],
+    "pyathena": ["PyAthena[pandas,sqlalchemy]>=3", "pyarrow"],
+    "dbt": ["dbt-athena>=1.9", "dbt-core<1.12"],  # a later one brings a parser that wants a compiler
     "boto3": ["boto3"],
 }
 NODE_REQUIREMENTS = {"aws-sdk-js": ["@aws-sdk/client-kinesis@3"]}

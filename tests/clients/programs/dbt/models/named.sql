@@ -1,0 +1,2 @@
+{{ config(materialized="view") }}
+select code, upper(name) as name, since from {{ ref("carriers") }}
