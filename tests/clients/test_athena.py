@@ -33,7 +33,16 @@ def test_awswrangler(environment: Callable[[str], Environment], unique: Callable
 
 def test_pyathena(environment: Callable[[str], Environment], unique: Callable[[str], str]) -> None:
     result = environment("pyathena").run("pyathena_cursors.py", unique("pyathena"))
-    assert result["row"][:8] == ["1", "1.50", "x'y", "True", "None", "2024-02-29", "2024-02-29 01:02:03.456000", "[1, 2]"]
+    assert result["row"][:8] == [
+        "1",
+        "1.50",
+        "x'y",
+        "True",
+        "None",
+        "2024-02-29",
+        "2024-02-29 01:02:03.456000",
+        "[1, 2]",
+    ]
     assert result["row"][10:] == ["b'\\x00\\xff'", "0.1", "{'a': [1]}"]
     assert [type_ for _, type_ in result["description"]] == [
         *("integer", "decimal", "varchar", "boolean", "unknown", "date", "timestamp"),

@@ -24,7 +24,9 @@ def dbt(*arguments: str) -> dict[str, str]:
     if done.exception:
         raise done.exception
     return {
-        each.node.name: str(each.status) if str(each.status) in ("success", "pass") else f"{each.status}: {each.message}"
+        each.node.name: str(each.status)
+        if str(each.status) in ("success", "pass")
+        else f"{each.status}: {each.message}"
         for each in getattr(done.result, "results", ())
     }
 
@@ -32,7 +34,9 @@ def dbt(*arguments: str) -> dict[str, str]:
 def ask(sql: str) -> list[list[str]]:
     from pyathena import connect
 
-    connection = connect(s3_staging_dir=f"s3://{bucket}/asked/", schema_name=schema, region_name="us-east-1", poll_interval=0.05)
+    connection = connect(
+        s3_staging_dir=f"s3://{bucket}/asked/", schema_name=schema, region_name="us-east-1", poll_interval=0.05
+    )
     return [list(map(str, row)) for row in connection.cursor().execute(sql).fetchall()]
 
 

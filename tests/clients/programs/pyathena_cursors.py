@@ -26,14 +26,17 @@ result = {}
 with connection.cursor() as cursor:
     cursor.execute(
         """
-        SELECT 1 AS n, CAST(1.50 AS decimal(5,2)) AS d, 'x''y' AS s, true AS b, NULL AS nothing, DATE '2024-02-29' AS day,
-               TIMESTAMP '2024-02-29 01:02:03.456' AS at, ARRAY[1, 2] AS list, MAP(ARRAY['k'], ARRAY[1]) AS map,
-               CAST(ROW(1, 'z') AS ROW(a integer, b varchar)) AS row, X'00ff' AS bytes, 0.1e0 AS double, JSON '{"a": [1]}' AS j
+        SELECT 1 AS n, CAST(1.50 AS decimal(5,2)) AS d, 'x''y' AS s, true AS b, NULL AS nothing,
+               DATE '2024-02-29' AS day, TIMESTAMP '2024-02-29 01:02:03.456' AS at,
+               ARRAY[1, 2] AS list, MAP(ARRAY['k'], ARRAY[1]) AS map, CAST(ROW(1, 'z') AS ROW(a integer, b varchar)) AS row,
+               X'00ff' AS bytes, 0.1e0 AS double, JSON '{"a": [1]}' AS j
         """
     )
     result["row"] = [str(value) for value in cursor.fetchone()]
     result["description"] = [each[:2] for each in cursor.description]
-    cursor.execute("SELECT * FROM (VALUES (1, 'a'), (2, 'b'), (3, NULL)) AS t (n, s) WHERE n >= %(least)d", {"least": 2})
+    cursor.execute(
+        "SELECT * FROM (VALUES (1, 'a'), (2, 'b'), (3, NULL)) AS t (n, s) WHERE n >= %(least)d", {"least": 2}
+    )
     result["all"] = cursor.fetchall()
     cursor.execute("SELECT n FROM UNNEST(sequence(1, 2500)) AS t (n) ORDER BY n")
     result["pages"] = sum(n for (n,) in cursor)
@@ -68,7 +71,8 @@ with connection.cursor(AsyncCursor) as cursor:
     result["async"] = sorted(future.result().fetchone()[0] for future in futures)
 
 engine = sa.create_engine(
-    "awsathena+rest://:@athena.us-east-1.amazonaws.com:443/" + database, connect_args={"s3_staging_dir": staging, "poll_interval": 0.05}
+    "awsathena+rest://:@athena.us-east-1.amazonaws.com:443/" + database,
+    connect_args={"s3_staging_dir": staging, "poll_interval": 0.05},
 )
 with engine.connect() as session:
     inspector = sa.inspect(session)

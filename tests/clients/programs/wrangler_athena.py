@@ -60,13 +60,15 @@ def plain(value):
         return {key: plain(each) for key, each in value.items()}
     if isinstance(value, list):
         return [plain(each) for each in value]
-    if value is None or value is pd.NaT or value is pd.NA or value != value:
+    if pd.isna(value):
         return None
     return value.hex() if isinstance(value, bytes) else value if isinstance(value, (int, float, bool)) else str(value)
 
 
 def rows(frame):
-    return [{name: plain(row[name]) for name in frame.columns} for _, row in frame.sort_values(["par0", "par1"]).iterrows()]
+    return [
+        {name: plain(row[name]) for name in frame.columns} for _, row in frame.sort_values(["par0", "par1"]).iterrows()
+    ]
 
 
 sql = "SELECT * FROM wide ORDER BY par0, par1"
@@ -92,7 +94,9 @@ parameters = wr.athena.read_sql_query(
 )
 wr.athena.create_prepared_statement("SELECT par0 FROM wide WHERE par1 = ?", f"by_{database}")
 prepared = wr.athena.read_sql_query(f"EXECUTE \"by_{database}\" USING 'a'", ctas_approach=False, **asking)
-again = wr.athena.read_sql_query(simple, ctas_approach=False, athena_cache_settings={"max_cache_seconds": 900}, **asking)
+again = wr.athena.read_sql_query(
+    simple, ctas_approach=False, athena_cache_settings={"max_cache_seconds": 900}, **asking
+)
 made = wr.athena.create_ctas_table(
     "SELECT iint64, par1 FROM wide WHERE par0 = 1",
     database=database,
@@ -145,11 +149,15 @@ print(
             "picked": wr.athena.read_sql_query("SELECT * FROM picked ORDER BY 2", **asking).to_csv(index=False),
             "made": made["ctas_table"],
             "repaired": repaired,
-            "hand": wr.athena.read_sql_query("SELECT sum(a) AS s, p FROM hand GROUP BY p", **asking).to_csv(index=False),
+            "hand": wr.athena.read_sql_query("SELECT sum(a) AS s, p FROM hand GROUP BY p", **asking).to_csv(
+                index=False
+            ),
             "described": wr.athena.describe_table("hand", database=database, s3_output=results).to_csv(index=False),
             "shown": wr.athena.show_create_table("hand", database=database, s3_output=results),
             "columns": wr.athena.get_query_columns_types(
-                wr.athena.start_query_execution(simple, database=database, s3_output=results, wait=True)["QueryExecutionId"]
+                wr.athena.start_query_execution(simple, database=database, s3_output=results, wait=True)[
+                    "QueryExecutionId"
+                ]
             ),
             "iceberg": iced.to_csv(index=False),
         }
