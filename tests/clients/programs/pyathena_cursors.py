@@ -27,8 +27,8 @@ with connection.cursor() as cursor:
     cursor.execute(
         """
         SELECT 1 AS n, CAST(1.50 AS decimal(5,2)) AS d, 'x''y' AS s, true AS b, NULL AS nothing,
-               DATE '2024-02-29' AS day, TIMESTAMP '2024-02-29 01:02:03.456' AS at,
-               ARRAY[1, 2] AS list, MAP(ARRAY['k'], ARRAY[1]) AS map, CAST(ROW(1, 'z') AS ROW(a integer, b varchar)) AS row,
+               DATE '2024-02-29' AS day, TIMESTAMP '2024-02-29 01:02:03.456' AS at, ARRAY[1, 2] AS list,
+               MAP(ARRAY['k'], ARRAY[1]) AS map, CAST(ROW(1, 'z') AS ROW(a integer, b varchar)) AS row,
                X'00ff' AS bytes, 0.1e0 AS double, JSON '{"a": [1]}' AS j
         """
     )
