@@ -59,7 +59,8 @@ class Pool:
         """An engine for one query: one that stands ready, or a new one. Close it when the query has ended."""
         with self._lock:
             engine = self._spare.popleft() if self._spare else None
-        self._news.set()
+            if not self._spare:
+                self._news.set()  # otherwise others are made when this query has ended: now the CPUs are its own
         return engine if engine is not None else self._make(self._folder / new_id())
 
     def renew(self, engine: "Engine") -> None:
@@ -80,6 +81,10 @@ class Pool:
             engine.close()
         if self._nursery is not None:
             self._nursery.close()
+
+    def closed(self) -> None:
+        """Hear that a query has ended: there is time to make another engine ready."""
+        self._news.set()
 
     def kill(self, nursery: "_Nursery", pid: int) -> None:
         """Kill a worker that would not end; where it came from, for elsewhere its number is another's."""
@@ -176,6 +181,7 @@ class Engine:
         """End the process and remove the folder."""
         self.end()
         shutil.rmtree(self.folder, ignore_errors=True)
+        self._pool.closed()
 
 
 class _Nursery:
