@@ -4,7 +4,7 @@ Read once into a tree, and shown as Hive, Trino, DuckDB and Arrow call them.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -109,6 +109,18 @@ def arrow_type(of: Type | str) -> Any:
         "time": lambda: pa.time64("us"), "uuid": pa.uuid,
     }  # fmt: skip
     return made[found.name](*children)
+
+
+def field_names(names: Sequence[str | None]) -> list[str]:
+    """The names that DuckDB has a row's fields under: their own as far as they have one and it is the only one."""
+    found: list[str] = []
+    for place, name in enumerate(names):
+        taken = [each.lower() for each in found]
+        free = name if name is not None and name.lower() not in taken else f"field{place}"
+        while free.lower() in taken:
+            free += "_"
+        found.append(free)
+    return found
 
 
 def quoted(name: str) -> str:

@@ -1,5 +1,7 @@
 """SQL of the text that a value of one of Trino's types is shown as in Athena's results."""
 
+from clary.lake.types import field_names
+
 _PLAIN = ("boolean", "tinyint", "smallint", "integer", "bigint", "date", "uuid", "decimal")
 
 
@@ -73,15 +75,8 @@ class Shown:
         self.names = names
 
     def fields(self) -> list[str]:
-        """The names of a row's fields in DuckDB: their own, but where there is none or it came before."""
-        found: list[str] = []
-        for place, name in enumerate(self.names):
-            taken = [each.lower() for each in found]
-            free = name if name is not None and name.lower() not in taken else f"field{place}"
-            while free.lower() in taken:
-                free += "_"
-            found.append(free)
-        return found
+        """The names of a row's fields in DuckDB."""
+        return field_names(self.names)
 
 
 def parsed(written: str) -> Shown:

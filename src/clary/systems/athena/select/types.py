@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from clary.lake.types import Type, quoted
+from clary.lake.types import Type, field_names, quoted
 
 MOST_DIGITS = 38
 ZONED = "timestamp with time zone"
@@ -114,15 +114,8 @@ def duckdb(of: T) -> str:
 
 
 def fields(of: T) -> list[str]:
-    """The names that DuckDB has the fields of a row under: their own as far as they have one and it is the only one."""
-    found: list[str] = []
-    for place, name in enumerate(of.names):
-        taken = [each.lower() for each in found]
-        free = name if name is not None and name.lower() not in taken else f"field{place}"
-        while free.lower() in taken:
-            free += "_"
-        found.append(free)
-    return found
+    """The names that DuckDB has the fields of a row under."""
+    return field_names(of.names)
 
 
 def as_decimal(of: T) -> T:

@@ -25,6 +25,7 @@ from clary.systems.athena.statements.iceberg_tables import OWNER, partition_by
 from clary.systems.athena.statements.iceberg_upkeep import named_iceberg
 from clary.systems.athena.statements.iceberg_values import checked, new_columns, stored_sql
 from clary.systems.athena.statements.storage import checked_location
+from clary.systems.athena.statements.writing import inserted_columns
 
 MOST_PARTITIONS = 100
 """How many partitions a statement may write, as in Athena."""
@@ -104,16 +105,7 @@ def check_partitions(count: int) -> None:
 def _in_order(statement: InsertInto, plan: Plan, columns: Sequence[Column]) -> str:
     """SQL of the rows with all columns of the table in its order: those that the statement does not name are NULL."""
     by_name = {column.name: column for column in columns}
-    names = statement.columns or tuple(by_name)
-    for name in names:
-        if name not in by_name:
-            raise StatementFailed(
-                "COLUMN_NOT_FOUND", f"line 1:1: Insert column name does not exist in target table: {name}"
-            )
-        if names.count(name) > 1:
-            raise StatementFailed(
-                "DUPLICATE_COLUMN_NAME", f"line 1:1: Insert column name is specified more than once: {name}"
-            )
+    names = inserted_columns(statement, by_name)
     given = [each.type for each in plan.columns]
     wanted = [by_name[name].type for name in names]
     checked("Insert query has mismatched column types", given, wanted, ("Table", "Query"))

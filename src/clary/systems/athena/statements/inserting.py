@@ -19,7 +19,7 @@ from clary.systems.athena.statements.iceberg import or_iceberg
 from clary.systems.athena.statements.partitions import present, register_partitions
 from clary.systems.athena.statements.views import expanded
 from clary.systems.athena.statements.widening import widens
-from clary.systems.athena.statements.writing import Values, discarded_on_failure, finished, store
+from clary.systems.athena.statements.writing import Values, discarded_on_failure, finished, inserted_columns, store
 
 if TYPE_CHECKING:
     from sqlglot import exp
@@ -80,16 +80,7 @@ def _matched(
     from sqlglot import exp
 
     by_name = {column.name: column for column in columns}
-    names = statement.columns or tuple(by_name)
-    for name in names:
-        if name not in by_name:
-            raise StatementFailed(
-                "COLUMN_NOT_FOUND", f"line 1:1: Insert column name does not exist in target table: {name}"
-            )
-        if names.count(name) > 1:
-            raise StatementFailed(
-                "DUPLICATE_COLUMN_NAME", f"line 1:1: Insert column name is specified more than once: {name}"
-            )
+    names = inserted_columns(statement, by_name)
     types = [trino_type(by_name[name].type) for name in names]
     found = [each.type for each in given]
     if len(types) != len(found) or not all(map(widens, found, types)):

@@ -6,7 +6,7 @@ and it begins anew. So no query ever sees rows twice, and a statement that fails
 """
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,7 @@ from clary.lake.tables import Column
 from clary.lake.trino_types import hive_type
 from clary.lake.types import Type
 from clary.systems.athena.contract import OutputColumn, Running, StatementFailed
+from clary.systems.athena.language.statements import InsertInto
 from clary.systems.athena.records import TableWrite
 
 if TYPE_CHECKING:
@@ -148,3 +149,18 @@ def _put(running: Running, targets: Sequence[tuple[WrittenFile, str]]) -> None:
         with contextlib.suppress(AwsError):
             running.delete(begun)
         raise
+
+
+def inserted_columns(statement: InsertInto, table: Collection[str]) -> tuple[str, ...]:
+    """The columns that an INSERT names, or all of the table's. Raises StatementFailed for wrong ones."""
+    names = statement.columns or tuple(table)
+    for name in names:
+        if name not in table:
+            raise StatementFailed(
+                "COLUMN_NOT_FOUND", f"line 1:1: Insert column name does not exist in target table: {name}"
+            )
+        if names.count(name) > 1:
+            raise StatementFailed(
+                "DUPLICATE_COLUMN_NAME", f"line 1:1: Insert column name is specified more than once: {name}"
+            )
+    return names

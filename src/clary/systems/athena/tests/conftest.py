@@ -2,10 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from clary.kernel.rooms import Platform
+from clary.systems.athena.tests.lone import Lone
 from clary.testing import Server, eventually
 
 ENDED = frozenset({"SUCCEEDED", "FAILED", "CANCELLED"})
@@ -56,3 +59,12 @@ class Client:
 @pytest.fixture
 def client(server: Server, unique: Callable[[str], str]) -> Client:
     return Client(server, unique)
+
+
+@pytest.fixture
+def lone(platform: Platform, caller: Callable[..., Any], tmp_path: Path) -> Lone:
+    """Statements performed without a server, on a bucket `data` and a database `db`."""
+    caller("s3")("CreateBucket", Bucket="data", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+    running = Lone(platform, tmp_path / "queries")
+    running.perform("CREATE DATABASE db COMMENT 'of tests' LOCATION 's3://data/db'")
+    return running

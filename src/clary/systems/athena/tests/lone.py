@@ -7,13 +7,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from clary.kernel.core.ids import new_uuid
 from clary.kernel.objects import parse_s3_uri, s3_uri
 from clary.kernel.objects.records import Content
 from clary.kernel.rooms import Platform
 from clary.kernel.rooms.tests.in_process import ACCOUNT, REGION
 from clary.lake.engine.tasks import OUT
-from clary.systems.athena.contract import ListedObject, Outcome
+from clary.systems.athena.contract import ListedObject, Outcome, StatementFailed
 from clary.systems.athena.language.parsing import parse
 from clary.systems.athena.performers import performer
 
@@ -117,3 +119,15 @@ class Lone:
             if self.lives <= 0:
                 raise Killed
             self.lives -= 1
+
+
+def document(lone: Lone, name: str) -> dict[str, Any]:
+    """A table of the database `db`, as the catalog has it."""
+    return lone.call("GetTable", DatabaseName="db", Name=name)["Table"]
+
+
+def refused(lone: Lone, text: str) -> str:
+    """How a statement fails."""
+    with pytest.raises(StatementFailed) as failed:
+        lone.perform(text)
+    return str(failed.value)

@@ -6,30 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clary.systems.athena.contract import StatementFailed
 from clary.systems.athena.language.parsing import parse
 from clary.systems.athena.statements.definition import definition
-from clary.systems.athena.tests.lone import Killed, Lone
+from clary.systems.athena.tests.lone import Killed, document, refused
 
 BLANK = "\t \t "
-
-
-@pytest.fixture
-def lone(platform, caller, tmp_path):
-    caller("s3")("CreateBucket", Bucket="data", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
-    running = Lone(platform, tmp_path / "query")
-    running.perform("CREATE DATABASE db COMMENT 'of tests' LOCATION 's3://data/db'")
-    return running
-
-
-def document(lone: Lone, name: str) -> dict[str, Any]:
-    return lone.call("GetTable", DatabaseName="db", Name=name)["Table"]
-
-
-def refused(lone: Lone, text: str) -> str:
-    with pytest.raises(StatementFailed) as failed:
-        lone.perform(text)
-    return str(failed.value)
 
 
 def line(*parts: str) -> str:

@@ -1,31 +1,10 @@
 """DDL of Iceberg tables on a real catalog: what is written there and in S3, and what is told."""
 
-from typing import Any
-
 import pytest
 
 pytest.importorskip("pyiceberg")
 
-from clary.systems.athena.contract import StatementFailed
-from clary.systems.athena.tests.lone import Lone
-
-
-@pytest.fixture
-def lone(platform, caller, tmp_path):
-    caller("s3")("CreateBucket", Bucket="data", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
-    running = Lone(platform, tmp_path / "query")
-    running.perform("CREATE DATABASE db")
-    return running
-
-
-def document(lone: Lone, name: str) -> dict[str, Any]:
-    return lone.call("GetTable", DatabaseName="db", Name=name)["Table"]
-
-
-def refused(lone: Lone, text: str) -> str:
-    with pytest.raises(StatementFailed) as failed:
-        lone.perform(text)
-    return str(failed.value)
+from clary.systems.athena.tests.lone import Lone, document, refused
 
 
 def described(lone: Lone, name: str) -> list[list[str]]:

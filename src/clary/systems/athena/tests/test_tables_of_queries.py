@@ -8,28 +8,9 @@ import orjson
 import pytest
 
 from clary.kernel.core.errors import AwsError
-from clary.systems.athena.contract import StatementFailed
-from clary.systems.athena.tests.lone import Killed, Lone
+from clary.systems.athena.tests.lone import Killed, document, refused
 
 pytest.importorskip("duckdb")
-
-
-@pytest.fixture
-def lone(platform, caller, tmp_path):
-    caller("s3")("CreateBucket", Bucket="data", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
-    running = Lone(platform, tmp_path / "queries")
-    running.perform("CREATE DATABASE db")
-    return running
-
-
-def document(lone: Lone, name: str) -> dict[str, Any]:
-    return lone.call("GetTable", DatabaseName="db", Name=name)["Table"]
-
-
-def refused(lone: Lone, text: str) -> str:
-    with pytest.raises(StatementFailed) as failed:
-        lone.perform(text)
-    return str(failed.value)
 
 
 def test_a_table_is_made_of_a_query(lone):
