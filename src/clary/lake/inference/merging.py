@@ -54,12 +54,6 @@ def merged_columns(lists: Iterable[Sequence[Column]]) -> tuple[Column, ...]:
     return tuple(found.values())
 
 
-def with_new_columns(kept: Sequence[Column], others: Sequence[Column]) -> tuple[Column, ...]:
-    """Columns as they are, and those of `others` that they lack."""
-    names = {column.name for column in kept}
-    return (*kept, *(column for column in others if column.name not in names))
-
-
 def similar(one: Sequence[Column], other: Sequence[Column]) -> bool:
     """Whether two lists of columns are so alike that they may be of one table."""
     if not one or not other:

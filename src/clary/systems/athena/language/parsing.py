@@ -41,11 +41,6 @@ def parse(text: str, parameters: Sequence[str] = ()) -> Statement:
     return statement
 
 
-def parameter_count(text: str) -> int:
-    """How many `?` a statement has. Raises StatementFailed where its tokens are none."""
-    return len(_places(text))
-
-
 def bound(text: str, parameters: Sequence[str]) -> str:
     """A statement with literals in the places of its `?`. Raises StatementFailed when their number is another."""
     places = _places(text)

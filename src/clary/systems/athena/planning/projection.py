@@ -58,11 +58,6 @@ def projected(
     return _matched(running, table, template, ranges, filters)
 
 
-def location_of(table: Table, values: Sequence[str | None]) -> str:
-    """Where a projected partition lies."""
-    return _filled(table, _template(table), values)
-
-
 def _listed(
     running: Running, table: Table, template: str, ranges: Sequence[Projected], filters: Mapping[str, Filter]
 ) -> Iterator[tuple[tuple[str | None, ...], list[ListedObject]]]:

@@ -18,7 +18,6 @@ from clary.systems.athena.planning.partitions import Found, found_of
 
 _LONGEST_NAME = 200
 _SCHEMA, _SCHEMA_URL = "avro.schema.literal", "avro.schema.url"
-_TEXTS = frozenset({tables.CSV, tables.OPEN_CSV, tables.JSON, tables.REGEX, tables.GROK, tables.AVRO})
 _HIDDEN_TYPES = {PATH: "string", SIZE: "bigint", BUCKET: "int", PARTITION: "string"}
 
 
@@ -54,13 +53,6 @@ def scan_of(running: Running, use: ScanUse, table: Table) -> Scan:
         files=tuple(files),
         used=use.used,
         properties=table.properties,
-    )
-
-
-def certain_bytes(scan: Scan) -> int:
-    """How many bytes a scan reads whatever its query is: texts are read whole."""
-    return sum(
-        file.size_bytes for file in scan.files if scan.partitions and scan.partitions[file.partition].format in _TEXTS
     )
 
 
