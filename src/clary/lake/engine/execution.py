@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,7 @@ _FIXED: dict[str, str | bool | int | float | list[str]] = {
     "python_enable_replacements": "false",
     "python_scan_all_frames": "false",
 }
+_INTERRUPT_SECONDS = 0.05
 
 
 class Execution:
@@ -43,6 +45,8 @@ class Execution:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._stopped = False
+        self._closed = threading.Event()
+        self._closing = threading.Lock()
         self._before = 0
         self._read = BytesRead()
         self._connection = duckdb.connect(":memory:", config=_FIXED)
@@ -86,10 +90,9 @@ class Execution:
         )
 
     def interrupt(self) -> None:
-        """Have what runs now end soon; from another thread."""
+        """Have what runs now end soon, and the task with it; from another thread."""
         self._stopped = True
-        with contextlib.suppress(duckdb.ConnectionException):  # it is closed
-            self._connection.interrupt()
+        threading.Thread(target=self._keep_interrupting, daemon=True).start()
 
     def scanned_so_far(self) -> int:
         """About what was read since the task began: bytes read, less those that may have been written here before."""
@@ -97,7 +100,18 @@ class Execution:
 
     def close(self) -> None:
         """Let go of the database; it may still be interrupted, to no effect."""
+        with self._closing:
+            self._closed.set()
         self._connection.close()
+
+    def _keep_interrupting(self) -> None:
+        """Interrupt until the task has ended: DuckDB forgets an interruption that comes before a statement begins."""
+        while True:
+            with self._closing:
+                if self._closed.is_set():
+                    return
+                self._connection.interrupt()
+            self._closed.wait(_INTERRUPT_SECONDS)
 
     def _set(self, name: str, value: Any) -> None:
         self._connection.execute(f"SET {name} = {_shown(value)}")

@@ -11,7 +11,7 @@ import duckdb
 import psutil
 import pytest
 
-from clary.lake.engine import landlock
+from clary.lake.engine import execution, landlock
 from clary.lake.engine.pool import EngineLost, Pool
 from clary.lake.engine.tasks import OUT, RESULT, ResultFile, TableFiles, Task, TaskCancelled, TaskFailed
 from clary.lake.scans import DataFile, Scan, ScanPartition
@@ -122,6 +122,15 @@ def test_a_task_is_stopped(engine):
     timer.start()
     with pytest.raises(TaskCancelled):
         engine.run(task(ENDLESS))
+
+
+def test_a_stop_that_comes_between_statements_is_kept(tmp_path, monkeypatch):
+    (tmp_path / OUT).mkdir()
+    doing = execution.Execution(tmp_path)
+    monkeypatch.setattr(execution, "teach", lambda *_: doing.interrupt())  # right before a statement begins
+    with pytest.raises(duckdb.InterruptException):
+        doing.run(task(ENDLESS), lambda: 0.0)
+    doing.close()
 
 
 def test_a_stop_that_comes_first_is_kept(engine):
