@@ -46,6 +46,11 @@ class Server:
         connect: Any = boto3.client
         return connect(service, **(settings | options))
 
+    def processes(self, role: str) -> list[psutil.Process]:
+        """The processes that are gateways, controllers or carriers now."""
+        children = psutil.Process(self.process.pid).children()
+        return [child for child in children if lifecycle.role_of(child) == role]
+
     @property
     def settings(self) -> Settings:
         return Settings.load({}, home=str(self.home))
@@ -103,10 +108,7 @@ def kill(*processes: psutil.Process) -> None:
 
 def kill_role(server: Server, role: str) -> None:
     """Kill -9 the processes of a role, such as `gateway`; the supervisor starts others."""
-    for process in psutil.Process(server.process.pid).children(recursive=True):
-        with suppress(psutil.NoSuchProcess):
-            if role in process.cmdline():
-                process.kill()
+    kill(*server.processes(role))
 
 
 def eventually(look: Callable[[], Any], seconds: float = 180.0) -> Any:

@@ -49,11 +49,11 @@ def role(process: psutil.Process) -> str:
     line = " ".join(process.cmdline())
     if "clary.executors.process" in line:
         parent = process.parent()
-        return "nursery" if parent is not None and "processes controller" in " ".join(parent.cmdline()) else "shim"
+        return "nursery" if parent is not None and "clary controller" in " ".join(parent.cmdline()) else "shim"
     for name, sign in (
-        ("gateway", "processes gateway"),
-        ("controller", "processes controller"),
-        ("carrier", "processes carrier"),
+        ("gateway", "clary gateway"),
+        ("controller", "clary controller"),
+        ("carrier", "clary carrier"),
         ("supervisor", "clary.cli up"),
     ):
         if sign in line:

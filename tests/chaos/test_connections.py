@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
-import psutil
 import pytest
 from botocore.auth import S3SigV4Auth, SigV4Auth
 from botocore.awsrequest import AWSRequest
@@ -65,8 +64,7 @@ class Health:
         patient = Config(retries={"max_attempts": 0}, read_timeout=60)
         self._sts, self._s3 = server.client("sts", config=patient), server.client("s3", config=patient)
         self.check()  # so that what is made once is there
-        children = psutil.Process(server.process.pid).children()
-        (self._gateway,) = [child for child in children if "gateway" in child.cmdline()]
+        (self._gateway,) = server.processes("gateway")
         self._files = self._gateway.num_fds()
         self._memory = self._gateway.memory_info().rss
 

@@ -326,11 +326,7 @@ def test_garbage(patient: Serving) -> None:
         "gigabyte",
         "chunks",
     ]
-    gateway = next(
-        child
-        for child in psutil.Process(patient.server.process.pid).children()
-        if "processes gateway" in " ".join(child.cmdline())
-    )
+    (gateway,) = patient.server.processes("gateway")
     assert patient.ask(name, "well") == b"well"
     before = peak_bytes(gateway.pid)
     with ThreadPoolExecutor(8) as pool:

@@ -68,7 +68,6 @@ def up(
 ) -> None:
     """Start the server."""
     from clary.server.lifecycle import DidNotStart, start_detached
-    from clary.server.supervisor import CannotStart, Supervisor
 
     settings = _settings(folder, listen=listen, ephemeral=ephemeral or None)
     if detach:
@@ -82,6 +81,8 @@ def up(
         _out.print(f"Clary {info.version} is running at {info.endpoint}")
         _say_how_to_use_it()
         return
+    from clary.server.supervisor import CannotStart, Supervisor
+
     logging.basicConfig(level=logging.INFO, format="%(asctime)s supervisor %(levelname)s %(message)s")
     try:
         Supervisor(settings).run()

@@ -9,7 +9,7 @@ import psutil
 from clary.executors.process import ProcessExecutor
 from clary.kernel.core.settings import Settings
 from clary.kernel.rooms import Platform
-from clary.server import home
+from clary.server import home, lifecycle
 
 Rows = list[dict[str, Any]]
 
@@ -46,16 +46,11 @@ def _processes(info: home.ServerInfo | None) -> Rows:
     return [
         {
             "process": part.pid,
-            "role": "supervisor" if part.pid == info.pid else _role(part),
+            "role": "supervisor" if part.pid == info.pid else lifecycle.role_of(part) or part.name(),
             "memory": f"{part.memory_info().rss / 2**20:.0f} MiB",
         }
         for part in [supervisor, *supervisor.children()]
     ]
-
-
-def _role(process: psutil.Process) -> str:
-    line = process.cmdline()
-    return next((role for role in ("gateway", "controller", "carrier") if role in line), process.name())
 
 
 def _hosts(settings: Settings) -> Rows:

@@ -73,6 +73,15 @@ def answers(endpoint: str) -> bool:
         connection.close()
 
 
+def role_of(process: psutil.Process) -> str:
+    """What a child of a supervisor is, by its title: gateway, controller or carrier; empty where it has none yet."""
+    try:
+        words = " ".join(process.cmdline()).split()
+    except psutil.Error:  # it has ended
+        return ""
+    return words[1] if words[:1] == ["clary"] and words[2:3] == ["of"] else ""
+
+
 def stop(info: ServerInfo) -> bool:
     """Ask a server to end and wait for it; False when it had to be killed."""
     return _end(info.pid)

@@ -1,7 +1,6 @@
 """The processes below the supervisor: what a gateway, a controller and a carrier do from start to end.
 
-Each is started as `python -m clary.server.processes gateway|controller|carrier SUPERVISOR`, the id of the process that
-it is to end with, with its settings in the environment.
+Each is forked from the supervisor, ends with it, and is told by its title: `clary gateway of HOME`.
 """
 
 import asyncio
@@ -17,6 +16,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import setproctitle
 import uvicorn
 import uvloop
 
@@ -25,7 +25,7 @@ from clary.gateway.app import Gateway
 from clary.kernel.core.settings import Settings
 from clary.kernel.events import Alarm
 from clary.kernel.reconcile import Loop, Reconciler
-from clary.kernel.rooms import CARRIER, CONTROLLER, Platform
+from clary.kernel.rooms import CARRIER, CONTROLLER, Platform, Registry
 from clary.server import home
 from clary.server.protocol import Connection
 
@@ -66,7 +66,7 @@ def run_gateway(settings: Settings, listener: socket.socket, endpoint: str) -> N
         platform.loop = asyncio.get_running_loop()
         await server.serve([listener])
 
-    len(platform.registry.handlers)  # imported now, so that the first request does not pay for it
+    len(platform.registry.handlers)  # gathered now, so that the first request does not pay for it
     gc.collect()
     gc.freeze()
     with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
@@ -94,7 +94,7 @@ def run_carrier(settings: Settings) -> None:
 
 def _reconcile(platform: Platform, process: str) -> None:
     """Run the reconcilers of a process, beside an event loop for the handlers that they call; close the platform."""
-    len(platform.registry.handlers)  # imported now, so that the first call of a reconciler does not pay for it
+    len(platform.registry.handlers)  # gathered now, so that the first call of a reconciler does not pay for it
     alarm = Alarm(platform.settings.home, process)
     reconcilers = [
         Reconciler(period.topic, lambda key, run=run: run(platform, key), period.every_seconds)  # type: ignore[misc]
@@ -158,21 +158,24 @@ def _die_with(parent: int) -> None:
     threading.Thread(target=watch, daemon=True, name="parent-watch").start()
 
 
-def main() -> None:
-    role = sys.argv[1]
-    logging.basicConfig(level=logging.INFO, format=f"%(asctime)s {role} %(levelname)s %(name)s: %(message)s")
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _die_with(int(sys.argv[2]))
-    settings = Settings.load()
+def load() -> None:
+    """Import what these processes need, so that none of them has to after it was forked from this one."""
+    registry = Registry()
+    len(registry.handlers)
+    len(registry.reconcilers)
+
+
+def be(role: str, settings: Settings, supervisor: int, listener: socket.socket, endpoint: str) -> None:
+    """Be a gateway, a controller or a carrier until SIGTERM, in a process forked for it."""
+    setproctitle.setproctitle(f"clary {role} of {settings.home}")
+    logging.basicConfig(
+        level=logging.INFO, format=f"%(asctime)s {role} %(levelname)s %(name)s: %(message)s", force=True
+    )
+    os.environ.update(settings.environment())  # for what this process starts
+    _die_with(supervisor)
     if role == "gateway":
-        run_gateway(settings, socket.socket(fileno=int(sys.argv[3])), sys.argv[4])
+        run_gateway(settings, listener, endpoint)
     elif role == "controller":
         run_controller(settings)
-    elif role == "carrier":
-        run_carrier(settings)
     else:
-        raise SystemExit(f"unknown process {role!r}: expected gateway, controller or carrier")
-
-
-if __name__ == "__main__":
-    main()
+        run_carrier(settings)

@@ -1,21 +1,28 @@
-"""`clary up`: hold the home, bind the port, keep controller, carrier and gateways running, and end them together."""
+"""`clary up`: hold the home, bind the port, keep controller, carrier and gateways running, and end them together.
+
+They are forked from the supervisor, which has imported all they need: a process starts in milliseconds, and what they
+have in common lies in memory once. So the supervisor has no thread and opens no store for long.
+"""
 
 import errno
+import gc
 import logging
 import os
+import select
 import signal
 import socket
-import subprocess
-import sys
-import threading
+from contextlib import suppress
 from dataclasses import dataclass, field
+from multiprocessing import get_context
+from multiprocessing.context import ForkProcess
+from typing import IO
 
 from clary import __version__
 from clary.kernel.auth.keys import Keys, is_loopback
 from clary.kernel.core.clock import SystemClock
 from clary.kernel.core.settings import Settings
 from clary.kernel.store.sql import open_sqlite
-from clary.server import home
+from clary.server import home, processes
 from clary.server.home import ServerInfo
 
 _log = logging.getLogger("clary.supervisor")
@@ -26,6 +33,8 @@ _LONGEST_PAUSE_SECONDS = 10.0
 _STEADY_SECONDS = 30.0
 _HEIR_SECONDS = 30.0
 _HEIR_LOOKS_SECONDS = 0.1
+_HEARD = (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)
+_FORKING = get_context("fork")
 
 
 class CannotStart(Exception):
@@ -35,9 +44,7 @@ class CannotStart(Exception):
 @dataclass(slots=True)
 class _Child:
     role: str
-    arguments: list[str]
-    files: tuple[int, ...] = ()
-    process: subprocess.Popen[bytes] | None = None
+    process: ForkProcess | None = None
     started_at: float = 0.0
     pause_seconds: float = _FIRST_PAUSE_SECONDS
     start_at: float = field(default=0.0)
@@ -49,7 +56,9 @@ class Supervisor:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._clock = SystemClock()
-        self._wake = threading.Event()
+        self._heard, self._hears = socket.socketpair()  # what makes signals end a wait
+        for end in (self._heard, self._hears):
+            end.setblocking(False)
         self._stopping = False
         self._children: list[_Child] = []
 
@@ -61,25 +70,36 @@ class Supervisor:
             lock = home.hold(settings.home, "supervisor")
         except home.HomeInUse as error:
             raise CannotStart(f"{error}. Use `clary status` to see it, `clary down` to stop it.") from None
-        with lock, self._bind() as listener:
+        with self._heard, self._hears, lock, self._bind() as listener:
             self._prepare_keys()
             endpoint = _endpoint(settings, listener)
-            self._children = [_Child("controller", []), _Child("carrier", [])] + [
-                _Child("gateway", [str(listener.fileno()), endpoint], (listener.fileno(),))
-                for _ in range(settings.workers)
-            ]
-            for number in (signal.SIGTERM, signal.SIGINT):
-                signal.signal(number, self._stop)
-            signal.signal(signal.SIGCHLD, lambda *_: self._wake.set())
+            self._listen_to_signals()
             home.announce(
                 settings.home,
                 ServerInfo(os.getpid(), endpoint, __version__, settings.ephemeral, settings.region, self._clock.now()),
             )
+            processes.load()
+            gc.collect()
+            gc.freeze()  # what is never collected stays shared
+            roles = ["controller", "carrier", *["gateway"] * settings.workers]
+            self._children = [_Child(role) for role in roles]
             try:
-                self._supervise()
+                self._supervise(lock, listener, endpoint)
             finally:
                 home.withdraw(settings.home)
                 self._end_children()
+
+    def _listen_to_signals(self) -> None:
+        signal.set_wakeup_fd(self._hears.fileno(), warn_on_full_buffer=False)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._stop)
+        signal.signal(signal.SIGCHLD, lambda *_: None)  # it ends a wait
+
+    def _wait(self, seconds: float) -> None:
+        """Wait for a signal."""
+        select.select([self._heard], [], [], seconds)
+        with suppress(BlockingIOError):
+            self._heard.recv(4096)
 
     def _bind(self) -> socket.socket:
         """The socket that the gateways share. Those of a supervisor that was killed may hold the address until they
@@ -96,7 +116,7 @@ class Supervisor:
                 if not waits:
                     _log.warning("waiting for %s, which what a killed server left may hold", self._settings.listen)
                 waits = True
-                self._wake.wait(_HEIR_LOOKS_SECONDS)
+                self._wait(_HEIR_LOOKS_SECONDS)
             except OverflowError as error:
                 raise self._cannot_listen(error) from None
 
@@ -115,7 +135,6 @@ class Supervisor:
         except (OSError, OverflowError):
             listener.close()
             raise
-        listener.set_inheritable(True)
         return listener
 
     def _prepare_keys(self) -> None:
@@ -133,27 +152,40 @@ class Supervisor:
         finally:
             store.close()
 
-    def _supervise(self) -> None:
+    def _supervise(self, lock: IO[str], listener: socket.socket, endpoint: str) -> None:
         while not self._stopping:
             now = self._clock.monotonic()
             waits = [_LONGEST_PAUSE_SECONDS]
             for child in self._children:
-                if child.process is not None and child.process.poll() is not None:
+                if child.process is not None and child.process.exitcode is not None:
                     self._bury(child, now)
                 if child.process is None and child.start_at <= now:
-                    self._start(child, now)
+                    self._start(child, now, lock, listener, endpoint)
                 elif child.process is None:
                     waits.append(child.start_at - now)
-            self._wake.wait(min(waits))
-            self._wake.clear()
+            self._wait(min(waits))
 
-    def _start(self, child: _Child, now: float) -> None:
-        child.process = subprocess.Popen(
-            [sys.executable, "-m", "clary.server.processes", child.role, str(os.getpid()), *child.arguments],
-            env=os.environ | self._settings.environment(),
-            pass_fds=child.files,
-            stdin=subprocess.DEVNULL,
-        )
+    def _start(self, child: _Child, now: float, lock: IO[str], listener: socket.socket, endpoint: str) -> None:
+        supervisor = os.getpid()
+
+        def be() -> None:
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            for number in (signal.SIGTERM, signal.SIGCHLD):
+                signal.signal(number, signal.SIG_DFL)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _HEARD)
+            for mine in (self._heard, self._hears, lock):
+                mine.close()  # closed, the lock is still the supervisor's
+            if child.role != "gateway":
+                listener.close()
+            processes.be(child.role, self._settings, supervisor, listener, endpoint)
+
+        signal.pthread_sigmask(signal.SIG_BLOCK, _HEARD)  # none may be heard by the child as if it were this process
+        try:
+            child.process = _FORKING.Process(target=be, name=child.role)
+            child.process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _HEARD)
         child.started_at = now
 
     def _bury(self, child: _Child, now: float) -> None:
@@ -164,7 +196,7 @@ class Supervisor:
         _log.warning(
             "the %s ended with status %s; starting it again in %.1f s",
             child.role,
-            child.process.returncode,
+            child.process.exitcode,
             child.pause_seconds,
         )
         child.process = None
@@ -173,7 +205,6 @@ class Supervisor:
 
     def _stop(self, *_: object) -> None:
         self._stopping = True
-        self._wake.set()
 
     def _end_children(self) -> None:
         alive = [child.process for child in self._children if child.process is not None]
@@ -181,11 +212,10 @@ class Supervisor:
             process.terminate()
         deadline = self._clock.monotonic() + _STOP_SECONDS
         for process in alive:
-            try:
-                process.wait(max(0.1, deadline - self._clock.monotonic()))
-            except subprocess.TimeoutExpired:
+            process.join(max(0.1, deadline - self._clock.monotonic()))
+            if process.exitcode is None:
                 process.kill()
-                process.wait()
+                process.join()
 
 
 def _endpoint(settings: Settings, listener: socket.socket) -> str:

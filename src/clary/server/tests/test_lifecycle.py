@@ -104,9 +104,13 @@ def test_a_killed_process_is_started_again(tmp_path: Path, role: str) -> None:
 @pytest.mark.parametrize("role", ["controller", "carrier"])
 def test_a_process_whose_supervisor_died_before_it_looked_ends(tmp_path: Path, role: str) -> None:
     home.prepare(tmp_path)
-    started = subprocess.Popen(
-        [sys.executable, "-m", "clary.server.processes", role, "1"], env=os.environ | {"CLARY_HOME": str(tmp_path)}
-    )
+    program = f"""
+import socket
+from clary.kernel.core.settings import Settings
+from clary.server import processes
+processes.be("{role}", Settings.load(), 1, socket.socket(), "")
+"""
+    started = subprocess.Popen([sys.executable, "-c", program], env=os.environ | {"CLARY_HOME": str(tmp_path)})
     assert started.wait(60) == -signal.SIGTERM
 
 
@@ -147,8 +151,7 @@ def _reset(server: Server) -> int:
 
 
 def _child(server: Server, role: str) -> psutil.Process:
-    children = psutil.Process(server.process.pid).children()
-    return next(child for child in children if role in child.cmdline())
+    return next(iter(server.processes(role)))
 
 
 def _wait(condition: Callable[[], bool]) -> None:

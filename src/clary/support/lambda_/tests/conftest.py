@@ -1,17 +1,13 @@
 """Functions on a server that lets idle instances go and retries soon, and what tests do with them."""
 
 import base64
-import contextlib
 import io
 import json
-import os
-import signal
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import psutil
 import pytest
 
 from clary.testing import Server, eventually, serving
@@ -121,18 +117,9 @@ class Lambda:
         return Answer(value, answer.get("FunctionError"), answer.get("ExecutedVersion"), log)
 
 
-def kill(supervisor: int, process: str) -> None:
+def kill(server: Server, process: str) -> None:
     """Kill one of a server's processes (gateway, controller, carrier), once it is there."""
-
-    def find() -> int | None:
-        for child in psutil.Process(supervisor).children(recursive=True):
-            with contextlib.suppress(psutil.Error):  # it has just ended
-                line = child.cmdline()
-                if "clary.server.processes" in line and process in line:
-                    return child.pid
-        return None
-
-    os.kill(eventually(find), signal.SIGKILL)
+    eventually(lambda: server.processes(process))[0].kill()
 
 
 @pytest.fixture(scope="session")

@@ -111,7 +111,7 @@ def test_no_event_is_lost_whatever_is_killed(tmp_path: Path, unique: Callable[[s
         for number in range(60):
             event = json.dumps({"bucket": "kept", "key": str(number)}).encode()
             if number in {15, 30, 45}:
-                kill(server.process.pid, {15: "carrier", 30: "controller", 45: "gateway"}[number])
+                kill(server, {15: "carrier", 30: "controller", 45: "gateway"}[number])
             try:
                 client.invoke(FunctionName=name, InvocationType="Event", Payload=event)
                 acknowledged.append(str(number))

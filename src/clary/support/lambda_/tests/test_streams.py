@@ -284,7 +284,7 @@ def test_no_record_is_lost_whatever_is_killed(tmp_path: Path, unique: Callable[[
         texts = [f"r{number}" for number in range(200)]
         for round_, process in enumerate(("carrier", "controller", "carrier", "controller")):
             stream.put(*texts[round_ * 50 : round_ * 50 + 50])
-            kill(server.process.pid, process)
+            kill(server, process)
         stream.all_there(set(texts))
     finally:
         stop_server(server)

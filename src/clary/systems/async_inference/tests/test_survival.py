@@ -29,9 +29,7 @@ def servers(client: Client) -> list[Observation]:
 
 
 def controller(client: Client) -> psutil.Process:
-    (found,) = (
-        child for child in psutil.Process(client.server.process.pid).children() if "controller" in child.cmdline()
-    )
+    (found,) = client.server.processes("controller")
     return found
 
 

@@ -1,11 +1,9 @@
 """Whatever is killed, nothing that was acknowledged is missing, and S3 has every record once."""
 
-import contextlib
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import psutil
 import pytest
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -28,18 +26,9 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
 
 def kill(client: Client, process: str) -> None:
     """Kill a process of the server, and see that another takes its place."""
-    (victim,) = processes(client, process)
+    (victim,) = client.server.processes(process)
     victim.kill()
-    eventually(lambda: [one for one in processes(client, process) if one.pid != victim.pid])
-
-
-def processes(client: Client, process: str) -> list[psutil.Process]:
-    found = []
-    for child in psutil.Process(client.server.process.pid).children():
-        with contextlib.suppress(psutil.Error):  # it has just ended
-            if process in child.cmdline():
-                found.append(child)
-    return found
+    eventually(lambda: [one for one in client.server.processes(process) if one.pid != victim.pid])
 
 
 class Load:

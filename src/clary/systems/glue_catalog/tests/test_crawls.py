@@ -13,7 +13,7 @@ from clary.kernel.rooms.tests.in_process import Caller, reconcilers
 from clary.systems.glue_catalog.crawling.fleet import fleet_of
 from clary.systems.glue_catalog.records import CRAWLERS_TOPIC
 from clary.systems.glue_catalog.tests.crawling import ROLE
-from clary.testing import Server, eventually, start_server, stop_server
+from clary.testing import Server, eventually, kill_role, start_server, stop_server
 
 pytest.importorskip("pyarrow")
 
@@ -128,9 +128,7 @@ def test_a_crawl_that_is_cut_off_is_done_again(own: Server) -> None:
 
     for times in (1, 2, 3):
         eventually(lambda times=times: begun(times) or glue.get_crawler(Name="c")["Crawler"]["State"] == "READY")
-        for child in psutil.Process(own.process.pid).children():
-            if "carrier" in child.cmdline():
-                child.kill()
+        kill_role(own, "carrier")
     crawler = eventually(lambda: (found := glue.get_crawler(Name="c")["Crawler"])["State"] == "READY" and found)
     assert crawler["LastCrawl"]["Status"] == "SUCCEEDED"
     assert [table["Name"] for table in glue.get_tables(DatabaseName="db")["TableList"]] == ["t"]

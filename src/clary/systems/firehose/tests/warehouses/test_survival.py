@@ -28,8 +28,7 @@ def own(tmp_path: Path, unique: Callable[[str], str]) -> Iterator[Client]:
 
 
 def carrier(client: Client) -> psutil.Process | None:
-    children = psutil.Process(client.server.process.pid).children()
-    return next((child for child in children if "carrier" in child.cmdline()), None)
+    return next(iter(client.server.processes("carrier")), None)
 
 
 def test_a_killed_carrier_loses_nothing_and_doubles_nothing(own: Client, postgres: Postgres, search: Search) -> None:
