@@ -44,12 +44,13 @@ class Fleet:
     def ensure(self, entry: Entry[Crawler]) -> None:
         """Have the crawl of a crawler run, or stopped where it is STOPPING, unless it runs already."""
         with self._lock:
-            run = self._running.get(entry.value.crawl)
-            if run is None:
-                run = self._running[entry.value.crawl] = _Run(self._platform, entry, self._slots, self._ended)
+            known = self._running.get(entry.value.crawl)
+            run = known or _Run(self._platform, entry, self._slots, self._ended)
+            if entry.status == STOPPING:
+                run.stop()  # before it begins, where it has not
+            if known is None:
+                self._running[entry.value.crawl] = run
                 run.start()
-        if entry.status == STOPPING:
-            run.stop()
 
     def stop(self) -> None:
         """End all threads; what they were doing is done again when the next process finds it undone."""
