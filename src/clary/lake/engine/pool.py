@@ -9,6 +9,7 @@ import logging
 import os
 import pickle
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+import psutil
 
 from clary.kernel.core.ids import new_id
 from clary.kernel.jobs import confinement
@@ -29,6 +31,11 @@ FOLDER = "queries"
 """Below the home: the folders of queries that run or are ready to."""
 _STOP = b""
 _INTERRUPT_SECONDS = 5.0
+_PATIENCE_SECONDS = 120.0  # of a busy machine; what has not answered by then never will
+_TRIES = 3
+# Of a process with threads a fork has the locks that they held, and nobody who lets go of them.
+_WITHOUT_THREADS = {"JE_ARROW_MALLOC_CONF": "background_thread:false", "OPENBLAS_NUM_THREADS": "1"}
+_KILLED = (-signal.SIGKILL, 128 + signal.SIGKILL)
 
 _log = logging.getLogger("clary.lake")
 
@@ -118,12 +125,17 @@ class Pool:
 
     def _fork(self, folder: Path) -> tuple[socket.socket, int, "_Nursery"]:
         with self._lock:
-            if self._nursery is not None:
-                with contextlib.suppress(OSError):
+            for tries_left in reversed(range(_TRIES)):
+                try:
+                    self._nursery = self._nursery or _Nursery(self._home)
                     return *self._nursery.fork(folder), self._nursery
-                self._nursery.close()
-            self._nursery = _Nursery(self._home)
-            return *self._nursery.fork(folder), self._nursery
+                except OSError:
+                    if self._nursery is not None:
+                        self._nursery.close()
+                        self._nursery = None
+                    if not tries_left:
+                        raise
+            raise AssertionError("the last try returns or raises")
 
 
 class Engine:
@@ -143,13 +155,16 @@ class Engine:
         self._connection, self._pid, self._nursery, self._is_ready = connection, pid, nursery, False
 
     def run(self, task: Task) -> TaskResult:
-        """Do a task. Raises TaskFailed, TaskCancelled when it was stopped, EngineLost when the process ended."""
+        """Do a task. Raises TaskFailed, TaskCancelled when it was stopped, EngineLost when the process ended, or did
+        not answer long after the time that the task may take."""
         connection = self._connection
         assert connection is not None
         try:
             if not self._is_ready:
+                connection.settimeout(_PATIENCE_SECONDS)
                 messages.receive(connection, LARGEST_ANSWER_BYTES)
                 self._is_ready = True
+            connection.settimeout(task.seconds + _PATIENCE_SECONDS)
             with self._sending:
                 messages.send(connection, pickle.dumps(task))
             return _outcome(orjson.loads(messages.receive(connection, LARGEST_ANSWER_BYTES)))
@@ -197,19 +212,27 @@ class _Nursery:
             raise OSError("the process that engines are forked from cannot be started")
 
     def _start(self, sandbox: list[str]) -> bool:
-        """Start it, and wait until it is ready; False when it ended instead."""
+        """Start it, and wait until it is ready; False when it ended instead. Raises OSError when it was killed, or does
+        not get ready."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._orders = ours
+        ours.settimeout(_PATIENCE_SECONDS)
         with theirs:
             self._process = subprocess.Popen(
                 [*sandbox, sys.executable, "-m", "clary.lake.engine.nursery", str(theirs.fileno())],
                 pass_fds=(theirs.fileno(),),
                 stdin=subprocess.DEVNULL,
+                env=os.environ | _WITHOUT_THREADS,
             )
-        if ours.recv(4096):
-            return True
+        try:
+            if ours.recv(4096):
+                return True
+        except TimeoutError:
+            self.close()
+            raise OSError("the process that engines are forked from does not get ready") from None
         ours.close()
-        self._process.wait()
+        if self._process.wait() in _KILLED:
+            raise OSError("the process that engines are forked from was killed while it started")
         return False
 
     def fork(self, folder: Path) -> tuple[socket.socket, int]:
@@ -235,6 +258,10 @@ class _Nursery:
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(_INTERRUPT_SECONDS)
             return
+        with contextlib.suppress(psutil.NoSuchProcess):
+            for each in psutil.Process(self._process.pid).children(recursive=True):  # those in the sandbox, too
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    each.kill()
         self._process.kill()
         self._process.wait()
 
@@ -250,6 +277,7 @@ def _sandbox(home: Path) -> list[str]:
         *(program, "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-net", "--new-session"),
         *("--cap-drop", "ALL", "--clearenv", "--setenv", "PATH", os.environ.get("PATH", os.defpath)),
         *("--setenv", "LANG", "C.UTF-8", "--setenv", "HOME", "/nowhere"),
+        *(word for name, value in _WITHOUT_THREADS.items() for word in ("--setenv", name, value)),
         *confinement.system(),
         *("--proc", "/proc", "--dev", "/dev"),
         *confinement.platform(home),

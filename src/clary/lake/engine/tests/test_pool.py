@@ -12,11 +12,13 @@ import psutil
 import pytest
 
 from clary.lake.engine import execution, landlock
+from clary.lake.engine import pool as pools
 from clary.lake.engine.pool import EngineLost, Pool
 from clary.lake.engine.tasks import OUT, RESULT, ResultFile, TableFiles, Task, TaskCancelled, TaskFailed
 from clary.lake.scans import DataFile, Scan, ScanPartition
 from clary.lake.tables import PARQUET, Column
 from clary.lake.types import parse_type
+from clary.testing import eventually
 
 COLUMNS = (Column("a", parse_type("bigint")), Column("b", parse_type("string")))
 ENDLESS = "SELECT count(*) AS n FROM range(10000000) x, range(10000000) y WHERE x.range * y.range % 7 = 3"
@@ -39,6 +41,21 @@ def engine(pool):
 
 def task(sql: str, **members) -> Task:
     return Task(sql=sql, **{"scans": (), "output": ResultFile(), "names": ("n",), "types": ("bigint",), **members})
+
+
+def processes() -> list[psutil.Process]:
+    """Nurseries and what they have forked, those first."""
+    found = []
+    for process in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.Error):
+            if "clary.lake.engine.nursery" in process.cmdline()[2:3]:
+                found.append(process)
+    return found
+
+
+def forked() -> list[psutil.Process]:
+    every = processes()
+    return [each for each in every if each.ppid() in [other.pid for other in every]]
 
 
 def scan(engine, rows: int) -> Scan:
@@ -145,11 +162,9 @@ def test_an_engine_that_was_killed_is_renewed(pool, engine):
     def kill_workers():
         """Kill all that were forked, until the task has noticed."""
         while not over.wait(0.1):
-            for process in psutil.Process().children(recursive=True):
+            for process in forked():
                 with contextlib.suppress(psutil.Error):
-                    command = process.cmdline()
-                    if "clary.lake.engine.nursery" in command[2:3] and command == process.parent().cmdline():
-                        process.kill()
+                    process.kill()
 
     (engine.folder / "kept").write_text("kept")
     killing = threading.Thread(target=kill_workers)
@@ -161,3 +176,33 @@ def test_an_engine_that_was_killed_is_renewed(pool, engine):
     pool.renew(engine)
     assert engine.run(task("SELECT 1 AS a")).rows == 1
     assert (engine.folder / "kept").read_text() == "kept"
+
+
+def test_no_engine_is_waited_for_in_vain(pool, engine, monkeypatch):
+    pool.renew(engine)
+    assert engine.run(task("SELECT 1 AS a")).rows == 1
+    monkeypatch.setattr(pools, "_PATIENCE_SECONDS", 0.5)
+    for process in forked():
+        process.suspend()
+    with pytest.raises(EngineLost):
+        engine.run(task("SELECT 1 AS a", seconds=0.1))
+    monkeypatch.undo()
+    pool.renew(engine)
+    assert engine.run(task("SELECT 1 AS a")).rows == 1
+
+
+def test_what_is_forked_from_has_no_threads(pool, engine):
+    parents = {each.parent() for each in forked()}
+    assert [each.num_threads() for each in parents] == [1]
+
+
+def test_a_nursery_that_does_not_answer_is_replaced(pool, engine, monkeypatch):
+    monkeypatch.setattr(pools, "_INTERRUPT_SECONDS", 0.2)
+    eventually(lambda: pool._spare)
+    before = processes()
+    for process in before:
+        process.suspend()
+    pool._nursery._orders.settimeout(0.2)
+    pool.renew(engine)
+    assert engine.run(task("SELECT 1 AS a")).rows == 1
+    assert not [each for each in before if each.is_running() and each.status() != psutil.STATUS_ZOMBIE]
