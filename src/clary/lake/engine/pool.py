@@ -64,11 +64,16 @@ class Pool:
 
     def take(self) -> "Engine":
         """An engine for one query: one that stands ready, or a new one. Close it when the query has ended."""
-        with self._lock:
-            engine = self._spare.popleft() if self._spare else None
-            if not self._spare:
-                self._news.set()  # otherwise others are made when this query has ended: now the CPUs are its own
-        return engine if engine is not None else self._make(self._folder / new_id())
+        while True:
+            with self._lock:
+                engine = self._spare.popleft() if self._spare else None
+                if not self._spare:
+                    self._news.set()  # otherwise others are made when this query has ended: now the CPUs are its own
+            if engine is None:
+                return self._make(self._folder / new_id())
+            if not engine.is_lost():
+                return engine
+            engine.close()
 
     def renew(self, engine: "Engine") -> None:
         """Give an engine whose process was lost another one, over the same folder without what it had written."""
@@ -153,6 +158,16 @@ class Engine:
 
     def begin(self, connection: socket.socket, pid: int, nursery: "_Nursery") -> None:
         self._connection, self._pid, self._nursery, self._is_ready = connection, pid, nursery, False
+
+    def is_lost(self) -> bool:
+        """Whether the process has ended while it waited."""
+        assert self._connection is not None
+        try:
+            return not self._connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
 
     def run(self, task: Task) -> TaskResult:
         """Do a task. Raises TaskFailed, TaskCancelled when it was stopped, EngineLost when the process ended, or did

@@ -178,8 +178,17 @@ def test_an_engine_that_was_killed_is_renewed(pool, engine):
     assert (engine.folder / "kept").read_text() == "kept"
 
 
+def test_an_engine_that_was_killed_while_it_waited_is_not_taken(pool):
+    eventually(lambda: pool._spare)
+    for process in forked():
+        process.kill()
+    eventually(lambda: all(each.is_lost() for each in pool._spare))
+    taken = pool.take()
+    assert taken.run(task("SELECT 1 AS a")).rows == 1
+    taken.close()
+
+
 def test_no_engine_is_waited_for_in_vain(pool, engine, monkeypatch):
-    pool.renew(engine)
     assert engine.run(task("SELECT 1 AS a")).rows == 1
     monkeypatch.setattr(pools, "_PATIENCE_SECONDS", 0.5)
     for process in forked():
