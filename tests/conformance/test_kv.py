@@ -15,6 +15,8 @@ from collections.abc import Iterator
 from contextlib import closing
 from itertools import pairwise
 from pathlib import Path
+from queue import SimpleQueue
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -22,6 +24,7 @@ from hypothesis import strategies as st
 
 from clary.kernel.kv import open_kv
 from clary.kernel.kv.contract import MAX_KEY_BYTES, KeyValue, KeyValueError, Transaction, after_prefix
+from clary.kernel.kv.group_commit import GroupCommit, Outcome
 from clary.kernel.kv.lmdb import open_lmdb
 
 BACKENDS = {"lmdb": open_lmdb}
@@ -183,6 +186,22 @@ def test_everything_is_there_after_reopening_and_a_closed_domain_says_so(backend
         put(kv, a="2")
     with closing(BACKENDS[backend](tmp_path)) as reopened:
         assert reopened.get(b"a") == b"1"
+
+
+def test_what_is_queued_when_all_is_over_is_refused() -> None:
+    """A writer finds the group open, and it is closed before the item is in the queue."""
+
+    class Late(SimpleQueue[Any]):
+        def put(self, item: Any, *more: Any) -> None:
+            if item is not None and item.item == "late":
+                group.close()
+            super().put(item, *more)
+
+    group: GroupCommit[str] = GroupCommit("late", lambda items: [Outcome(item, None) for item in items])
+    group._queue = Late()
+    assert group.run("early") == "early"
+    with pytest.raises(KeyValueError, match="closed"):
+        group.run("late")
 
 
 def test_concurrent_increments_from_threads_and_a_loop_are_all_counted(kv: KeyValue) -> None:

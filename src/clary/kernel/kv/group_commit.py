@@ -83,6 +83,7 @@ class GroupCommit(Generic[Item]):
         self._queue: SimpleQueue[_Waiter[Item] | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
+        self._ended = False
         # How many items the thread waits for, and what tells it that they are there.
         self._expected = 0
         self._enough = threading.Event()
@@ -123,6 +124,8 @@ class GroupCommit(Generic[Item]):
         self._queue.put(waiter)
         if self._expected and self._queue.qsize() >= self._expected:
             self._enough.set()
+        if self._ended:  # it was closed in between: nobody takes from the queue any more
+            self._refuse_stragglers()
 
     def _start(self) -> None:
         with self._starting:
@@ -150,6 +153,7 @@ class GroupCommit(Generic[Item]):
                 break
             if self._gathers:
                 self._gather(len(batch))
+        self._ended = True
         self._refuse_stragglers()
 
     def _gather(self, answered: int) -> None:
@@ -189,8 +193,11 @@ class GroupCommit(Generic[Item]):
     def _refuse_stragglers(self) -> None:
         """Answer whoever queued an item while `close` was under way."""
         refusal = Outcome(None, KeyValueError(f"{self._name} was closed"))
-        while not self._queue.empty():
-            waiter = self._queue.get()
+        while True:
+            try:
+                waiter = self._queue.get_nowait()
+            except Empty:
+                return
             if waiter is not None:
                 self._answer([waiter], [refusal])
 
