@@ -8,13 +8,13 @@ import errno
 import gc
 import logging
 import os
-import select
 import signal
 import socket
 from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing import get_context
 from multiprocessing.context import ForkProcess
+from queue import Empty, SimpleQueue
 from typing import IO
 
 from clary import __version__
@@ -56,9 +56,8 @@ class Supervisor:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._clock = SystemClock()
-        self._heard, self._hears = socket.socketpair()  # what makes signals end a wait
-        for end in (self._heard, self._hears):
-            end.setblocking(False)
+        # Not an Event: a signal handler that sets one may wait for a lock that the code it interrupts holds.
+        self._wakes: SimpleQueue[None] = SimpleQueue()
         self._stopping = False
         self._children: list[_Child] = []
 
@@ -70,10 +69,12 @@ class Supervisor:
             lock = home.hold(settings.home, "supervisor")
         except home.HomeInUse as error:
             raise CannotStart(f"{error}. Use `clary status` to see it, `clary down` to stop it.") from None
-        with self._heard, self._hears, lock, self._bind() as listener:
+        with lock, self._bind() as listener:
             self._prepare_keys()
             endpoint = _endpoint(settings, listener)
-            self._listen_to_signals()
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, self._stop)
+            signal.signal(signal.SIGCHLD, lambda *_: self._wakes.put(None))
             home.announce(
                 settings.home,
                 ServerInfo(os.getpid(), endpoint, __version__, settings.ephemeral, settings.region, self._clock.now()),
@@ -89,17 +90,10 @@ class Supervisor:
                 home.withdraw(settings.home)
                 self._end_children()
 
-    def _listen_to_signals(self) -> None:
-        signal.set_wakeup_fd(self._hears.fileno(), warn_on_full_buffer=False)
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._stop)
-        signal.signal(signal.SIGCHLD, lambda *_: None)  # it ends a wait
-
     def _wait(self, seconds: float) -> None:
-        """Wait for a signal."""
-        select.select([self._heard], [], [], seconds)
-        with suppress(BlockingIOError):
-            self._heard.recv(4096)
+        """Wait for a signal, for so long at most."""
+        with suppress(Empty):
+            self._wakes.get(timeout=max(0.0, seconds))
 
     def _bind(self) -> socket.socket:
         """The socket that the gateways share. Those of a supervisor that was killed may hold the address until they
@@ -169,13 +163,11 @@ class Supervisor:
         supervisor = os.getpid()
 
         def be() -> None:
-            signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGINT, signal.SIG_IGN)
             for number in (signal.SIGTERM, signal.SIGCHLD):
                 signal.signal(number, signal.SIG_DFL)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _HEARD)
-            for mine in (self._heard, self._hears, lock):
-                mine.close()  # closed, the lock is still the supervisor's
+            lock.close()  # it is still the supervisor's
             if child.role != "gateway":
                 listener.close()
             processes.be(child.role, self._settings, supervisor, listener, endpoint)
@@ -205,6 +197,7 @@ class Supervisor:
 
     def _stop(self, *_: object) -> None:
         self._stopping = True
+        self._wakes.put(None)
 
     def _end_children(self) -> None:
         alive = [child.process for child in self._children if child.process is not None]
