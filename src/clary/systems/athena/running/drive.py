@@ -33,7 +33,7 @@ def drive(platform: Platform, entry: Entry[QueryExecution], make_run: MakeRun) -
     """Take a query to its end, whatever it meets."""
     table = platform.records(QueryExecution).within(entry.account, entry.region)
     clock = platform.clock
-    if entry.value.stop:
+    if entry.value.stop and entry.status == QUEUED:
         _write(table, entry, cancelled(entry, clock.now()), CANCELLED)
         return
     if entry.status == QUEUED:
@@ -48,6 +48,8 @@ def drive(platform: Platform, entry: Entry[QueryExecution], make_run: MakeRun) -
         _write(table, entry, watch.failed(faults.of_access(error)), FAILED)
         return
     run.resumed = entry.status == RUNNING
+    if entry.value.stop:
+        run.stop()  # and yet it is performed, up to where it stops: what it was storing when it was cut off is to go
     begun = _Beginning(table, entry)
     try:
         ended, status = _perform(run, entry, watch, begun)
@@ -98,7 +100,8 @@ def _perform(run: Run, entry: Entry[QueryExecution], watch: "_Watch", begun: _Be
         if not isinstance(statement, Query) and begun.written() is None:
             raise Abandoned  # it was cancelled: what changes anything waits until that is known
         outcome = performer(statement)(run, statement)
-        run.check()
+        if isinstance(statement, Query):
+            run.check()  # another statement has done by now what it was to do, whoever stops it
         watch.performed(run)
         stored = results.store(run.access, value.output, outcome, value.settings)
         return watch.succeeded(run, outcome, stored), SUCCEEDED

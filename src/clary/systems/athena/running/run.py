@@ -105,6 +105,7 @@ class Run:
 
     def run(self, task: Task) -> TaskResult:
         """Do a task; once more when the engine's process is lost on the way. Raises TaskFailed, TaskCancelled."""
+        self.check()
         engine = self._taken()
         self.first_task_at = self.first_task_at or self._clock.monotonic()
         limited = replace(

@@ -84,7 +84,7 @@ def _register(running: Running, name: TableName, stored: Stored) -> None:
     table = {**given, "DatabaseName": name.database}
     try:
         register_partitions(running, table, stored.values)
-    except (AwsError, StatementFailed):
+    except Exception:
         with contextlib.suppress(AwsError):
             running.call("DeleteTable", DatabaseName=name.database, Name=name.name)
         raise

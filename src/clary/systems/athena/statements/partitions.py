@@ -161,9 +161,9 @@ def create_partitions(running: Running, table: Document, given: Sequence[Documen
     """Register partitions, many at a time; what could not be is returned, as Glue's errors."""
     errors: list[Document] = []
     for batch in batched(given, _MOST_CREATED):
+        running.check()  # before, for after the last it would be too late
         answer = running.call("BatchCreatePartition", **_of(table), PartitionInputList=list(batch))
         errors += answer.get("Errors") or ()
-        running.check()
     return errors
 
 

@@ -88,10 +88,10 @@ def store(
 
 @contextlib.contextmanager
 def discarded_on_failure(running: Running, stored: Stored) -> Iterator[None]:
-    """Remove what was stored when the catalog cannot be told of it."""
+    """Remove what was stored when the catalog cannot be told of it, or is not to be."""
     try:
         yield
-    except (AwsError, StatementFailed):
+    except Exception:
         with contextlib.suppress(AwsError):
             running.delete(stored.uris)
         raise

@@ -1,13 +1,19 @@
 """Tables, files and views that queries make: what is written, what is read again, and what a kill in between leaves."""
 
 import base64
+import contextlib
 import itertools
+from dataclasses import replace
 from typing import Any
 
 import orjson
 import pytest
 
 from clary.kernel.core.errors import AwsError
+from clary.kernel.rooms.tests.in_process import ACCOUNT, REGION
+from clary.systems.athena.records import CANCELLED, RUNNING, QueryExecution, TableWrite
+from clary.systems.athena.running.drive import drive
+from clary.systems.athena.running.run import Limits, Run
 from clary.systems.athena.tests.lone import Killed, document, refused
 
 pytest.importorskip("duckdb")
@@ -150,6 +156,37 @@ def test_what_is_killed_and_runs_again_writes_once(lone, text, folder, forget):
             return
         lone.perform(forget)
         lone.delete(lone.uris(folder))
+
+
+@pytest.mark.parametrize("all_stored", [False, True])
+def test_what_is_stopped_while_it_is_cut_off_is_undone(lone, platform, caller, all_stored):
+    lone.perform("CREATE EXTERNAL TABLE t (a int) PARTITIONED BY (k string) LOCATION 's3://data/t/'")
+    text = "INSERT INTO t VALUES (1, 'a'), (2, 'b')"
+    athena, where = caller("athena"), {"OutputLocation": "s3://data/out/"}
+    name = athena(
+        "StartQueryExecution",
+        QueryString=text,
+        QueryExecutionContext={"Database": "db"},
+        ResultConfiguration=where,
+    )["QueryExecutionId"]
+    for lives in itertools.count():
+        lone.lives = lives
+        with contextlib.suppress(Killed):
+            lone.perform(text, again=name)
+        lone.lives = None
+        if len(lone.uris("t/")) == 1 + all_stored or lives == 30:
+            break
+        lone.delete(lone.uris("t/"))
+        platform.records(TableWrite).within(ACCOUNT, REGION).delete(name)
+    assert len(lone.uris("t/")) == 1 + all_stored
+    table = platform.records(QueryExecution).within(ACCOUNT, REGION)
+    entry = table.get(name)
+    entry = table.replace(entry, replace(entry.value, stop=True), status=RUNNING)
+    about = {"catalog": "awsdatacatalog", "database": "db", "output": entry.value.output, "work_group": "primary"}
+    limits = {"execution_id": name, "enforced": False, "ends_at": platform.clock.monotonic() + 60}
+    drive(platform, entry, lambda ctx, _: Run(ctx, None, Limits(1 << 30, 1), **about, **limits))
+    assert table.get(name).status == CANCELLED
+    assert (lone.uris("t/"), lone.rows("SHOW PARTITIONS t")) == ([], [])
 
 
 def test_a_table_that_the_catalog_refuses_leaves_no_files(lone, monkeypatch):
