@@ -5,6 +5,7 @@ A program is run as a user would run it: `eval "$(clary env)"` in a shell, then 
 last line a program prints is JSON: what the test looks at.
 """
 
+import fcntl
 import hashlib
 import json
 import os
@@ -31,6 +32,7 @@ REQUIREMENTS = {
     "dbt": ["dbt-athena>=1.9", "dbt-core<1.12"],  # a later one brings a parser that wants a compiler
     "boto3": ["boto3"],
 }
+INSTALL_SECONDS = 480
 NODE_REQUIREMENTS = {"aws-sdk-js": ["@aws-sdk/client-kinesis@3"]}
 
 
@@ -84,14 +86,16 @@ def make(name: str) -> Path:
     requirements = NODE_REQUIREMENTS[name] if of_node else REQUIREMENTS[name]
     folder = ROOT / f"{name}-{hashlib.sha256(repr((requirements, sys.version_info[:2])).encode()).hexdigest()[:8]}"
     finished = folder / "finished"
-    if finished.exists():
-        return folder
-    shutil.rmtree(folder, ignore_errors=True)
-    if of_node:
-        _install_node_packages(folder, requirements)
-    else:
-        _install_python_packages(folder, requirements)
-    finished.touch()
+    ROOT.mkdir(exist_ok=True)
+    with folder.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # other test processes want it, too
+        if not finished.exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            if of_node:
+                _install_node_packages(folder, requirements)
+            else:
+                _install_python_packages(folder, requirements)
+            finished.touch()
     return folder
 
 
@@ -116,6 +120,9 @@ def _install_python_packages(folder: Path, requirements: Sequence[str]) -> None:
 
 
 def _run(command: list[str]) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=INSTALL_SECONDS)
+    except subprocess.TimeoutExpired:
+        raise CannotMake(f"{' '.join(command)} did not end within {INSTALL_SECONDS} s") from None
     if done.returncode != 0:
         raise CannotMake(f"{' '.join(command)}: {done.stderr.strip()[-800:]}")
