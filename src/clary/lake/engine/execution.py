@@ -30,30 +30,40 @@ from clary.lake.formats.parts import BytesRead
 
 _FIXED: dict[str, str | bool | int | float | list[str]] = {
     "allow_community_extensions": "false",
+    "async_threads": "0",
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
     "preserve_insertion_order": "false",
     "python_enable_replacements": "false",
     "python_scan_all_frames": "false",
+    "threads": "1",
 }
 _INTERRUPT_SECONDS = 0.05
+_READING_THREADS = 8  # DuckDB's default
+
+
+def database() -> Any:
+    """A database in memory that has no threads yet: a process may be forked with it."""
+    connection = duckdb.connect(":memory:", config=_FIXED)
+    configure(connection)
+    return connection
 
 
 class Execution:
-    """A database for one task, made ready ahead of it."""
+    """A database for one task, made ready ahead of it. `connection` is one of `database` that nobody has used."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, connection: Any = None) -> None:
         self._folder = folder
         self._stopped = False
         self._closed = threading.Event()
         self._closing = threading.Lock()
         self._before = 0
         self._read = BytesRead()
-        self._connection = duckdb.connect(":memory:", config=_FIXED)
+        self._connection = database() if connection is None else connection
         self._set("allowed_directories", [f"{folder}/"])
         self._set("temp_directory", str(folder / SPILL))
         self._set("enable_external_access", False)
-        configure(self._connection)
+        self._set("async_threads", _READING_THREADS)
 
     def run(self, task: Task, seconds: Callable[[], float]) -> TaskResult:
         """Do the task. Raises TaskFailed, or what DuckDB raises."""

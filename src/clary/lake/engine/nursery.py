@@ -1,4 +1,5 @@
-"""The process that workers are forked from: it has imported what they need, and reads nothing of any user.
+"""The process that workers are forked from: it has imported what they need and opened a database, which each of them
+has for its first task. It reads nothing of any user.
 
 Started as `python -m clary.lake.engine.nursery FD`. An order is a folder and the socket of the worker that is to have
 it; the answer is the worker's process id. It ends when the socket of orders is closed.
@@ -16,6 +17,7 @@ from typing import Any
 import orjson
 
 from clary.lake.engine import worker
+from clary.lake.engine.execution import database
 from clary.lake.engine.trino.setup import learn
 
 _LARGEST_ORDER = 65536
@@ -26,6 +28,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     children: set[int] = set()
     _import()
+    opened = database()
     gc.collect()
     gc.freeze()
     orders.send(b"{}")  # whoever started this may go on
@@ -41,7 +44,7 @@ def main() -> None:
         if child == 0:
             orders.close()
             try:
-                worker.serve(connection, str(order["folder"]))
+                worker.serve(connection, str(order["folder"]), opened)
             except BaseException:
                 logging.getLogger("clary.lake").exception("an engine failed")
             finally:

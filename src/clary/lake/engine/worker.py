@@ -26,22 +26,28 @@ TIME = "EXCEEDED_TIME_LIMIT", "Query exceeded the time that it may take"
 SCANNED = "EXCEEDED_SCAN_LIMIT", "Query exceeded the bytes that it may scan"
 _SPARE_BYTES = 1 << 30
 _LOOK_SECONDS = 0.05
+_LINGER_SECONDS = 0.2
 _LONGEST_SECONDS = 3600.0
 
 
-def serve(connection: socket.socket, folder: str) -> None:
-    """Do tasks until the other end is closed; never returns."""
+def serve(connection: socket.socket, folder: str, opened: Any) -> None:
+    """Do tasks until the other end is closed, the first by the database `opened`; never returns."""
     _confine(Path(folder))
     orders: queue.SimpleQueue[bytes] = queue.SimpleQueue()
     hearing = _Hearing(connection, orders)
-    execution: Execution | None = Execution(Path(folder))
+    execution: Execution | None = Execution(Path(folder), opened)
     threading.Thread(target=hearing.listen, daemon=True).start()
     messages.send(connection, messages.packed({"ready": True}))
+    order: bytes | None = None
     while True:
-        task = pickle.loads(orders.get())
+        task = pickle.loads(order or orders.get())
         execution = execution or Execution(Path(folder))
         hearing.listen_for(execution)
         messages.send(connection, messages.packed(_answer(execution, task)))
+        # Most queries have one task, and this process ends with them before it has cleared anything away.
+        order = None
+        with contextlib.suppress(queue.Empty):
+            order = orders.get(timeout=_LINGER_SECONDS)
         execution.close()
         execution = None
 
