@@ -76,17 +76,16 @@ class Execution:
         profiles = _Profiled(connection)
         counted: Any = profiles
         try:
-            for scan in task.scans:
-                reading.relation(connection, scan, self._read)
+            sql = reading.over(connection, task.sql, task.scans, self._read)
             self._set("lock_configuration", True)
             if self._stopped:
                 raise duckdb.InterruptException("INTERRUPT Error: Interrupted!")
             out = self._folder / OUT
             if isinstance(task.output, ResultFile):
-                rows = write_csv(counted, task.sql, task.names, task.types, out / RESULT)
+                rows = write_csv(counted, sql, task.names, task.types, out / RESULT)
                 files: tuple[WrittenFile, ...] = ()
             else:
-                rows, files = _written(counted, task, out)
+                rows, files = _written(counted, sql, task, out)
         except (duckdb.Error, TaskFailed) as error:
             raise reading.failure_of(error, task.scans, self._read) or error from None
         profiles.note()
@@ -134,19 +133,19 @@ def _shown(value: Any) -> str:
     return "'" + value.replace("'", "''") + "'" if isinstance(value, str) else str(value).lower()
 
 
-def _written(connection: Any, task: Task, out: Path) -> tuple[int, tuple[WrittenFile, ...]]:
+def _written(connection: Any, sql: str, task: Task, out: Path) -> tuple[int, tuple[WrittenFile, ...]]:
     """Write the rows as files of a table; return how many rows that changes, and the files."""
     if isinstance(task.output, TableFiles):
         from clary.lake.formats.writing import write
 
-        files = write(connection, task.sql, task.output, out)
+        files = write(connection, sql, task.output, out)
         return sum(each.rows for each in files), tuple(files)
     if isinstance(task.output, PlanText):
-        return _explained(connection, task.sql, task.output, out / RESULT), ()
+        return _explained(connection, sql, task.output, out / RESULT), ()
     from clary.lake.iceberg import writing
 
     assert isinstance(task.output, IcebergFiles)
-    rows, files = writing.write(connection, task.sql, task.output, out)
+    rows, files = writing.write(connection, sql, task.output, out)
     return rows, tuple(files)
 
 

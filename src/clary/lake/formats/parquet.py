@@ -5,29 +5,58 @@ file has to what the table says, and gives NULL for what is missing. It casts mo
 hence the files' schemas are looked at first. Files that lie in Hive's folders give their keys to it as constants.
 """
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import groupby
+from operator import itemgetter
+from typing import Any, NamedTuple
 
 from clary.lake.engine.tasks import TaskFailed
 from clary.lake.formats.coercion import may_be_read_as
 from clary.lake.formats.parts import BytesRead, Part, hidden_of, hidden_sql, is_used, key_sql, literal, null, texts
-from clary.lake.tables import Column
+from clary.lake.tables import PARQUET, Column
 from clary.lake.types import duckdb_type, quoted
 
 _BY_POSITION = "parquet.column.index.access"
 _NUMBER = "file_index::BIGINT + 1"
 _SCHEMAS = """
-SELECT nodes, list(file_name) FROM (
-    SELECT file_name, list({{name: name, children: coalesce(num_children, 0), type: duckdb_type}} ORDER BY column_id)
-        AS nodes FROM parquet_schema({files}) GROUP BY file_name
-) GROUP BY nodes
+SELECT file_name, column_id, name, coalesce(num_children, 0), duckdb_type FROM parquet_schema({files})
 """
+Schemas = Mapping[str, Sequence[tuple[str, str]]]
+"""The columns of files, by their paths: names and types of DuckDB."""
 
 _Found = tuple[str, str] | None
 """The name and the type of DuckDB that a file's column has; None for one that it lacks."""
 
 
-def selects(connection: Any, part: Part, name: str, read: BytesRead) -> list[str]:
+class _Node(NamedTuple):
+    """A line of a file's schema; below it are so many children, each with what is below it."""
+
+    name: str
+    children: int
+    type: str
+
+
+def schemas_of(connection: Any, parts: Iterable[Part]) -> Schemas:
+    """What the files of all Parquet among these parts hold, as far as it is asked for: in one query, for each takes as
+    long as many files do."""
+    paths = [file.path for part in parts if part.format == PARQUET and part.wanted for file in part.files]
+    found: dict[str, Sequence[tuple[str, str]]] = {}
+    if not paths:
+        return found
+    # DuckDB could group them, which takes it longer than all else here.
+    rows = connection.execute(_SCHEMAS.format(files=texts(paths))).fetchall()
+    for path, those in groupby(sorted(rows), itemgetter(0)):
+        nodes = [_Node(*row[2:]) for row in those]
+        tops: list[tuple[str, str]] = []
+        place = 1
+        for _ in range(nodes[0].children):
+            tops.append((nodes[place].name, nodes[place].type))
+            place = _after(nodes, place)
+        found[path] = tops
+    return found
+
+
+def selects(schemas: Schemas, connection: Any, part: Part, name: str, read: BytesRead) -> list[str]:
     """The rows of a part, as SELECTs over files whose columns are of the same types."""
     wanted = part.wanted
     if not wanted:
@@ -35,7 +64,6 @@ def selects(connection: Any, part: Part, name: str, read: BytesRead) -> list[str
     groups: dict[tuple[_Found, ...], list[int]] = {}
     by_position = part.serde.get(_BY_POSITION, part.scan.properties.get(_BY_POSITION, "")).lower() == "true"
     at = part.positions
-    schemas = _schemas(connection, part)
     for place, file in enumerate(part.files):
         tops = schemas[file.path]
         if by_position:
@@ -53,25 +81,11 @@ def mismatch(uri: str, column: str, given: str, wanted: str) -> str:
     return f"{there} is incompatible with type {wanted} defined in table schema"
 
 
-def _schemas(connection: Any, part: Part) -> dict[str, Sequence[tuple[str, str]]]:
-    """The columns of each file: names and types of DuckDB."""
-    found: dict[str, Sequence[tuple[str, str]]] = {}
-    query = _SCHEMAS.format(files=texts([file.path for file in part.files]))
-    for nodes, paths in connection.execute(query).fetchall():
-        tops: list[tuple[str, str]] = []
-        place = 1
-        for _ in range(nodes[0]["children"]):
-            tops.append((nodes[place]["name"], nodes[place]["type"]))
-            place = _after(nodes, place)
-        found.update(dict.fromkeys(paths, tops))
-    return found
-
-
-def _after(nodes: Sequence[dict[str, Any]], place: int) -> int:
+def _after(nodes: Sequence[_Node], place: int) -> int:
     """Where the node begins that follows a node and all below it."""
     open_ = 1
     while open_:
-        open_ += nodes[place]["children"] - 1
+        open_ += nodes[place].children - 1
         place += 1
     return place
 

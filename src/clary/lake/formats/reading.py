@@ -1,7 +1,8 @@
-"""A scan as a view: its columns by the table's names and types, whatever its files hold."""
+"""Scans as relations: their columns by the table's names and types, whatever their files hold."""
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from clary.lake import tables
@@ -18,7 +19,6 @@ It is given the connection, and a name for what it registers there.
 """
 
 _READERS: dict[str, Reader] = {
-    tables.PARQUET: parquet.selects,
     tables.CSV: lazy_simple.selects,
     tables.OPEN_CSV: fields.open_csv,
     tables.JSON: json_lines.selects,
@@ -36,26 +36,35 @@ _CAST = re.compile(
 _FILE = re.compile(r"""(?:file|filename|File)[ :='"]+(?P<file>/[^'"\s]+)""")
 
 
-def relation(connection: Any, scan: Scan, read: BytesRead | None = None) -> None:
-    """Make the view `scan.name`: the table's columns, its keys, and the hidden columns that the query asks for.
+def over(connection: Any, sql: str, scans: Sequence[Scan], read: BytesRead | None = None) -> str:
+    """A query that names scans as one that DuckDB can run: each is a relation with the table's columns, its keys, and
+    the hidden columns that the query asks for.
 
     What the query does not use is NULL there. `read` counts what readers other than DuckDB's own read of files.
     Raises TaskFailed where the files cannot be the table's.
     """
+    if not scans:
+        return sql
     read = BytesRead() if read is None else read
-    if scan.sql:
-        connection.execute(f"CREATE OR REPLACE TEMP VIEW {quoted(scan.name)} AS {scan.sql}")
-        return
+    parts = {scan.name: parts_of(scan) for scan in scans if not scan.sql}
+    schemas = parquet.schemas_of(connection, (part for those in parts.values() for part in those))
+    readers: dict[str, Reader] = {**_READERS, tables.PARQUET: partial(parquet.selects, schemas)}
+    bodies = [(scan.name, scan.sql or _body(connection, scan, parts[scan.name], readers, read)) for scan in scans]
+    # Not views: making one, DuckDB would look at the files as it does again for the query.
+    relations = ", ".join(f"{quoted(name)} AS NOT MATERIALIZED ({body})" for name, body in bodies)
+    return f"WITH {relations} SELECT * FROM ({sql})"
+
+
+def _body(connection: Any, scan: Scan, parts: Iterable[Part], readers: Mapping[str, Reader], read: BytesRead) -> str:
     selects: list[str] = []
-    for place, part in enumerate(parts_of(scan)):
-        reader = _READERS.get(part.format)
+    for place, part in enumerate(parts):
+        reader = readers.get(part.format)
         if reader is None:
             raise TaskFailed(
                 "HIVE_UNSUPPORTED_FORMAT", f"Clary reads no files of the format {part.format or 'unknown'}"
             )
         selects += reader(connection, part, f"{scan.name}#{place}", read)
-    body = " UNION ALL ".join(selects) if selects else _no_rows(scan)
-    connection.execute(f"CREATE OR REPLACE TEMP VIEW {quoted(scan.name)} AS {body}")
+    return " UNION ALL ".join(selects) if selects else _no_rows(scan)
 
 
 def failure_of(error: Exception, scans: Iterable[Scan], read: BytesRead) -> TaskFailed | None:

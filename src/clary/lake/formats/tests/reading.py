@@ -7,7 +7,7 @@ import duckdb
 
 from clary.lake.engine.tasks import TaskFailed
 from clary.lake.formats.parts import BytesRead
-from clary.lake.formats.reading import failure_of, relation
+from clary.lake.formats.reading import failure_of, over
 from clary.lake.scans import DataFile, Scan, ScanPartition
 from clary.lake.tables import Column
 from clary.lake.types import parse_type
@@ -35,9 +35,9 @@ def rows_of(scan: Scan, sql: str = "SELECT * FROM scan_0") -> list[tuple[Any, ..
     """The rows, each read twice, as a query may. Raises TaskFailed as an engine does."""
     connection, read = duckdb.connect(), BytesRead()
     try:
-        relation(connection, scan, read)
-        rows: list[tuple[Any, ...]] = connection.execute(sql).fetchall()
-        assert repr(connection.execute(sql).fetchall()) == repr(rows)
+        query = over(connection, sql, [scan], read)
+        rows: list[tuple[Any, ...]] = connection.execute(query).fetchall()
+        assert repr(connection.execute(query).fetchall()) == repr(rows)
     except duckdb.Error as error:
         raise failure_of(error, [scan], read) or error from None
     return rows

@@ -14,7 +14,7 @@ from pyarrow import orc
 
 from clary.lake import tables
 from clary.lake.formats.parts import BytesRead
-from clary.lake.formats.reading import relation
+from clary.lake.formats.reading import over
 from clary.lake.formats.tests.reading import columns_of, fails, rows_of, scan_of
 from clary.lake.scans import ScanPartition
 
@@ -110,9 +110,9 @@ def test_filters_and_columns_reach_the_files(tmp_path):
 
     def bytes_of(sql):
         connection = duckdb.connect()
-        relation(connection, scan, BytesRead())
+        query = over(connection, sql, [scan], BytesRead())
         connection.execute("PRAGMA enable_profiling='no_output'")
-        connection.execute(sql).fetchall()
+        connection.execute(query).fetchall()
         found = connection.get_profiling_information()
         return (json.loads(found) if isinstance(found, str) else found)["io"]["total_bytes_read"]
 

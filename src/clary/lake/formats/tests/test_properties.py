@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from clary.lake import tables
 from clary.lake.engine.tasks import TableFiles
 from clary.lake.formats.parts import BytesRead
-from clary.lake.formats.reading import relation
+from clary.lake.formats.reading import over
 from clary.lake.formats.writing import write
 from clary.lake.scans import DataFile, Scan, ScanPartition
 from clary.lake.tables import Column
@@ -119,10 +119,9 @@ def round_trip(format_, columns, rows, properties):
         written = write(connection, f"SELECT {items}, o FROM given", output, folder)
         files = tuple(DataFile(each.path, each.path, each.size_bytes) for each in written)
         used = tuple(column.name for column in columns)
-        relation(
-            connection, Scan("s", columns, (), (ScanPartition((), format_, properties),), files, used), BytesRead()
-        )
-        return [row[:-1] for row in connection.execute("SELECT * FROM s ORDER BY o").fetchall()]
+        scan = Scan("s", columns, (), (ScanPartition((), format_, properties),), files, used)
+        query = over(connection, "SELECT * FROM s ORDER BY o", [scan], BytesRead())
+        return [row[:-1] for row in connection.execute(query).fetchall()]
 
 
 @pytest.mark.parametrize("format_", [tables.PARQUET, tables.ORC, tables.AVRO, tables.JSON])

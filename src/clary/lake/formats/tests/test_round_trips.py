@@ -11,7 +11,7 @@ import pytest
 from clary.lake import tables
 from clary.lake.engine.tasks import TableFiles
 from clary.lake.formats.parts import BytesRead
-from clary.lake.formats.reading import relation
+from clary.lake.formats.reading import over
 from clary.lake.formats.writing import write
 from clary.lake.scans import DataFile, Scan, ScanPartition
 from clary.lake.tables import Column
@@ -72,14 +72,14 @@ def test_every_type(tmp_path, format_, parted):
     written = write(connection, SQL, output, tmp_path)
     assert sum(file.rows for file in written) == 101
     assert len(written) == {"whole": 1, "keys": 3, "buckets": 4, "both": 12}[parted]
-    relation(connection, scan_of(written, output, {}), read)
-    rows = connection.execute("SELECT * FROM scan_0 ORDER BY n NULLS LAST").fetchall()
+    scan = scan_of(written, output, {})
+    rows = connection.execute(over(connection, "SELECT * FROM scan_0 ORDER BY n NULLS LAST", [scan], read)).fetchall()
     assert [each[:18] for each in rows[:100]] == [row(x) for x in range(100)]
     assert Counter(each[19] for each in rows) == Counter(
         file.bucket if file.bucket >= 0 else None for file in written for _ in range(file.rows)
     )
     assert rows[100][:18] == (None,) * 18
-    relation(connection, dataclasses.replace(scan_of(written, output, {}), used=()))
-    assert connection.execute("SELECT count(*) FROM scan_0").fetchall() == [(101,)]
+    counting = over(connection, "SELECT count(*) FROM scan_0", [dataclasses.replace(scan, used=())])
+    assert connection.execute(counting).fetchall() == [(101,)]
     if format_ != tables.PARQUET:
         assert sum(file.size_bytes for file in written) / 2 < read.total

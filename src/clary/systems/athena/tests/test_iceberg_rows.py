@@ -12,7 +12,7 @@ import duckdb
 from clary.kernel.core.ids import new_id, new_uuid
 from clary.lake.engine.tasks import IcebergFiles, Task, TaskFailed, TaskResult
 from clary.lake.engine.trino.setup import prepare
-from clary.lake.formats.reading import relation
+from clary.lake.formats.reading import over
 from clary.lake.iceberg.writing import write
 from clary.systems.athena.contract import StatementFailed
 from clary.systems.athena.language.parsing import parse
@@ -30,9 +30,9 @@ class Asked(Lone):
         assert isinstance(task.output, IcebergFiles)
         with duckdb.connect() as connection:
             prepare(connection)
-            for scan in task.scans:
-                relation(connection, scan)
-            rows, files = write(connection, task.sql, task.output, Path(self.folder) / new_id())
+            rows, files = write(
+                connection, over(connection, task.sql, task.scans), task.output, Path(self.folder) / new_id()
+            )
         return TaskResult(rows, 0, tuple(files))
 
     def again(self, execution_id: str = "") -> "Asked":
@@ -50,9 +50,7 @@ class Asked(Lone):
         plan = planned(self.again(), parse(text).tree)
         with duckdb.connect() as connection:
             prepare(connection)
-            for scan in plan.scans:
-                relation(connection, scan)
-            found: Rows = connection.execute(plan.sql).fetchall()
+            found: Rows = connection.execute(over(connection, plan.sql, plan.scans)).fetchall()
         return sorted(found, key=repr)
 
     def files(self, text: str) -> int:

@@ -27,11 +27,11 @@ NOON = 1_717_243_200.0  # 2024-06-01T12:00:00Z
 
 def rows_of(scan, order="1"):
     from clary.lake.formats.parts import BytesRead
-    from clary.lake.formats.reading import relation
+    from clary.lake.formats.reading import over
 
     connection, read = duckdb.connect(), BytesRead()
-    relation(connection, scan, read)
-    return connection.execute(f'SELECT * FROM "{scan.name}" ORDER BY {order}').fetchall(), read
+    query = over(connection, f'SELECT * FROM "{scan.name}" ORDER BY {order}', [scan], read)
+    return connection.execute(query).fetchall(), read
 
 
 def parquet(**columns):
