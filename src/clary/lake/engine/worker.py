@@ -14,6 +14,8 @@ import threading
 from pathlib import Path
 from typing import Any, Self
 
+import duckdb
+
 from clary.kernel.core.clock import SystemClock
 from clary.kernel.jobs.confinement import needed_folders
 from clary.lake.engine import faults, landlock, messages, tasks
@@ -26,7 +28,7 @@ TIME = "EXCEEDED_TIME_LIMIT", "Query exceeded the time that it may take"
 SCANNED = "EXCEEDED_SCAN_LIMIT", "Query exceeded the bytes that it may scan"
 _SPARE_BYTES = 1 << 30
 _LOOK_SECONDS = 0.05
-_LINGER_SECONDS = 0.2
+_MOMENT_SECONDS = 0.05
 _LONGEST_SECONDS = 3600.0
 
 
@@ -35,21 +37,33 @@ def serve(connection: socket.socket, folder: str, opened: Any) -> None:
     _confine(Path(folder))
     orders: queue.SimpleQueue[bytes] = queue.SimpleQueue()
     hearing = _Hearing(connection, orders)
-    execution: Execution | None = Execution(Path(folder), opened)
+    first = Execution(Path(folder), opened)
     threading.Thread(target=hearing.listen, daemon=True).start()
     messages.send(connection, messages.packed({"ready": True}))
-    order: bytes | None = None
+    order = _soon(orders)
+    if order is None:
+        _practise(first)  # nobody waits
+    execution: Execution | None = first
     while True:
         task = pickle.loads(order or orders.get())
         execution = execution or Execution(Path(folder))
         hearing.listen_for(execution)
         messages.send(connection, messages.packed(_answer(execution, task)))
-        # Most queries have one task, and this process ends with them before it has cleared anything away.
-        order = None
-        with contextlib.suppress(queue.Empty):
-            order = orders.get(timeout=_LINGER_SECONDS)
+        order = _soon(orders)  # if not, the process ends mostly: what the task leaves need not be cleared away
         execution.close()
         execution = None
+
+
+def _practise(execution: Execution) -> None:
+    with contextlib.suppress(OSError, duckdb.Error):  # what hinders it is told of the query that it hinders, too
+        execution.practise()
+
+
+def _soon(orders: "queue.SimpleQueue[bytes]") -> bytes | None:
+    """The next order, when it comes in a moment."""
+    with contextlib.suppress(queue.Empty):
+        return orders.get(timeout=_MOMENT_SECONDS)
+    return None
 
 
 class _Hearing:

@@ -13,9 +13,9 @@ import pytest
 
 from clary.lake.engine import execution, landlock
 from clary.lake.engine import pool as pools
-from clary.lake.engine.execution import database
+from clary.lake.engine.execution import Execution, database
 from clary.lake.engine.pool import EngineLost, Pool
-from clary.lake.engine.tasks import OUT, RESULT, ResultFile, TableFiles, Task, TaskCancelled, TaskFailed
+from clary.lake.engine.tasks import OUT, RESULT, SPILL, ResultFile, TableFiles, Task, TaskCancelled, TaskFailed
 from clary.lake.scans import DataFile, Scan, ScanPartition
 from clary.lake.tables import PARQUET, Column
 from clary.lake.types import parse_type
@@ -162,6 +162,18 @@ def test_a_database_to_fork_with_has_no_threads():
     opened = database()
     assert psutil.Process().num_threads() == before, "they would be missing in the process that is forked"
     opened.close()
+
+
+def test_practice_leaves_nothing(tmp_path):
+    for name in (OUT, SPILL):
+        (tmp_path / name).mkdir()
+    execution = Execution(tmp_path)
+    execution.practise()
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+    done = execution.run(task("SELECT 7 AS n"), lambda: 0.0)
+    execution.close()
+    assert (tmp_path / OUT / RESULT).read_text() == '"n"\n"7"\n'
+    assert (done.rows, done.scanned_bytes, done.scanned_rows) == (1, 0, 0), "what was done before is not counted"
 
 
 def test_an_engine_that_was_killed_is_renewed(pool, engine):
