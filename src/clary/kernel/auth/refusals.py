@@ -9,8 +9,11 @@ from clary.kernel.core.errors import AwsError
 Style = Literal["s3", "query", "json", "rest"]
 
 S3_SCOPES = frozenset({"s3", "s3express"})
-_QUERY_SERVICES = frozenset({"iam", "sts", "sns", "sqs", "autoscaling", "rds", "ec2"})
-_REST_SERVICES = frozenset({"lambda", "execute-api", "sagemaker-geospatial", "emr-serverless"})
+_STYLES: dict[str, Style] = {
+    **dict.fromkeys(S3_SCOPES, "s3"),
+    **dict.fromkeys(("iam", "sts", "sns", "sqs", "autoscaling", "rds", "ec2"), "query"),
+    **dict.fromkeys(("lambda", "execute-api", "sagemaker-geospatial", "emr-serverless"), "rest"),
+}
 
 
 class Fault(Enum):
@@ -101,11 +104,7 @@ def refuse(fault: Fault, style: Style, message: str) -> AwsError:
 
 def style_of(service: str) -> Style:
     """The style that the service named in a credential scope uses, before the operation is known."""
-    if service in S3_SCOPES:
-        return "s3"
-    if service in _QUERY_SERVICES:
-        return "query"
-    return "rest" if service in _REST_SERVICES else "json"
+    return _STYLES.get(service, "json")
 
 
 def guess_style(headers: Mapping[str, str]) -> Style:

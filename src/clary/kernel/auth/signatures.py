@@ -36,6 +36,7 @@ ScopeKind = Literal["header", "query", "v2-header", "v2-query"]
 
 _CLAIM = re.compile(r"AWS4-HMAC-SHA256 Credential=([^,\s]+),\s*SignedHeaders=([^,\s]+),\s*Signature=\Z").match
 _LONGEST_REMEMBERED = 512
+_NO_BODY = hashlib.sha256(b"").hexdigest()
 _HEX_SHA256 = re.compile(r"[0-9a-f]{64}\Z").match
 _AMZ_DATE = re.compile(r"\d{8}T\d{6}Z\Z").match
 
@@ -318,15 +319,12 @@ def _check_time(
 ) -> None:
     presigned = scope.kind == "query"
     signed_at = parse_timestamp(stamp)
-    malformed = Fault.MALFORMED_QUERY if presigned else Fault.MALFORMED_HEADER
     if signed_at is None:
-        raise refuse(malformed, style, f"The date '{stamp[:60]}' must be in the ISO8601 long format YYYYMMDDTHHMMSSZ.")
-    if not stamp.startswith(scope.date) or len(scope.date) != 8:
-        raise refuse(
-            malformed,
-            style,
-            f"Invalid credential date '{scope.date[:60]}': expecting that of the request, '{stamp[:8]}'.",
-        )
+        message = f"The date '{stamp[:60]}' must be in the ISO8601 long format YYYYMMDDTHHMMSSZ."
+        raise refuse(Fault.MALFORMED_QUERY if presigned else Fault.MALFORMED_HEADER, style, message)
+    if stamp[:8] != scope.date:
+        message = f"Invalid credential date '{scope.date[:60]}': expecting that of the request, '{stamp[:8]}'."
+        raise refuse(Fault.MALFORMED_QUERY if presigned else Fault.MALFORMED_HEADER, style, message)
     if presigned:
         lifetime = _expires(arguments, style)
         if now > signed_at + lifetime:
@@ -408,7 +406,7 @@ def _content(
     if body is not None and stated not in STREAMING:
         if stated == UNSIGNED:
             return UNSIGNED, True
-        digest = hashlib.sha256(body).hexdigest()
+        digest = hashlib.sha256(body).hexdigest() if body else _NO_BODY
         if stated is not None and stated != digest:
             raise body_mismatch(style, stated, digest)
         return digest, True
