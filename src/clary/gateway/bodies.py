@@ -99,11 +99,13 @@ async def send_body(
     Raises ClientGone when the client hangs up before an iterator has ended.
     """
     status, headers, body = response.status, response.headers, response.body
-    if isinstance(body, bytes | FileBody):
-        _state_length(headers, body.length if isinstance(body, FileBody) else len(body))
+    if isinstance(body, bytes):
+        _state_length(headers, len(body))
+    elif isinstance(body, FileBody):
+        _state_length(headers, body.length)
     if head or status in {204, 304}:
         body = b""
-    if isinstance(body, bytes) and whole is not None and whole.answer(status, headers, body):
+    if whole is not None and isinstance(body, bytes) and whole.answer(status, headers, body):
         return
     await send({"type": "http.response.start", "status": status, "headers": headers})
     if isinstance(body, bytes):

@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)  # not frozen, which would take four times as long to make; one is made for each call
 class Context:
-    """One call. `operation` is the model of the operation called; `endpoint` is the URL the client used."""
+    """One call, which nobody changes. `operation` is the model of the operation called; `endpoint` is the URL the
+    client used."""
 
     platform: "Platform"
     operation: Operation
