@@ -62,7 +62,7 @@ class LmdbDomain:
                 env = self._environment()
                 try:
                     with env.begin() as txn:
-                        return txn.get(key, db=self._keys)  # type: ignore[no-any-return]
+                        return txn.get(key, None, self._keys)  # type: ignore[no-any-return]
                 except lmdb.MapResizedError:
                     pass  # which `_read` does something about
         return self.read(lambda snapshot: snapshot.get(key))

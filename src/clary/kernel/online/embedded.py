@@ -32,6 +32,7 @@ _sizes = Struct(">QQ")
 _milliseconds = Struct(">Q")
 _AT_ONCE = 500
 _NANOSECONDS = 10**9
+_item = partial(tuple.__new__, Item)  # a named tuple in a third of the time; a hundred are made for one answer
 
 
 class EmbeddedStore:
@@ -67,14 +68,15 @@ class EmbeddedStore:
             pass
 
     async def get(self, group: str, key: str) -> Item | None:
-        value = self._kv.get(_prefix(group) + key.encode())
+        value = self._kv.get(_key(group, key))
         return None if value is None else _living(value, self._clock.now())
 
     async def get_many(self, wanted: Sequence[tuple[str, str]]) -> list[Item | None]:
-        keys = [_prefix(group) + key.encode() for group, key in wanted]
+        keys = [_key(group, key) for group, key in wanted]
 
         def look(snapshot: Snapshot) -> list[bytes | None]:
-            return [snapshot.get(key) for key in keys]
+            get = snapshot.get
+            return [get(key) for key in keys]
 
         now = self._clock.now()
         return [None if value is None else _living(value, now) for value in self._kv.read(look)]
@@ -129,7 +131,7 @@ class EmbeddedStore:
             return Outcome.GONE
         outcome = Outcome.APPLIED
         if write.kind is not None:
-            key = _prefix(write.group) + write.key.encode()
+            key = _key(write.group, write.key)
             before = tx.get(key)
             outcome = _decide(write, None if before is None else _living(before, now))
             if outcome is Outcome.APPLIED:
@@ -142,14 +144,18 @@ class EmbeddedStore:
 
 
 def _prefix(group: str) -> bytes:
-    return _RECORDS + group.encode() + b"\0"
+    return _key(group, "")
+
+
+def _key(group: str, key: str) -> bytes:
+    return f"o{group}\0{key}".encode()
 
 
 def _living(value: bytes, now: float) -> Item | None:
     deleted, seconds, nanoseconds, expires = _header.unpack_from(value)
     if expires and expires <= now:
         return None
-    return Item(seconds * _NANOSECONDS + nanoseconds, expires, deleted, value[_HEADER_BYTES:])
+    return _item((seconds * _NANOSECONDS + nanoseconds, expires, deleted, value[_HEADER_BYTES:]))
 
 
 def _decide(write: Write, there: Item | None) -> Outcome:

@@ -15,12 +15,16 @@ def shown(view: View, item: Item, names: Sequence[str] | None) -> Encoded | None
 
     Raises ValidationError for features that the group does not have.
     """
-    if names is None:
-        return Encoded(item.data)
+    json = item.data if names is None else shown_of(view, item, names)
+    return None if json is None else Encoded(json)
+
+
+def shown_of(view: View, item: Item, names: Sequence[str]) -> bytes | None:
+    """`shown` for the features that are asked for, as JSON."""
     check_names(view, names)
     wanted = frozenset(names)
     kept = [value for value in orjson.loads(item.data) if value["FeatureName"] in wanted]
-    return Encoded(orjson.dumps(kept)) if kept else None
+    return orjson.dumps(kept) if kept else None
 
 
 def check_names(view: View, names: Sequence[str]) -> None:

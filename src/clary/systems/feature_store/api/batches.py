@@ -1,6 +1,6 @@
 """Several records at once: get up to 100 of several groups, write up to 25, list the identifiers of a group."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -14,7 +14,7 @@ from clary.kernel.wire import Encoded, page_asked, page_output
 from clary.systems.feature_store.api.data import no_online_store
 from clary.systems.feature_store.incoming import check_identifier
 from clary.systems.feature_store.lookup import group_resource, invalid, no_group, place_of
-from clary.systems.feature_store.showing import check_names, shown
+from clary.systems.feature_store.showing import check_names, shown_of
 from clary.systems.feature_store.stores import store_of, unavailable
 from clary.systems.feature_store.views import View, views_of
 from clary.systems.feature_store.writing import put_of
@@ -37,7 +37,7 @@ async def batch_get_record(
     if sum(len(each["RecordIdentifiersValueAsString"]) for each in Identifiers) > _MOST_IDENTIFIERS:
         raise invalid(f"BatchGetRecord gets at most {_MOST_IDENTIFIERS} records in all.")
     errors: list[dict[str, Any]] = []
-    wanted: list[tuple[View, Mapping[str, Any], str]] = []
+    groups: list[tuple[View, Mapping[str, Any]]] = []
     for asked in Identifiers:
         identifiers = asked["RecordIdentifiersValueAsString"]
         try:
@@ -47,18 +47,15 @@ async def batch_get_record(
         except AwsError as error:
             errors += [_failure(asked["FeatureGroupName"], identifier, error) for identifier in identifiers]
             continue
-        wanted += [(view, asked, identifier) for identifier in identifiers]
+        groups.append((view, asked))
+    wanted = [(view.uid, each) for view, asked in groups for each in asked["RecordIdentifiersValueAsString"]]
     try:
-        items = await store_of(ctx.platform).get_many([(view.uid, identifier) for view, _, identifier in wanted])
+        items = iter(await store_of(ctx.platform).get_many(wanted))
     except OnlineStoreError as error:
         raise unavailable(error) from error
     expiring = ExpirationTimeResponse == "Enabled"
-    found = [
-        _detail(view, asked, identifier, item, expiring)
-        for (view, asked, identifier), item in zip(wanted, items, strict=True)
-        if item is not None and not item.deleted
-    ]
-    records = Encoded(b"[" + b",".join([each for each in found if each]) + b"]")
+    found = [each for view, asked in groups for each in _details(view, asked, items, expiring)]
+    records = Encoded(b"[" + b",".join(found) + b"]")
     return {"Records": records, "Errors": errors, "UnprocessedIdentifiers": []}
 
 
@@ -127,18 +124,17 @@ async def _allowed(ctx: Context, name: str) -> View:
     return view
 
 
-def _detail(view: View, asked: Mapping[str, Any], identifier: str, item: Item, expiring: bool) -> bytes | None:
-    """One record of the answer as JSON; None where it has none of the features that are asked for."""
-    record = shown(view, item, asked.get("FeatureNames"))
-    if record is None:
-        return None
-    expires = b',"ExpiresAt":"%s"' % iso(item.expires).encode() if expiring and item.expires else b""
-    return b'{"FeatureGroupName":%s,"RecordIdentifierValueAsString":%s,"Record":%s%s}' % (
-        orjson.dumps(asked["FeatureGroupName"]),
-        orjson.dumps(identifier),
-        record.json,
-        expires,
-    )
+def _details(view: View, asked: Mapping[str, Any], items: Iterator[Item | None], expiring: bool) -> Iterator[bytes]:
+    """A group's part of the answer, each record as JSON. Takes as many of the items as identifiers were asked for."""
+    names = asked.get("FeatureNames")
+    head = b'{"FeatureGroupName":%b,"RecordIdentifierValueAsString":' % orjson.dumps(asked["FeatureGroupName"])
+    for identifier, item in zip(asked["RecordIdentifiersValueAsString"], items, strict=False):
+        if item is None or item.deleted:
+            continue
+        record = item.data if names is None else shown_of(view, item, names)
+        if record is not None:
+            expires = b',"ExpiresAt":"%b"' % iso(item.expires).encode() if expiring and item.expires else b""
+            yield b'%b%b,"Record":%b%b}' % (head, orjson.dumps(identifier), record, expires)
 
 
 def _failure(group: str, identifier: str, error: AwsError) -> dict[str, Any]:
