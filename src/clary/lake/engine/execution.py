@@ -67,7 +67,7 @@ class Execution:
         self._set("temp_directory", str(folder / SPILL))
         self._set("enable_external_access", False)
         self._set("async_threads", _READING_THREADS)
-        self._set("threads", len(os.sched_getaffinity(0)))
+        self._set("threads", os.cpu_count() or 1)
         self._connection.execute("PRAGMA enable_profiling='no_output'")
 
     def practise(self) -> None:

@@ -8,6 +8,7 @@ import contextlib
 import logging
 import os
 import pickle
+import select
 import shutil
 import signal
 import socket
@@ -162,12 +163,9 @@ class Engine:
     def is_lost(self) -> bool:
         """Whether the process has ended while it waited."""
         assert self._connection is not None
-        try:
-            return not self._connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
-        except BlockingIOError:
-            return False
-        except OSError:
-            return True
+        looks = select.poll()
+        looks.register(self._connection, 0)  # with nothing asked for it tells of a closed end, whatever came before
+        return bool(looks.poll(0))
 
     def run(self, task: Task) -> TaskResult:
         """Do a task. Raises TaskFailed, TaskCancelled when it was stopped, EngineLost when the process ended, or did

@@ -2,12 +2,12 @@
 
 import importlib
 import logging
-import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import psutil
 
+from clary.kernel.jobs.slots import this_machine
 from clary.kernel.rooms import Context, OnePerPlatform, Platform
 from clary.kernel.store import Entry
 from clary.lake.engine.pool import Pool
@@ -32,7 +32,7 @@ class Runner:
         at_once = max(1, settings.queries_at_once)
         share = int(psutil.virtual_memory().total * _SHARE / at_once)
         self._memory_bytes = settings.query_memory_bytes or share
-        self._threads = settings.query_threads or len(os.sched_getaffinity(0))
+        self._threads = this_machine(settings.query_threads).cpus
         self._platform = platform
         self._pool = Pool(settings.home, ready=min(at_once, 2))
         self._lock = threading.Lock()
