@@ -62,7 +62,7 @@ def headers(signed: tuple[str, ...], sent: Mapping[str, str]) -> str:
     """The canonical headers, each on its line; a signed header that was not sent counts as empty."""
     lines_of, values_of = _lines(signed)
     try:
-        lines = lines_of % values_of(sent)
+        lines: str = lines_of % values_of(sent)
     except KeyError:
         lines = "".join([f"{name}:{sent.get(name, '')}\n" for name in signed])
     if lines.isascii() and not ("  " in lines or " \n" in lines or ": " in lines or "\t" in lines):
