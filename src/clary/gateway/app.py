@@ -10,7 +10,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 from clary.gateway import control, cors
 from clary.gateway.access_log import AccessLog
@@ -37,6 +37,7 @@ from clary.kernel.wire import Match, Request, Response, error_codec, route, rout
 _log = logging.getLogger("clary.gateway")
 
 _NAMING_SERVICE = frozenset({"header", "query"})  # signature version 2 names none
+_ANONYMOUS = Principal("anonymous", "")
 _NO_EXTENSIONS: Mapping[str, Any] = {}
 _GONE = Response(499, [])
 _MOST_HELD_BYTES = 1 << 30
@@ -45,16 +46,6 @@ _UNSIGNED_BYTES = 256 * 1024  # what somebody without a key may have us keep in 
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-
-
-class Caller(NamedTuple):
-    """Who asks, and in which region; "" where the signature names none."""
-
-    principal: Principal
-    region: str
-
-
-_ANONYMOUS = Caller(Principal("anonymous", ""), "")
 
 
 @dataclass(slots=True)
@@ -67,7 +58,8 @@ class Exchange:
     request_id: str = field(default_factory=ids.request_id)
     scope: Scope | None = None
     match: Match | None = None
-    principal: Principal | None = None
+    principal: Principal = _ANONYMOUS
+    region: str = ""  # that the signature names, if it does
     body_is_read: bool = False
     body_has_ended: bool = False
     held_bytes: int = 0
@@ -140,29 +132,33 @@ class Gateway:
         request = exchange.request
         exchange.scope = scope = signatures.peek_scope(request)
         service = scope.service if scope is not None and scope.kind in _NAMING_SERVICE else None
-        if routes_by_body(request, service):
+        if routes_by_body(request, service) and not self._takes_document(exchange):
             await self._read_document(exchange)
         exchange.match = match = route(request, service, self._hosts)
-        caller = await self._authenticate(exchange, scope)
+        if scope is None:
+            self._check_takes_unsigned(match)
+        streams_body = scope is not None and match.operation.service.name == "s3"
+        if not (streams_body or exchange.body_is_read or self._takes_document(exchange)):
+            await self._read_document(exchange)
+        if scope is not None:
+            identity = self._verify(exchange, scope, streams_body=streams_body)
+            if streams_body:
+                await self._attach_body(exchange, match, identity)
         params = match.codec.parse(match.operation, request, match.path_params)
-        reply = await self._platform.registry.invoke(self._context(exchange, match, caller), params)
+        reply = await self._platform.registry.invoke(self._context(exchange, match), params)
         return _response(match, reply, exchange.request_id)
 
-    async def _authenticate(self, exchange: Exchange, scope: Scope | None) -> Caller:
-        """Prove who signed, and leave the request's body checked (or, when streamed, being checked as it is read)."""
-        request, match = exchange.request, exchange.match
-        assert match is not None
-        streams_body = scope is not None and match.operation.service.name == "s3"
-        if scope is None and not self._platform.registry.takes_unsigned(match.operation):
+    def _check_takes_unsigned(self, match: Match) -> None:
+        if not self._platform.registry.takes_unsigned(match.operation):
             raise refusals.refuse(
                 refusals.Fault.UNSIGNED,
                 refusals.style_of(match.operation.service.name),
                 "The request is not signed: set the AWS credentials that `clary env` prints.",
             )
-        if not streams_body and not exchange.body_is_read:
-            await self._read_document(exchange)
-        if scope is None:
-            return _ANONYMOUS
+
+    def _verify(self, exchange: Exchange, scope: Scope, *, streams_body: bool) -> Identity:
+        """Prove who signed, and that the body is what was signed; a body that is streamed is checked as it is read."""
+        request = exchange.request
         identity = signatures.verify(
             request,
             scope,
@@ -171,10 +167,8 @@ class Gateway:
             body=None if streams_body else request.body,
             skew_seconds=self._settings.clock_skew_seconds,
         )
-        exchange.principal = identity.credential.principal
-        if streams_body:
-            await self._attach_body(exchange, match, identity)
-        return Caller(exchange.principal, scope.region)
+        exchange.principal, exchange.region = identity.credential.principal, scope.region
+        return identity
 
     async def _attach_body(self, exchange: Exchange, match: Match, identity: Identity) -> None:
         request = exchange.request
@@ -188,19 +182,26 @@ class Gateway:
             check_document(request.headers, request.body)
 
     async def _read_document(self, exchange: Exchange) -> None:
-        """Read the body into memory; one that is still to come only from somebody whose key there is."""
-        exchange.body_is_read = True
+        """Read a body that is still to come into memory, if it is of somebody whose key there is."""
         scope = exchange.scope
-        limit = self._settings.max_document_bytes if scope is not None else _UNSIGNED_BYTES
+        if scope is not None:
+            signatures.find_key(scope, self._platform.keys.find)
+        chunks = self._chunks(exchange, self._most_in_memory(scope))
+        exchange.request.body = await read_whole(self._held(exchange, chunks))
+
+    def _takes_document(self, exchange: Exchange) -> bool:
+        """Take a body that is all here already; say whether it was."""
+        exchange.body_is_read = True
         body = exchange.whole.take_body() if exchange.whole is not None else None
-        if body is not None:
-            exchange.body_has_ended = True
-            check_size(len(body), limit)
-        else:
-            if scope is not None:
-                signatures.find_key(scope, self._platform.keys.find)
-            body = await read_whole(self._held(exchange, self._chunks(exchange, limit)))
+        if body is None:
+            return False
+        exchange.body_has_ended = True
+        check_size(len(body), self._most_in_memory(exchange.scope))
         exchange.request.body = body
+        return True
+
+    def _most_in_memory(self, scope: Scope | None) -> int:
+        return self._settings.max_document_bytes if scope is not None else _UNSIGNED_BYTES
 
     async def _held(self, exchange: Exchange, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         """Count what is kept in memory until its request is answered; refuse what would be too much of it."""
@@ -218,13 +219,14 @@ class Gateway:
             yield chunk
         exchange.body_has_ended = True
 
-    def _context(self, exchange: Exchange, match: Match, caller: Caller) -> Context:
+    def _context(self, exchange: Exchange, match: Match) -> Context:
+        principal = exchange.principal
         return Context(
             self._platform,
             match.operation,
-            caller.principal,
-            caller.principal.account,
-            caller.region or self._settings.region,
+            principal,
+            principal.account,
+            exchange.region or self._settings.region,
             exchange.request_id,
             self._endpoint,
             exchange.request.headers,
