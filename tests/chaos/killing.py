@@ -12,13 +12,17 @@ from typing import Any
 import psutil
 from botocore.exceptions import BotoCoreError, ClientError
 
-PATIENCE_SECONDS = 120.0
+from clary.kernel.core.clock import SystemClock
+
+PATIENCE_SECONDS = 180.0
+_ENGINE = "clary.lake.engine.nursery"
 
 
 def wait_until(condition: Callable[[], Any], what: str) -> Any:
     """Wait for a condition, patiently; errors of a server that is coming back count as not yet."""
-    pause = threading.Event()
-    for _ in range(int(PATIENCE_SECONDS / 0.1)):
+    clock, pause = SystemClock(), threading.Event()
+    deadline = clock.monotonic() + PATIENCE_SECONDS  # an answer may take as long as its client waits for it
+    while clock.monotonic() < deadline:
         try:
             found = condition()
         except (BotoCoreError, ClientError):
@@ -34,19 +38,27 @@ def processes_of(folder: Path) -> list[psutil.Process]:
     found = []
     for process in psutil.process_iter():
         try:
-            line = " ".join(process.cmdline())
-            if process.pid != os.getpid() and (
-                str(folder) in line or process.environ().get("CLARY_HOME") == str(folder)
-            ):
+            if process.pid != os.getpid() and _belongs(process, folder) and process.status() != psutil.STATUS_ZOMBIE:
                 found.append(process)
         except (psutil.NoSuchProcess, psutil.AccessDenied):
             continue
-    return [process for process in found if process.status() != psutil.STATUS_ZOMBIE]
+    return found
+
+
+def _belongs(process: psutil.Process, folder: Path) -> bool:
+    line = " ".join(process.cmdline())
+    if str(folder) in line or process.environ().get("CLARY_HOME") == str(folder):
+        return True
+    parent = process.parent()
+    return _ENGINE in line and parent is not None and _belongs(parent, folder)  # in a sandbox nothing else says so
 
 
 def role(process: psutil.Process) -> str:
     """Which part of Clary a process is; a shim is forked from the nursery and then belongs to nobody."""
     line = " ".join(process.cmdline())
+    if process.cmdline()[2:3] == [_ENGINE]:
+        parent = process.parent()
+        return "engine" if parent is not None and parent.cmdline() == process.cmdline() else "engine nursery"
     if "clary.executors.process" in line:
         parent = process.parent()
         return "nursery" if parent is not None and "clary controller" in " ".join(parent.cmdline()) else "shim"
