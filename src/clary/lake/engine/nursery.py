@@ -6,6 +6,7 @@ it; the answer is the worker's process id. It ends when the socket of orders is 
 """
 
 import array
+import contextlib
 import gc
 import logging
 import os
@@ -31,7 +32,7 @@ def main() -> None:
     opened = database()
     gc.collect()
     gc.freeze()
-    orders.send(b"{}")  # whoever started this may go on
+    _answer(orders, {})  # whoever started this may go on
     while True:
         order, connection = _next(orders)
         _bury(children)
@@ -51,7 +52,7 @@ def main() -> None:
                 os._exit(1)
         connection.close()
         children.add(child)
-        orders.send(orjson.dumps({"pid": child}))
+        _answer(orders, {"pid": child})
 
 
 def _import() -> None:
@@ -63,6 +64,11 @@ def _import() -> None:
     for name in ("formats.writing", "iceberg.writing"):
         importlib.import_module(f"clary.lake.{name}")
     learn()
+
+
+def _answer(orders: socket.socket, said: dict[str, int]) -> None:
+    with contextlib.suppress(BrokenPipeError):  # nobody hears it any more: the next order is the end
+        orders.send(orjson.dumps(said))
 
 
 def _kill(children: set[int], child: int) -> None:
