@@ -1,7 +1,9 @@
 """What every record store promises, tested on each."""
 
+import contextlib
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import textwrap
@@ -132,6 +134,17 @@ def test_concurrent_writers_lose_no_update(store: Store) -> None:
     found = store.get(key)
     assert found is not None
     assert (found.body, found.version) == (b"80", 81)
+
+
+def test_readers_wait_for_no_writer(tmp_path: Path) -> None:
+    store = open_sqlite(tmp_path / "records.db")
+    store.apply([Insert(row("a"))])
+    with contextlib.closing(sqlite3.connect(tmp_path / "records.db", isolation_level=None)) as writer:
+        writer.execute("BEGIN IMMEDIATE")
+        writer.execute("DELETE FROM records")
+        assert store.get(row("a").key) is not None
+        assert (names(store.select(Query("thing"))), store.count(Query("thing"))) == (["a"], 1)
+    store.close()
 
 
 def test_what_was_acknowledged_survives_kill(tmp_path: Path) -> None:

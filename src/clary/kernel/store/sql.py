@@ -17,6 +17,7 @@ from clary.kernel.store.contract import AlreadyExists, Change, Conflict, Delete,
 
 SCHEMA_RELEASE = 1
 _BUSY_TIMEOUT_MS = 30_000
+_AUTOCOMMIT = "AUTOCOMMIT"
 _LAST_CHARACTER = "\U0010ffff"
 _FIRST_SURROGATE, _BEHIND_SURROGATES = 0xD800, 0xE000  # no text that can be stored has what is between
 
@@ -75,7 +76,7 @@ class SqlStore:
 
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
-        self._reader = engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._reader = engine.execution_options(isolation_level=_AUTOCOMMIT)
         with engine.begin() as connection:
             _metadata.create_all(connection)
             found = connection.execute(sa.select(_release.c.release)).scalar()
@@ -143,7 +144,8 @@ def open_sqlite(path: Path, *, durable: bool = True) -> SqlStore:
 
     @sa.event.listens_for(engine, "begin")
     def begin(connection: sa.Connection) -> None:
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        if connection.get_execution_options().get("isolation_level") != _AUTOCOMMIT:  # readers wait for nobody
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     store = SqlStore(engine)
     _steer_planner(engine)
