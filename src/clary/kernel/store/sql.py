@@ -7,6 +7,7 @@ begins IMMEDIATE, so that two writers queue instead of failing half-way.
 import os
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from clary.kernel.store.contract import AlreadyExists, Change, Conflict, Delete,
 
 SCHEMA_RELEASE = 1
 _BUSY_TIMEOUT_MS = 30_000
-_AUTOCOMMIT = "AUTOCOMMIT"
+_READS = "reads"  # the option of connections that read
 _LAST_CHARACTER = "\U0010ffff"
 _FIRST_SURROGATE, _BEHIND_SURROGATES = 0xD800, 0xE000  # no text that can be stored has what is between
 
@@ -76,7 +77,7 @@ class SqlStore:
 
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
-        self._reader = engine.execution_options(isolation_level=_AUTOCOMMIT)
+        self._reader = engine.execution_options(**{_READS: True})
         with engine.begin() as connection:
             _metadata.create_all(connection)
             found = connection.execute(sa.select(_release.c.release)).scalar()
@@ -98,22 +99,15 @@ class SqlStore:
             return [_carry_out(connection, change) for change in changes]
 
     def select(self, query: Query) -> list[Row]:
-        statement = _matching(sa.select(_records), query)
-        columns = [_records.c[query.sort], _records.c.account, _records.c.region, _records.c.name]
-        if query.after is not None:
-            seen = sa.tuple_(*columns)
-            last = sa.tuple_(*(sa.literal(value) for value in query.after))
-            statement = statement.where(seen < last if query.descending else seen > last)
-        statement = statement.order_by(*(column.desc() if query.descending else column.asc() for column in columns))
-        if query.limit is not None:
-            statement = statement.limit(query.limit)
+        values = _asked(query)
+        statement = _selection(tuple(values), query.sort, query.descending)
         with self._reader.connect() as connection:
-            return [_row(found) for found in connection.execute(statement)]
+            return [_row(found) for found in connection.execute(statement, values)]
 
     def count(self, query: Query) -> int:
-        statement = _matching(sa.select(sa.func.count()).select_from(_records), query)
+        values = _asked(query)
         with self._reader.connect() as connection:
-            return int(connection.execute(statement).scalar_one())
+            return int(connection.execute(_counting(tuple(values)), values).scalar_one())
 
     def clear(self) -> None:
         with self._engine.begin() as connection:
@@ -144,7 +138,7 @@ def open_sqlite(path: Path, *, durable: bool = True) -> SqlStore:
 
     @sa.event.listens_for(engine, "begin")
     def begin(connection: sa.Connection) -> None:
-        if connection.get_execution_options().get("isolation_level") != _AUTOCOMMIT:  # readers wait for nobody
+        if not connection.get_execution_options().get(_READS):  # readers wait for nobody
             connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     store = SqlStore(engine)
@@ -191,34 +185,59 @@ def _is(key: Key, version: int | None) -> dict[str, Any]:
     return same if version is None else same | {"its_version": version}
 
 
-def _matching(statement: sa.Select[Any], query: Query) -> sa.Select[Any]:
+def _asked(query: Query) -> dict[str, Any]:
+    """What the statement of a query is to be given, by name: what the query does not ask is not among it."""
+    values: dict[str, Any] = {
+        "kind": query.kind,
+        "account": query.account,
+        "region": query.region,
+        "parent": query.parent,
+        "statuses": None if query.statuses is None else list(query.statuses),
+        "name_contains": query.name_contains,
+        "name_prefix": query.name_prefix or None,
+        "behind": _behind_all(query.name_prefix) if query.name_prefix else None,
+        "created_after": query.created_after,
+        "created_before": query.created_before,
+        "updated_after": query.updated_after,
+        "updated_before": query.updated_before,
+        "most": query.limit,
+    }
+    if query.after is not None:
+        values |= {f"after_{place}": value for place, value in enumerate(query.after)}
+    return {name: value for name, value in values.items() if value is not None}
+
+
+@cache
+def _selection(asked: tuple[str, ...], sort: str, descending: bool) -> sa.Select[Any]:
+    """The statement of queries that ask for these, in an order."""
+    statement = sa.select(_records).where(*_conditions(asked))
+    columns = [_records.c[sort], _records.c.account, _records.c.region, _records.c.name]
+    if "after_0" in asked:
+        seen = sa.tuple_(*columns)
+        last = sa.tuple_(*(sa.bindparam(f"after_{at}", type_=each.type) for at, each in enumerate(columns)))
+        statement = statement.where(seen < last if descending else seen > last)
+    statement = statement.order_by(*(column.desc() if descending else column.asc() for column in columns))
+    return statement.limit(sa.bindparam("most")) if "most" in asked else statement
+
+
+@cache
+def _counting(asked: tuple[str, ...]) -> sa.Select[Any]:
+    return sa.select(sa.func.count()).select_from(_records).where(*_conditions(asked))
+
+
+def _conditions(asked: tuple[str, ...]) -> list[sa.ColumnElement[bool]]:
     columns = _records.c
-    conditions: list[sa.ColumnElement[bool]] = [columns.kind == query.kind]
-    for column, value in (
-        (columns.account, query.account),
-        (columns.region, query.region),
-        (columns.parent, query.parent),
-    ):
-        if value is not None:
-            conditions.append(column == value)
-    if query.statuses is not None:
-        conditions.append(columns.status.in_(query.statuses))
-    if query.name_contains is not None:
-        conditions.append(sa.func.instr(columns.name, query.name_contains) > 0)
-    if query.name_prefix:
-        conditions.append(columns.name >= query.name_prefix)
-        behind = _behind_all(query.name_prefix)
-        if behind is not None:
-            conditions.append(columns.name < behind)
-    for column, low, high in (
-        (columns.created_at, query.created_after, query.created_before),
-        (columns.updated_at, query.updated_after, query.updated_before),
-    ):
-        if low is not None:
-            conditions.append(column >= low)
-        if high is not None:
-            conditions.append(column <= high)
-    return statement.where(*conditions)
+    possible = {name: columns[name] == sa.bindparam(name) for name in ("kind", "account", "region", "parent")} | {
+        "statuses": columns.status.in_(sa.bindparam("statuses", expanding=True)),
+        "name_contains": sa.func.instr(columns.name, sa.bindparam("name_contains")) > 0,
+        "name_prefix": columns.name >= sa.bindparam("name_prefix"),
+        "behind": columns.name < sa.bindparam("behind"),
+        "created_after": columns.created_at >= sa.bindparam("created_after"),
+        "created_before": columns.created_at <= sa.bindparam("created_before"),
+        "updated_after": columns.updated_at >= sa.bindparam("updated_after"),
+        "updated_before": columns.updated_at <= sa.bindparam("updated_before"),
+    }
+    return [condition for name, condition in possible.items() if name in asked]
 
 
 def _behind_all(prefix: str) -> str | None:
