@@ -53,13 +53,14 @@ def drive(platform: Platform, entry: Entry[QueryExecution], make_run: MakeRun) -
     begun = _Beginning(table, entry)
     try:
         ended, status = _perform(run, entry, watch, begun)
+        running = begun.written()
+        if running is not None:
+            _write(table, running, ended, status)
     except Abandoned:
         return
     finally:
-        running = begun.written()
-        run.close()
-    if running is not None:
-        _write(table, running, ended, status)
+        begun.written()
+        run.close()  # last: whoever waits for the query need not wait for that too
 
 
 class _Beginning:

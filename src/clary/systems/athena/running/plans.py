@@ -96,22 +96,22 @@ def _tables(running: Running, tree: "exp.Expression") -> "dict[TableName, Table]
 
 
 class _LookingOnce:
-    """A statement that runs, which looks each table up once: all of a plan goes by one version of it."""
+    """A statement that runs, which looks each table and its partitions up once: all of a plan goes by one version."""
 
     def __init__(self, running: Running) -> None:
         self._running = running
-        self._tables: dict[tuple[str, str], dict[str, Any]] = {}
+        self._found: dict[Any, dict[str, Any]] = {}
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._running, name)
 
     def call(self, operation: str, *, service: str = "glue", **params: Any) -> dict[str, Any]:
-        if operation != "GetTable" or set(params) != {"DatabaseName", "Name"}:
+        if operation not in ("GetTable", "GetPartitions"):
             return self._running.call(operation, service=service, **params)
-        key = params["DatabaseName"], params["Name"]
-        if key not in self._tables:
-            self._tables[key] = self._running.call(operation, service=service, **params)
-        return self._tables[key]
+        key = operation, tuple(sorted(params.items()))
+        if key not in self._found:
+            self._found[key] = self._running.call(operation, service=service, **params)
+        return self._found[key]
 
 
 def _looking_once(running: Running) -> Running:
