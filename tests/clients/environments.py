@@ -87,7 +87,7 @@ def make(name: str) -> Path:
     folder = ROOT / f"{name}-{hashlib.sha256(repr((requirements, sys.version_info[:2])).encode()).hexdigest()[:8]}"
     finished = folder / "finished"
     ROOT.mkdir(exist_ok=True)
-    with folder.with_suffix(".lock").open("w") as lock:
+    with Path(f"{folder}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # other test processes want it, too
         if not finished.exists():
             shutil.rmtree(folder, ignore_errors=True)
