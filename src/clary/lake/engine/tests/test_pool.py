@@ -199,7 +199,8 @@ def test_an_engine_that_was_killed_is_renewed(pool, engine):
 
 
 def test_an_engine_that_was_killed_while_it_waited_is_not_taken(pool):
-    eventually(lambda: pool._spare)
+    pool.take().close()
+    eventually(lambda: pool._spare and not pool._spare[0].is_lost())
     for process in forked():
         process.kill()
     eventually(lambda: all(each.is_lost() for each in pool._spare))
