@@ -16,6 +16,7 @@ from clary.kernel.core.clock import SystemClock
 
 PATIENCE_SECONDS = 180.0
 _ENGINE = "clary.lake.engine.nursery"
+_UP = "clary.cli up"
 
 
 def wait_until(condition: Callable[[], Any], what: str) -> Any:
@@ -55,22 +56,19 @@ def _belongs(process: psutil.Process, folder: Path) -> bool:
 
 def role(process: psutil.Process) -> str:
     """Which part of Clary a process is; a shim is forked from the nursery and then belongs to nobody."""
-    line = " ".join(process.cmdline())
-    if process.cmdline()[2:3] == [_ENGINE]:
-        parent = process.parent()
-        return "engine" if parent is not None and parent.cmdline() == process.cmdline() else "engine nursery"
-    if "clary.executors.process" in line:
-        parent = process.parent()
-        return "nursery" if parent is not None and "clary controller" in " ".join(parent.cmdline()) else "shim"
-    for name, sign in (
-        ("gateway", "clary gateway"),
-        ("controller", "clary controller"),
-        ("carrier", "clary carrier"),
-        ("supervisor", "clary.cli up"),
-    ):
-        if sign in line:
-            return name
-    return "other"
+    try:
+        line, parent = process.cmdline(), process.parent()
+        parents = parent.cmdline() if parent is not None else []
+    except psutil.NoSuchProcess:
+        return "other"  # it has ended meanwhile
+    words, above = " ".join(line), " ".join(parents)
+    if line[2:3] == [_ENGINE]:
+        return "engine" if parents == line else "engine nursery"
+    if "clary.executors.process" in words:
+        return "nursery" if "clary controller" in above else "shim"
+    if _UP in words:
+        return "other" if _UP in above else "supervisor"  # a process that it has forked has no title yet
+    return next((name for name in ("gateway", "controller", "carrier") if f"clary {name}" in words), "other")
 
 
 def kill_one(folder: Path, victim: str, chance: random.Random) -> list[str]:
