@@ -235,4 +235,4 @@ def test_a_nursery_that_does_not_answer_is_replaced(pool, engine, monkeypatch):
     pool._nursery._orders.settimeout(0.2)
     pool.renew(engine)
     assert engine.run(task("SELECT 1 AS a")).rows == 1
-    assert not [each for each in before if each.is_running() and each.status() != psutil.STATUS_ZOMBIE]
+    eventually(lambda: not [each for each in before if each.is_running() and each.status() != psutil.STATUS_ZOMBIE])
