@@ -1,7 +1,8 @@
 """JSON, an object a line, as the openx and hcatalog serializers read it: DuckDB parses it, in all its threads.
 
-Keys are found whatever their case, unless `case.insensitive` is false. DuckDB compares keys as they are: lines whose
-keys are not in lower case are written anew before it sees them.
+Keys are found whatever their case, unless `case.insensitive` is false. DuckDB compares keys as they are, and takes
+numbers for doubles: lines whose keys are not in lower case, and those with numbers of more digits than a double has
+where there are decimals to read, are written anew before it sees them.
 """
 
 import json
@@ -18,7 +19,10 @@ from clary.lake.types import Type, duckdb_type, quoted
 
 _UPPER_KEY = r'[A-Z\x{80}-\x{10FFFF}][^"\\]*"\s*:'
 _DOTTED_KEY = r'\.[^"\\]*"\s*:'
+_DOUBLE_DIGITS = 15
+_LONG_NUMBER = rf"[0-9.]{{{_DOUBLE_DIGITS + 1},}}"
 _VALUE = "#v"
+_AS_IT_IS = object()  # the shape of what is in JSON that is a text here
 
 
 class JsonLines(Lines):
@@ -30,6 +34,7 @@ class JsonLines(Lines):
         self._folded = folded
         self._dotless = dotless
         patterns = ([_UPPER_KEY] if folded else []) + ([_DOTTED_KEY] if dotless else [])
+        patterns += [_LONG_NUMBER] if any(map(_has_decimals, types.values())) else []
         self._pattern = "|".join(patterns)
 
     def batches(self) -> Iterator[tuple[int, Any]]:
@@ -54,10 +59,10 @@ class JsonLines(Lines):
     def _written(self, value: Any, shape: Any) -> str:
         """A value as JSON again. The keys of structs are in lower case, those of maps as they were."""
         if isinstance(value, _Number):
-            return str(value)
+            return f'"{value}"' if len(value) > _DOUBLE_DIGITS and shape is not _AS_IT_IS else str(value)
         if isinstance(value, dict):
-            if shape is None:
-                pairs = ((key, each, None) for key, each in value.items())
+            if shape is None or shape is _AS_IT_IS:
+                pairs = ((key, each, _AS_IT_IS) for key, each in value.items())
             elif isinstance(shape, _Map):
                 pairs = ((key, each, shape.values) for key, each in value.items())
             else:
@@ -67,7 +72,7 @@ class JsonLines(Lines):
             made = ",".join(f"{json.dumps(key)}:{self._written(each, of)}" for key, each, of in pairs)
             return f"{{{made}}}"
         if isinstance(value, list):
-            inner = shape[0] if isinstance(shape, list) else None
+            inner = shape[0] if isinstance(shape, list) else _AS_IT_IS
             return f"[{','.join(self._written(each, inner) for each in value)}]"
         return json.dumps(value)
 
@@ -171,6 +176,10 @@ def _text_type(of: Type, folded: bool) -> str:
             f"STRUCT({', '.join(f'{quoted(_key(name, folded))} {_text_type(child, folded)}' for name, child in pairs)})"
         )
     return "VARCHAR"
+
+
+def _has_decimals(of: Type) -> bool:
+    return of.name == "decimal" or any(map(_has_decimals, of.children))
 
 
 def _shape(of: Type) -> Any:

@@ -104,6 +104,10 @@ def test_json(read):
     keys = {"dots.in.keys": "true", "mapping.zz": "Other"}
     assert read("a_b int; zz string", '{"a.b":5,"Other":"q"}\n', tables.JSON, **keys) == [(5, "q")]
     assert read("a int; b int", '{"A":5,"b":6}\n', tables.JSON, case__insensitive="false") == [(None, 6)]
+    exact = '{"d":1001161287349.0429,"l":[9007199254740993],"s":{"x":[1234567890123456]}}'
+    assert read("d decimal(17,4); l array<decimal(16,0)>; s string", exact, tables.JSON) == [
+        (Decimal("1001161287349.0429"), [Decimal(9007199254740993)], '{"x":[1234567890123456]}')
+    ]
     broken = '{"a":1}\n{"a":\n{"a":3}'
     assert read("a int", broken, tables.JSON, ignore__malformed__json="true") == [(1,), (None,), (3,)]
     assert read("a int", broken, tables.JSON, fail=True)[0] == "HIVE_CURSOR_ERROR"
