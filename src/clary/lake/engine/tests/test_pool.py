@@ -13,7 +13,7 @@ import pytest
 
 from clary.lake.engine import execution, landlock
 from clary.lake.engine import pool as pools
-from clary.lake.engine.execution import Execution, database
+from clary.lake.engine.execution import Execution
 from clary.lake.engine.pool import EngineLost, Pool
 from clary.lake.engine.tasks import OUT, RESULT, SPILL, ResultFile, TableFiles, Task, TaskCancelled, TaskFailed
 from clary.lake.scans import DataFile, Scan, ScanPartition
@@ -155,13 +155,6 @@ def test_a_stop_that_comes_first_is_kept(engine):
     engine.stop()
     with pytest.raises(TaskCancelled):
         engine.run(task(ENDLESS))
-
-
-def test_a_database_to_fork_with_has_no_threads():
-    before = psutil.Process().num_threads()
-    opened = database()
-    assert psutil.Process().num_threads() == before, "they would be missing in the process that is forked"
-    opened.close()
 
 
 def test_practice_leaves_nothing(tmp_path):
