@@ -10,8 +10,6 @@ from threading import Event
 from typing import Any
 from urllib.parse import urlsplit
 
-import psutil
-
 from benchmarks.compare import tree
 from benchmarks.signing import signed
 from clary.kernel.jobs.folder import HostFolder, hosts
@@ -36,12 +34,7 @@ def port_of(server: Server) -> int:
 
 def gateways(server: Server) -> Callable[[], list[int]]:
     """The gateway processes."""
-
-    def look() -> list[int]:
-        children = psutil.Process(server.process.pid).children()
-        return [child.pid for child in children if "gateway" in child.cmdline()]
-
-    return look
+    return lambda: [process.pid for process in server.processes("gateway")]
 
 
 def request(server: Server, method: str, path: str, service: str, **options: object) -> bytes:

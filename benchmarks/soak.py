@@ -17,6 +17,7 @@ from clary.testing import Server
 
 _BATCH = 100
 _BATCHES_PER_SECOND = 5
+_ROLES = ("gateway", "controller", "carrier")
 _SAMPLES = 10
 _STREAM, _BUCKET = "soak", "soak"
 _ROLE = "arn:aws:iam::000000000000:role/clary-execution-role"
@@ -88,7 +89,7 @@ def _consume(server: Server, counts: dict[str, int], stop: threading.Event) -> N
 
 def _watch(server: Server, length: float, work: list[Future[None]]) -> None:
     print(f"\nSoak: own memory in MiB of each process over {length:,.0f} s")
-    roles = {_role(child): child for child in psutil.Process(server.process.pid).children()}
+    roles = {role: process for role in _ROLES for process in server.processes(role)}
     print(f"  {'after s':>10}" + "".join(f"{role:>12}" for role in roles))
     started = time.monotonic()
     for sample in range(1, _SAMPLES + 1):
@@ -101,8 +102,3 @@ def _watch(server: Server, length: float, work: list[Future[None]]) -> None:
 def _own(process: psutil.Process) -> float:
     memory = process.memory_info()
     return float(memory.rss - memory.shared) / 2**20
-
-
-def _role(process: psutil.Process) -> str:
-    line = process.cmdline()
-    return next((role for role in ("gateway", "controller", "carrier") if role in line), process.name())
