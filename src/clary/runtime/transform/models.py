@@ -29,6 +29,7 @@ OUR_SERVER = ("python", "-m", "clary.runtime", "serve")
 
 _START_SECONDS = 900.0
 _LOOK_SECONDS = 0.05
+_DYING_SECONDS = 1.0
 _END_SECONDS = 2.0  # nothing that it still does is wanted
 _PIECE = 1024 * 1024
 _LONGEST_ADDRESS = 100  # bytes in the path of a Unix socket, on any system
@@ -217,6 +218,8 @@ class Server:
         except TimeoutError:
             raise Unanswered(f"{self._name} did not answer within {self._seconds:g} s") from None
         except (OSError, http.client.HTTPException) as error:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(_DYING_SECONDS)  # a process that dies has no connections before it is gone
             self._check()
             raise Unanswered(f"the connection to {self._name} broke: {error!r}") from None
 
