@@ -13,6 +13,7 @@ import psutil
 from botocore.exceptions import BotoCoreError, ClientError
 
 from clary.kernel.core.clock import SystemClock
+from clary.server.lifecycle import role_of
 
 PATIENCE_SECONDS = 180.0
 _ENGINE = "clary.lake.engine.nursery"
@@ -58,17 +59,17 @@ def role(process: psutil.Process) -> str:
     """Which part of Clary a process is; a shim is forked from the nursery and then belongs to nobody."""
     try:
         line, parent = process.cmdline(), process.parent()
-        parents = parent.cmdline() if parent is not None else []
+        parents, below = (parent.cmdline(), role_of(parent)) if parent is not None else ([], "")
     except psutil.NoSuchProcess:
         return "other"  # it has ended meanwhile
     words, above = " ".join(line), " ".join(parents)
     if line[2:3] == [_ENGINE]:
         return "engine" if parents == line else "engine nursery"
     if "clary.executors.process" in words:
-        return "nursery" if "clary controller" in above else "shim"
+        return "nursery" if below == "controller" else "shim"
     if _UP in words:
         return "other" if _UP in above else "supervisor"  # a process that it has forked has no title yet
-    return next((name for name in ("gateway", "controller", "carrier") if f"clary {name}" in words), "other")
+    return role_of(process) or "other"
 
 
 def kill_one(folder: Path, victim: str, chance: random.Random) -> list[str]:

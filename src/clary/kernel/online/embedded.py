@@ -26,6 +26,7 @@ from clary.kernel.online.contract import (
 )
 
 _RECORDS, _EXPIRIES, _SIZES = b"o", b"e", b"s"
+_RECORDS_TEXT = _RECORDS.decode()
 _header = Struct(">?qId")  # deleted softly, seconds and nanoseconds of the event, expiry
 _HEADER_BYTES = _header.size
 _sizes = Struct(">QQ")
@@ -148,7 +149,7 @@ def _prefix(group: str) -> bytes:
 
 
 def _key(group: str, key: str) -> bytes:
-    return f"o{group}\0{key}".encode()
+    return f"{_RECORDS_TEXT}{group}\0{key}".encode()
 
 
 def _living(value: bytes, now: float) -> Item | None:

@@ -13,7 +13,6 @@ import pytest
 
 from clary.lake.engine import execution, landlock
 from clary.lake.engine import pool as pools
-from clary.lake.engine.execution import Execution
 from clary.lake.engine.pool import EngineLost, Pool
 from clary.lake.engine.tasks import OUT, RESULT, SPILL, ResultFile, TableFiles, Task, TaskCancelled, TaskFailed
 from clary.lake.scans import DataFile, Scan, ScanPartition
@@ -160,11 +159,11 @@ def test_a_stop_that_comes_first_is_kept(engine):
 def test_practice_leaves_nothing(tmp_path):
     for name in (OUT, SPILL):
         (tmp_path / name).mkdir()
-    execution = Execution(tmp_path)
-    execution.practise()
+    doing = execution.Execution(tmp_path)
+    doing.practise()
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
-    done = execution.run(task("SELECT 7 AS n"), lambda: 0.0)
-    execution.close()
+    done = doing.run(task("SELECT 7 AS n"), lambda: 0.0)
+    doing.close()
     assert (tmp_path / OUT / RESULT).read_text() == '"n"\n"7"\n'
     assert (done.rows, done.scanned_bytes, done.scanned_rows) == (1, 0, 0), "what was done before is not counted"
 
