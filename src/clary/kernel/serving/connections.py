@@ -4,7 +4,7 @@ Made for the path of every invocation: one write per request, one parser per con
 the way out and joined at most once on the way in.
 
     ServerError
-    ├── Unreachable   no connection could be made: nothing was sent, another server may be asked
+    ├── Unreachable   no connection could be made, or the server left without taking the request: another may be asked
     ├── TimedOut      the answer was not whole in time
     └── Broken        the server closed the connection before its answer was whole, or what it answered is none
 """
@@ -84,7 +84,7 @@ class _Connection(asyncio.Protocol):
         self._for_one = False
         self.reusable = False
         self.touched = False  # whether a byte of the answer has come
-        self.unread = False  # whether the server is known to have left without taking all of the request
+        self.unread = False  # whether the server left without taking all of the request: a Unix socket knows, TCP not
         self.idle_since = 0.0
 
     @property
@@ -366,19 +366,25 @@ class ModelServer:
         return answer, _chunks(connection, answer.stream)
 
     async def _exchange(self, head: bytes, body: bytes, deadline: float, send: _Send) -> tuple[_Connection, Answer]:
-        connection = self._idle_connection()
-        kept = connection is not None
-        if connection is None:
+        kept = self._idle_connection()
+        if kept is None:
             connection = await self._another(deadline)
+        else:
+            try:
+                return kept, await send(kept, head, body, deadline)
+            except Broken:
+                # A server may close a kept connection in the instant that a request is written to it. One that took
+                # the request and died may have died of it: another must not be given it. A Unix socket tells these
+                # apart.
+                if kept.touched or not (kept.unread or self.address.startswith("tcp:")):
+                    raise
+            connection = await self._connect(deadline)
         try:
             return connection, await send(connection, head, body, deadline)
         except Broken:
-            # A server may close a kept connection in the instant that a request is written to it. One that took the
-            # request and died may have died of it: another must not be given it. A Unix socket tells these apart.
-            if not kept or connection.touched or not (connection.unread or self.address.startswith("tcp:")):
+            if connection.touched or not connection.unread or self.address.startswith("tcp:"):
                 raise
-        connection = await self._connect(deadline)
-        return connection, await send(connection, head, body, deadline)
+            raise Unreachable("the model server left without taking the request") from None
 
     async def _send(self, connection: _Connection, head: bytes, body: bytes, deadline: float) -> Answer:
         connection.expire_at(deadline)
@@ -440,6 +446,8 @@ class ModelServer:
         try:
             async with asyncio.timeout_at(min(deadline, self._loop.time() + _CONNECT_SECONDS)):
                 await self._reach(connection)
+            if connection.closed:
+                raise ConnectionResetError("it was closed as soon as it was made")
         except (OSError, TimeoutError) as error:
             self._drop(connection)
             raise Unreachable(f"no connection to the model server: {error}") from None

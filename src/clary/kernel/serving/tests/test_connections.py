@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import select
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -233,6 +235,37 @@ def test_a_server_that_is_not_there_is_unreachable(tmp_path: Path) -> None:
             await ask(ModelServer(f"unix:{tmp_path}/none", loop, 1))
         with pytest.raises(Unreachable):
             await ask(ModelServer("tcp:1", loop, 1))
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("kept", [False, True])
+def test_a_request_that_a_server_did_not_take_before_it_left_may_be_sent_to_another(tmp_path: Path, kept: bool) -> None:
+    """What is queued at a listening socket, not yet accepted, as its process dies."""
+
+    async def scenario() -> None:
+        loop = asyncio.get_running_loop()
+        with socket.socket(socket.AF_UNIX) as listener, contextlib.ExitStack() as accepted:
+            listener.bind(str(tmp_path / "s"))
+            listener.listen()
+            listener.setblocking(False)
+            client = ModelServer(f"unix:{tmp_path}/s", loop, 1 << 20)
+            asked = asyncio.create_task(ask(client, b"first"))
+            if kept:
+                connection = accepted.enter_context((await loop.sock_accept(listener))[0])
+                while not (await loop.sock_recv(connection, 1 << 16)).endswith(b"first"):
+                    pass
+                await loop.sock_sendall(connection, b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+                await asked
+                asked = asyncio.create_task(ask(client, b"second"))
+                await asyncio.sleep(0)  # it is written
+                accepted.close()  # so that it is written once more, to a connection of its own
+            while not select.select([listener], [], [], 0)[0]:
+                await asyncio.sleep(0)
+        with pytest.raises(Unreachable):
+            await asked
+        assert client.outstanding == 0
+        client.close()
 
     asyncio.run(scenario())
 
