@@ -16,7 +16,8 @@ $(INSTALLED): pyproject.toml
 	@$(PYTHON) -m venv $(VENV)
 	@command -v uv >/dev/null || $(BIN)/python -m pip install --quiet uv
 	@echo "Installing into $(VENV)"
-	@PATH="$(PATH):$(CURDIR)/$(BIN)" uv pip install --quiet --python $(BIN)/python -e '.[$(EXTRAS)]' --group dev
+	@# Compiled at once: programs in sandboxes cannot keep bytecode and would compile all they import, each time.
+	@PATH="$(PATH):$(CURDIR)/$(BIN)" uv pip install --quiet --compile-bytecode --python $(BIN)/python -e '.[$(EXTRAS)]' --group dev
 	@touch $@
 
 demo: install
