@@ -146,6 +146,15 @@ def test_stop_before_it_runs(world):
     assert world.lines(spec) == []
 
 
+def test_stop_while_it_is_being_started(world):
+    """As the sandbox is made there is no program to tell yet; it is told all the same, and not killed."""
+    spec = world.start("signal.pause()")
+    world.until(lambda: world.observe(spec).phase in {Phase.STARTING, Phase.RUNNING})
+    world.executor.stop(spec.job, spec.host)
+    seen = world.ended(spec)
+    assert (seen.outcome, seen.signal) == (Outcome.STOPPED, signal.SIGTERM)
+
+
 def test_stop_of_the_unknown_and_the_ended(world):
     world.executor.stop("nobody", "algo-1")
     spec = world.start("pass")

@@ -78,11 +78,13 @@ class BubblewrapProcess:
     def alive(self) -> bool:
         return self._popen.poll() is None
 
-    def terminate(self) -> None:
-        """The sandbox's first process is bubblewrap's own, which reaps; the program is its child."""
-        if self.alive():
-            for program in signals.children(self._first) or [self._first]:
-                signals.terminate(program)
+    def terminate(self) -> bool:
+        """The sandbox's first process is bubblewrap's own, which reaps and hears no SIGTERM; the program is its child,
+        which is not there before the sandbox is whole."""
+        programs = signals.children(self._first) if self.alive() else []
+        for program in programs:
+            signals.terminate(program)
+        return bool(programs)
 
     def kill(self) -> None:
         with contextlib.suppress(ProcessLookupError):

@@ -38,9 +38,10 @@ class PlainProcess:
             signals.sweep()
         return 128 - code if code < 0 else code
 
-    def terminate(self) -> None:
+    def terminate(self) -> bool:
         if self._popen.poll() is None:
             signals.terminate(self.pid)
+        return True
 
     def kill(self) -> None:
         if self._lifeline >= 0:

@@ -23,8 +23,8 @@ class Process(Protocol):
     def wait(self) -> int:
         """Block until the main process ended; its exit code, 128 + n when signal n ended it. May run in any thread."""
 
-    def terminate(self) -> None:
-        """Ask the program to end (SIGTERM)."""
+    def terminate(self) -> bool:
+        """Ask the program to end (SIGTERM). False when there was none to ask: not yet, or no longer."""
 
     def kill(self) -> None:
         """End everything of the host now."""

@@ -22,6 +22,7 @@ from clary.kernel.jobs.sandbox import Process
 
 _READ_BYTES = 64 * 1024
 _DRAIN_SECONDS = 10.0
+_ASK_AGAIN_SECONDS = 0.02
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,7 @@ class Supervision:
         self._open = 2
         self._drain_until: float | None = None
         self._asked = False
+        self._ask_at: float | None = None
         self._kill_at: float | None = None
         limit = self._spec.max_runtime_seconds
         self._stop_at = None if limit is None else self._clock.monotonic() + limit
@@ -113,7 +115,7 @@ class Supervision:
         return self._open == 0 or (self._drain_until is not None and self._clock.monotonic() >= self._drain_until)
 
     def _timeout(self) -> float | None:
-        deadlines = [self._console.due, self._stop_at, self._kill_at, self._drain_until]
+        deadlines = [self._console.due, self._stop_at, self._ask_at, self._kill_at, self._drain_until]
         pending = [deadline for deadline in deadlines if deadline is not None]
         return max(0.0, min(pending) - self._clock.monotonic()) if pending else None
 
@@ -123,8 +125,10 @@ class Supervision:
             self._console.flush()
         if self._stop_at is not None and now >= self._stop_at:
             self._ask_to_end(Outcome.TIMED_OUT)
+        if self._ask_at is not None and now >= self._ask_at:
+            self._ask()
         if self._kill_at is not None and now >= self._kill_at:
-            self._kill_at = None
+            self._ask_at = self._kill_at = None
             self._process.kill()
 
     def _reader(self, name: str) -> Callable[[int], None]:
@@ -152,14 +156,18 @@ class Supervision:
         self._stop_at = None
         self._bench.decide(Verdict(outcome))
         self._kill_at = self._clock.monotonic() + self._spec.stop_grace_seconds
-        self._process.terminate()
+        self._ask()
+
+    def _ask(self) -> None:
+        """Ask the program to end; once it is there, when its sandbox is still being made."""
+        self._ask_at = None if self._process.terminate() else self._clock.monotonic() + _ASK_AGAIN_SECONDS
 
     def _wait(self) -> None:
         code = self._process.wait()
 
         def ended() -> None:
             self._code = code
-            self._stop_at = self._kill_at = None
+            self._stop_at = self._ask_at = self._kill_at = None
             self._drain_until = self._clock.monotonic() + _DRAIN_SECONDS
 
         self._post(ended)
