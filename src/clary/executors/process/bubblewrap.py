@@ -34,7 +34,7 @@ ROOTS = {
 # What a container's root user may do by custom: handle files of any owner, and become another user.
 _CAPABILITIES = ("CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER", "CAP_FSETID", "CAP_SETGID", "CAP_SETUID", "CAP_KILL")
 _GPU_CONTROL = ("nvidiactl", "nvidia-uvm", "nvidia-uvm-tools", "nvidia-modeset")
-_CHECK_SECONDS = 10
+_CHECK_SECONDS = 60  # who gives up too early runs jobs unconfined
 
 
 @cache
