@@ -5,6 +5,7 @@ with clary.testing.serving(tmp_path) as server:
 """
 
 import os
+import socket
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -97,6 +98,19 @@ def serving(folder: Path, *arguments: str, **settings: object) -> Iterator[Serve
         yield server
     finally:
         stop_server(server)
+
+
+@contextmanager
+def reserved_port() -> Iterator[int]:
+    """A port of 127.0.0.1 for servers that are told theirs, as often as one is started while the block runs.
+
+    It is bound, though nobody listens there: so the system gives it to no other who asks for any port, nor to one who
+    connects. A server that sets SO_REUSEADDR, as most do, may listen there all the same.
+    """
+    with socket.socket() as holder:
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        holder.bind(("127.0.0.1", 0))
+        yield int(holder.getsockname()[1])
 
 
 def kill(*processes: psutil.Process) -> None:

@@ -1,6 +1,5 @@
 """What only the NATS backend has: a server that may be missing, stop, or be configured too small."""
 
-import socket
 import sys
 from contextlib import closing
 from pathlib import Path
@@ -12,22 +11,16 @@ from clary.cli.doctor import Check, examine
 from clary.kernel.core.clock import SystemClock
 from clary.kernel.core.settings import Settings
 from clary.kernel.streams import Entry, StreamError, Streams, open_streams
-from clary.testing import eventually
+from clary.testing import eventually, reserved_port
 
 
 def opened(url: str) -> Streams:
     return open_streams(Path("unused"), SystemClock(), url=url)
 
 
-def free_port() -> int:
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        return int(listening.getsockname()[1])
-
-
 def test_a_missing_server_or_library_and_a_wrong_address_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    port = free_port()
     with (
+        reserved_port() as port,
         closing(opened(f"nats://127.0.0.1:{port}")) as streams,
         pytest.raises(StreamError, match=f"cannot connect to NATS at nats://127.0.0.1:{port}"),
     ):
@@ -46,7 +39,8 @@ def test_the_doctor_says_whether_the_server_answers_and_keeps_its_password(nats_
         return examine(Settings.load({}, home="unused", streams_url=url))[-1]
 
     assert found(nats_url) == Check("Streams in NATS", True, "the server answers", "")
-    check = found(f"nats://user:secret@127.0.0.1:{free_port()}")
+    with reserved_port() as port:
+        check = found(f"nats://user:secret@127.0.0.1:{port}")
     assert not check.ok
     assert "cannot connect to NATS at nats://127.0.0.1" in check.finding
     assert "secret" not in check.finding
@@ -54,8 +48,7 @@ def test_the_doctor_says_whether_the_server_answers_and_keeps_its_password(nats_
 
 
 def test_a_server_that_is_killed_and_started_again_has_what_it_acknowledged(tmp_path: Path) -> None:
-    port = free_port()
-    with closing(opened(f"nats://127.0.0.1:{port}")) as streams:
+    with reserved_port() as port, closing(opened(f"nats://127.0.0.1:{port}")) as streams:
         with nats_server(tmp_path, port):
             streams.create("s", ["a", "b"])
             streams.append("s", [Entry("a", str(n), b"x" * n) for n in range(100)])

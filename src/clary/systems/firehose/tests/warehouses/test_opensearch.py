@@ -1,7 +1,6 @@
 """OpenSearch's destination against a real server that speaks its protocol: every document once, or known as refused."""
 
 import json
-import socket
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -14,6 +13,7 @@ from clary.kernel.rooms import Platform
 from clary.systems.firehose.destinations import opensearch
 from clary.systems.firehose.destinations.contract import Unavailable
 from clary.systems.firehose.tests.warehouses.conftest import ROLE, Search, ended, records, stream_of
+from clary.testing import reserved_port
 
 KIND = "AmazonopensearchserviceDestinationConfiguration"
 
@@ -140,21 +140,19 @@ def test_a_type_that_the_server_does_not_know(platform: Platform, search: Search
 
 
 def test_a_server_that_is_down_gets_the_batch_when_it_is_back(platform: Platform, index: str) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    destination = opened(platform, f"http://127.0.0.1:{port}", index)
-    with pytest.raises(Unavailable) as caught:
-        destination.deliver(records('{"n": 0}'))
-    assert caught.value.code == "OS.ServiceException"
-    server = OsmemServer.start(addr=f"127.0.0.1:{port}", japanese=False)
-    try:
-        assert destination.deliver(records('{"n": 0}')) == []
-        server.request("POST", "/_refresh")
-        assert server.request("GET", f"/{index}/_count")["count"] == 1
-    finally:
-        ended(server)
-    destination.close()
+    with reserved_port() as port:
+        destination = opened(platform, f"http://127.0.0.1:{port}", index)
+        with pytest.raises(Unavailable) as caught:
+            destination.deliver(records('{"n": 0}'))
+        assert caught.value.code == "OS.ServiceException"
+        server = OsmemServer.start(addr=f"127.0.0.1:{port}", japanese=False)
+        try:
+            assert destination.deliver(records('{"n": 0}')) == []
+            server.request("POST", "/_refresh")
+            assert server.request("GET", f"/{index}/_count")["count"] == 1
+        finally:
+            ended(server)
+        destination.close()
 
 
 @pytest.mark.parametrize(
