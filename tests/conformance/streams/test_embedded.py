@@ -8,6 +8,7 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from itertools import count
 from pathlib import Path
@@ -336,12 +337,14 @@ def test_processes_share_a_stream_that_is_resharded_trimmed_and_deleted(tmp_path
         except NoSuchStream:
             print("deleted")
     """
-    with closing(open_embedded(tmp_path, clock)) as streams:
+    with closing(open_embedded(tmp_path, clock)) as streams, ThreadPoolExecutor() as pool:
         streams.create("s", ["g0"])
         writers = {name: child(writer, tmp_path, name) for name in "pq"}
         for process in writers.values():
             assert process.stdout is not None
             assert process.stdout.readline() == "ready\n"
+        # What they print is read meanwhile: one whose pipe is full would write no more, and the reader wait for ever.
+        printed = {name: pool.submit(process.communicate) for name, process in writers.items()}
         found: list[Record] = []
 
         async def follow() -> None:
@@ -359,13 +362,18 @@ def test_processes_share_a_stream_that_is_resharded_trimmed_and_deleted(tmp_path
                             opening = [f"g{generation + 1}"]
                             await asyncio.to_thread(streams.reshard, "s", [f"g{generation}"], opening)
                         if not page.more and not ended:
-                            await ear.wait(10)
+                            await ear.wait(60)
 
-        asyncio.run(follow())
-        streams.delete("s")
+        try:
+            asyncio.run(follow())
+            streams.delete("s")
+        except BaseException:
+            for process in writers.values():
+                process.kill()
+            raise
         expected = set()
-        for name, process in writers.items():
-            *lines, last = process.communicate()[0].splitlines()
+        for name, output in printed.items():
+            *lines, last = output.result()[0].splitlines()
             assert last == "deleted"
             expected |= {f"{name}/{n}" for generation, n in map(str.split, lines) if int(generation) < 3}
         assert len(found) == len(expected)

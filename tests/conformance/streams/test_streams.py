@@ -4,12 +4,14 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from itertools import pairwise
 
 import pytest
 
 from clary.kernel.streams import Bounds, Entry, NoSuchStream, Page, Placed, Record, StreamError, Streams
+from clary.testing import eventually
 
 
 def entries(shard: str, *data: str) -> list[Entry]:
@@ -206,8 +208,7 @@ def test_trimmed_records_are_gone_and_the_others_stay(streams: Streams) -> None:
 def wait_a_moment() -> None:
     """Until the next record arrives at a later time than the last one."""
     now = int(time.time() * 1000)
-    while int(time.time() * 1000) < now + 3:
-        threading.Event().wait(0.001)
+    eventually(lambda: int(time.time() * 1000) >= now + 3)
 
 
 def test_finds_records_by_time_and_forgets_old_ones(streams: Streams) -> None:
@@ -292,10 +293,6 @@ def test_concurrent_appends_are_each_there_once_and_in_their_order(streams: Stre
         for n in range(20):
             placed(streams.append("s", entries("ab"[n % 2], f"{name}/{n}/0", f"{name}/{n}/1")))
 
-    threads = [threading.Thread(target=work, args=(f"thread {n}",)) for n in range(4)]
-    for thread in threads:
-        thread.start()
-
     async def task(name: str) -> None:
         for n in range(20):
             placed(await streams.append_async("s", entries("ab"[n % 2], f"{name}/{n}/0", f"{name}/{n}/1")))
@@ -303,9 +300,11 @@ def test_concurrent_appends_are_each_there_once_and_in_their_order(streams: Stre
     async def run() -> None:
         await asyncio.gather(*(task(f"task {n}") for n in range(8)))
 
-    asyncio.run(run())
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor() as pool:
+        threads = [pool.submit(work, f"thread {n}") for n in range(4)]
+        asyncio.run(run())
+        for thread in threads:
+            thread.result()
     for parity, shard in enumerate("ab"):
         records = read_all(streams, "s", shard)
         assert all(one.offset < two.offset and one.at_ms <= two.at_ms for one, two in pairwise(records))
@@ -361,21 +360,20 @@ def test_resharding_while_others_append_loses_nothing(streams: Streams) -> None:
             else:
                 acknowledged[generation].append([text])
 
-    threads = [threading.Thread(target=work, args=(n,)) for n in range(3)]
-    for thread in threads:
-        thread.start()
-    for generation in range(3):
-        while not acknowledged[generation]:
-            stopped.wait(0.005)
-        streams.reshard("s", [f"g{generation}"], [f"g{generation + 1}"])
-        assert streams.append("s", entries(f"g{generation}", "late")) == [None]
-        ended = read_all(streams, "s", f"g{generation}")
-        assert streams.read("s", f"g{generation}", ended[-1].offset + 1).ended
-    while not acknowledged[3]:
-        stopped.wait(0.005)
-    stopped.set()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor() as pool:
+        threads = [pool.submit(work, n) for n in range(3)]
+        try:
+            for generation in range(3):
+                eventually(lambda generation=generation: acknowledged[generation])
+                streams.reshard("s", [f"g{generation}"], [f"g{generation + 1}"])
+                assert streams.append("s", entries(f"g{generation}", "late")) == [None]
+                ended = read_all(streams, "s", f"g{generation}")
+                assert streams.read("s", f"g{generation}", ended[-1].offset + 1).ended
+            eventually(lambda: acknowledged[3])
+        finally:
+            stopped.set()
+        for thread in threads:
+            thread.result()
     for generation, texts in acknowledged.items():
         found = [record.data.decode() for record in read_all(streams, "s", f"g{generation}")]
         assert sorted(found) == sorted(text for [text] in texts)
@@ -385,18 +383,20 @@ def test_listeners_hear_of_appends_and_closed_shards(opened: Callable[[], Stream
     async def run() -> None:
         with closing(opened()) as streams, closing(opened()) as other:
             streams.create("s", ["a"])
-            streams.create("t", ["a"])
-            async with streams.listen("s") as ear, streams.listen("s") as second:
+            streams.create("silent", ["a"])
+            async with (
+                streams.listen("s") as ear,
+                streams.listen("s") as second,
+                streams.listen("silent") as third,
+            ):
                 await streams.append_async("s", entries("a", "1"))
-                assert await ear.wait(10)
-                assert await second.wait(10)
+                assert await ear.wait(60)
+                assert await second.wait(60)
                 await asyncio.to_thread(other.append, "s", entries("a", "2"))
                 await asyncio.to_thread(other.append, "s", entries("a", "3"))
-                assert await ear.wait(10)
+                assert await ear.wait(60)
                 await asyncio.to_thread(streams.reshard, "s", ["a"], ["b"])
-                assert await second.wait(10)
-                while await ear.wait(0.2):
-                    pass
-                assert not await ear.wait(0)
+                assert await second.wait(60)
+                assert not await third.wait(0)
 
     asyncio.run(run())
