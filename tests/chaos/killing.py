@@ -72,6 +72,12 @@ def role(process: psutil.Process) -> str:
     return role_of(process) or "other"
 
 
+def kill_next(folder: Path, victim: str, chance: random.Random) -> list[str]:
+    """Kill one process of a role that there always is, once it is there; return the roles killed."""
+    killed: list[str] = wait_until(lambda: kill_one(folder, victim, chance), f"there is a {victim} to kill")
+    return killed
+
+
 def kill_one(folder: Path, victim: str, chance: random.Random) -> list[str]:
     """Kill one process of the role if there is any; return the roles killed."""
     with suppress(ProcessLookupError, psutil.NoSuchProcess):
