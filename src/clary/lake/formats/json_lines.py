@@ -1,12 +1,13 @@
 """JSON, an object a line, as the openx and hcatalog serializers read it: DuckDB parses it, in all its threads.
 
 Keys are found whatever their case, unless `case.insensitive` is false. DuckDB compares keys as they are, and takes
-numbers for doubles: lines whose keys are not in lower case, and those with numbers of more digits than a double has
-where there are decimals to read, are written anew before it sees them.
+numbers for doubles: lines whose keys are not in lower case, and those in which a decimal or a text is to be made of a
+number that a double would show in other digits, are written anew before it sees them.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -19,10 +20,12 @@ from clary.lake.types import Type, duckdb_type, quoted
 
 _UPPER_KEY = r'[A-Z\x{80}-\x{10FFFF}][^"\\]*"\s*:'
 _DOTTED_KEY = r'\.[^"\\]*"\s*:'
-_DOUBLE_DIGITS = 15
-_LONG_NUMBER = rf"[0-9.]{{{_DOUBLE_DIGITS + 1},}}"
+_ODD_NUMBER = r"-?(?:[0-9.]{16,}|[0-9]+\.[0-9]+0(?:[^0-9]|$)|[0-9]+\.0000|[0-9.]+[eE])|-0(?:[^0-9.]|$)"
+"""A number that a double shows otherwise: by its length, zeros at its end, or an exponent it has or would get."""
+_MOST_KEYS = 500
+_EXACT = frozenset({"decimal", "string", "varchar", "char", "binary"})
+_EXACTLY = object()  # the shape of what is made of a value's text
 _VALUE = "#v"
-_AS_IT_IS = object()  # the shape of what is in JSON that is a text here
 
 
 class JsonLines(Lines):
@@ -34,7 +37,8 @@ class JsonLines(Lines):
         self._folded = folded
         self._dotless = dotless
         patterns = ([_UPPER_KEY] if folded else []) + ([_DOTTED_KEY] if dotless else [])
-        patterns += [_LONG_NUMBER] if any(map(_has_decimals, types.values())) else []
+        exact = [key for key, of in types.items() if _is_exact(of)]
+        patterns += [_odd_numbers(exact, folded=folded)] if exact else []
         self._pattern = "|".join(patterns)
 
     def batches(self) -> Iterator[tuple[int, Any]]:
@@ -57,24 +61,22 @@ class JsonLines(Lines):
         return self._written(found, self._shape)
 
     def _written(self, value: Any, shape: Any) -> str:
-        """A value as JSON again. The keys of structs are in lower case, those of maps as they were."""
-        if isinstance(value, _Number):
-            return f'"{value}"' if len(value) > _DOUBLE_DIGITS and shape is not _AS_IT_IS else str(value)
+        """A value as JSON again. The keys of structs are in lower case, those of maps as they were; what shows its
+        digits is a text."""
+        if isinstance(value, (dict, list, _Number)) and shape is _EXACTLY:
+            return json.dumps(_text(value))
         if isinstance(value, dict):
-            if shape is None or shape is _AS_IT_IS:
-                pairs = ((key, each, _AS_IT_IS) for key, each in value.items())
-            elif isinstance(shape, _Map):
-                pairs = ((key, each, shape.values) for key, each in value.items())
-            else:
-                fields = shape if isinstance(shape, dict) else {}
+            if isinstance(shape, dict):
                 plain = {self._key(key): each for key, each in value.items()}
-                pairs = ((key, each, fields.get(key)) for key, each in plain.items())
-            made = ",".join(f"{json.dumps(key)}:{self._written(each, of)}" for key, each, of in pairs)
-            return f"{{{made}}}"
+                pairs = [(key, each, shape.get(key)) for key, each in plain.items()]
+            else:
+                inner = shape.values if isinstance(shape, _Map) else None
+                pairs = [(key, each, inner) for key, each in value.items()]
+            return f"{{{','.join(f'{json.dumps(key)}:{self._written(each, of)}' for key, each, of in pairs)}}}"
         if isinstance(value, list):
-            inner = shape[0] if isinstance(shape, list) else _AS_IT_IS
+            inner = shape[0] if isinstance(shape, list) else None
             return f"[{','.join(self._written(each, inner) for each in value)}]"
-        return json.dumps(value)
+        return _text(value)
 
     def _key(self, key: str) -> str:
         key = key.lower() if self._folded else key
@@ -178,14 +180,34 @@ def _text_type(of: Type, folded: bool) -> str:
     return "VARCHAR"
 
 
-def _has_decimals(of: Type) -> bool:
-    return of.name == "decimal" or any(map(_has_decimals, of.children))
+def _is_exact(of: Type) -> bool:
+    """Whether something of this type shows the digits of numbers as they were written."""
+    return of.name in _EXACT or any(map(_is_exact, of.children[of.name == "map" :]))
+
+
+def _odd_numbers(keys: Sequence[str], *, folded: bool) -> str:
+    """The pattern of lines that have an odd number under one of the keys, directly or somewhere within."""
+    named = "|".join(map(re.escape, keys)) if len(keys) <= _MOST_KEYS else r'[^"\\]*'
+    return rf'(?{"i" if folded else ""}:"(?:{named})")\s*:(?:\s*[\[{{](?:.*[:,\[])?)?\s*(?:{_ODD_NUMBER})'
+
+
+def _text(value: Any) -> str:
+    """A value as compact JSON, its numbers as they were written."""
+    if isinstance(value, _Number):
+        return str(value)
+    if isinstance(value, dict):
+        return f"{{{','.join(f'{_text(key)}:{_text(each)}' for key, each in value.items())}}}"
+    if isinstance(value, list):
+        return f"[{','.join(map(_text, value))}]"
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _shape(of: Type) -> Any:
-    """Which keys are names of fields: a dict for a struct, a list for an array; None where keys stay as they are."""
+    """Which keys are names of fields: a dict for a struct, a list for an array; `_EXACTLY` where digits are shown."""
     if of.name == "struct":
         return {name.lower(): _shape(child) for name, child in zip(of.names, of.children, strict=True)}
     if of.name == "array":
         return [_shape(of.children[0])]
-    return _Map(_shape(of.children[1])) if of.name == "map" else None
+    if of.name == "map":
+        return _Map(_shape(of.children[1]))
+    return _EXACTLY if of.name in _EXACT else None

@@ -108,6 +108,13 @@ def test_json(read):
     assert read("d decimal(17,4); l array<decimal(16,0)>; s string", exact, tables.JSON) == [
         (Decimal("1001161287349.0429"), [Decimal(9007199254740993)], '{"x":[1234567890123456]}')
     ]
+    odd = "[-0,1.50,0.00001,1E2,1e400,0.1234567890123456789,12345678901234567890123]"
+    body = f"""{{"p":1.50,"n":{{"Sum":{odd}}},"l":{odd},"i":1e3,"m":{{"K":2.0e1}},"s":{{"x":{odd},"y":"1.50 é"}}}}"""
+    spaced, texts = body.replace(":", " : ").replace(",", " , "), odd[1:-1].split(",")
+    types = "p string; n string; l array<string>; i int; m map<string,varchar(9)>; s struct<x:string,y:string>"
+    for text in (body, spaced.replace('"p"', '"P"')):
+        told = ("1.50", f'{{"Sum":{odd}}}', texts, 1000, {"K": "2.0e1"}, {"x": odd, "y": "1.50 é"})
+        assert read(types, text, tables.JSON) == [told]
     broken = '{"a":1}\n{"a":\n{"a":3}'
     assert read("a int", broken, tables.JSON, ignore__malformed__json="true") == [(1,), (None,), (3,)]
     assert read("a int", broken, tables.JSON, fail=True)[0] == "HIVE_CURSOR_ERROR"
