@@ -1,12 +1,15 @@
 """Types and columns that hold what several do, and how alike lists of columns are. Pure."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from clary.lake.tables import Column
 from clary.lake.types import Type
 
 STRING, BOOLEAN, INT, BIGINT, DOUBLE = (Type(name) for name in ("string", "boolean", "int", "bigint", "double"))
 DATE, TIMESTAMP = Type("date"), Type("timestamp")
+# Within others, the type of what says none: a field that is null, the elements of an empty array.
+NOTHING = Type("void")
 
 _WHOLE = {"tinyint": 3, "smallint": 5, "int": 10, "bigint": 19}
 _MOST_DIGITS = 38
@@ -17,9 +20,9 @@ ALIKE = 0.7
 
 def merged(one: Type | None, other: Type | None) -> Type | None:
     """The narrowest type for the values of both; None is the type of values that say none."""
-    if one is None or other is None:
-        return one or other
-    if one == other:
+    if one is None or one == NOTHING:
+        return other or one
+    if other is None or other == NOTHING or one == other:
         return one
     if one.name == other.name == "struct":
         return _structs(one, other)
@@ -39,6 +42,11 @@ def merged_all(types: Iterable[Type | None]) -> Type | None:
     for each in types:
         found = merged(found, each)
     return found
+
+
+def settled(of: Type) -> Type:
+    """The type with text for what says none."""
+    return STRING if of == NOTHING else replace(of, children=tuple(map(settled, of.children)))
 
 
 def merged_columns(lists: Iterable[Sequence[Column]]) -> tuple[Column, ...]:

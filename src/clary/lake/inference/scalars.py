@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from clary.lake.inference.merging import BIGINT, BOOLEAN, DOUBLE, INT, STRING, merged, merged_all
+from clary.lake.inference.merging import BIGINT, BOOLEAN, DOUBLE, INT, NOTHING, STRING, merged, merged_all, settled
 from clary.lake.types import Type
 
 _INTEGER = re.compile(r"[+-]?\d{1,19}")
@@ -47,17 +47,17 @@ def type_of_value(value: Any, depth: int = 0) -> Type | None:
     if isinstance(value, str) or depth > _DEEPEST:
         return STRING
     if isinstance(value, list):
-        return Type("array", children=(merged_all(type_of_value(each, depth + 1) for each in value) or STRING,))
+        return Type("array", children=(merged_all(type_of_value(each, depth + 1) for each in value) or NOTHING,))
     return _struct(value, depth)
 
 
 def columns_of_rows(rows: Sequence[Mapping[str, Any]]) -> dict[str, Type]:
-    """The types of all fields of rows, in the order in which they first come; those that are always null are text."""
+    """The types of all fields of rows, in the order in which they first come; what is always null is text."""
     types: dict[str, Type | None] = {}
     for row in rows:
         for name, value in row.items():
             types[name] = merged(types.get(name), type_of_value(value))
-    return {name: type_ or STRING for name, type_ in types.items()}
+    return {name: settled(type_ or NOTHING) for name, type_ in types.items()}
 
 
 def _whole(value: int) -> Type:
@@ -77,4 +77,4 @@ def _struct(value: Mapping[str, Any], depth: int) -> Type | None:
     if not fields:
         return None
     names, children = zip(*fields.values(), strict=True)
-    return Type("struct", children=tuple(child or STRING for child in children), names=names)
+    return Type("struct", children=tuple(child or NOTHING for child in children), names=names)

@@ -84,6 +84,12 @@ def test_json(look: Any) -> None:
     assert types(look(json.dumps(rows), path)) == wanted
     nested = {"JsonClassifier": {"Name": "j", "JsonPath": "$.data['rows'][*]"}}
     assert types(look(json.dumps({"data": {"rows": [{"a": 1}]}}), nested)) == {"a": "int"}
+    orders: list[dict[str, Any]] = [{"items": [], "to": {"lon": None, "no": [None]}}]
+    orders += [{"items": [{"n": 1}, {"n": 2.5, "of": {}}], "to": {"lon": 3, "no": []}}, *orders]
+    assert types(look("\n".join(map(json.dumps, orders)))) == {
+        "items": "array<struct<n:double,of:string>>",
+        "to": "struct<lon:int,no:array<string>>",
+    }
     large = [{"number": number, "text": "x" * 1000} for number in range(2000)]
     assert types(look(json.dumps(large), path)) == {"number": "int", "text": "string"}
     assert types(look("\n".join(map(json.dumps, large)))) == {"number": "int", "text": "string"}
