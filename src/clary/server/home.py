@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import IO
 
 import orjson
+import psutil
 
 from clary.kernel.core.clock import SystemClock
 
 _FOLDERS = ("run", "log", "objects", "kv", "jobs", "cache")
 _PATIENCE_SECONDS = 1.0
+_HEIR_SECONDS = 60.0
 _POLL_SECONDS = 0.01
 
 
@@ -42,18 +44,19 @@ def prepare(home: Path) -> None:
 def hold(home: Path, name: str, patience_seconds: float = _PATIENCE_SECONDS) -> IO[str]:
     """Take the lock `name` of this home; it is let go when the file is closed or the process ends.
 
-    Raises HomeInUse with the holder's process id. Patient, since who asks `is_held` has the lock for an instant.
+    Raises HomeInUse with the holder's process id. Patient where the holder is no more: then what still has the lock is
+    somebody who asks `is_held`, or what the holder had just forked, and lets go of it as soon as the machine lets it.
     """
     handle = (home / "run" / f"{name}.lock").open("a+", encoding="utf-8")
     clock, pause = SystemClock(), threading.Event()
-    deadline = clock.monotonic() + patience_seconds
-    while not (taken := _try_lock(handle)) and clock.monotonic() < deadline:
-        pause.wait(_POLL_SECONDS)
-    if not taken:
+    began = clock.monotonic()
+    while not _try_lock(handle, fcntl.LOCK_EX):
         handle.seek(0)
-        holder = handle.read().strip() or "unknown"
-        handle.close()
-        raise HomeInUse(f"process {holder} already runs the {name} of {home}")
+        holder = handle.read().strip()
+        if clock.monotonic() >= began + (patience_seconds if _lives(holder) else _HEIR_SECONDS):
+            handle.close()
+            raise HomeInUse(f"process {holder or 'unknown'} already runs the {name} of {home}")
+        pause.wait(_POLL_SECONDS)
     handle.truncate(0)
     handle.write(str(os.getpid()))
     handle.flush()
@@ -66,15 +69,19 @@ def is_held(home: Path, name: str) -> bool:
     if not path.exists():
         return False
     with path.open("a+", encoding="utf-8") as handle:
-        return not _try_lock(handle)
+        return not _try_lock(handle, fcntl.LOCK_SH)  # shared: others who ask are no holders
 
 
-def _try_lock(handle: IO[str]) -> bool:
+def _try_lock(handle: IO[str], how: int) -> bool:
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(handle, how | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True
+
+
+def _lives(holder: str) -> bool:
+    return holder.isdigit() and psutil.pid_exists(int(holder))
 
 
 def announce(home: Path, info: ServerInfo) -> None:

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -18,7 +19,8 @@ from clary.server import home
 from clary.server.home import ServerInfo
 
 _POLL_SECONDS = 0.02
-_START_SECONDS = 60.0
+_START_SECONDS = 180.0  # it imports for seconds of CPU, of which a busy machine gives it but little
+_ANSWER_SECONDS = 10.0
 _STOP_SECONDS = 30.0
 
 
@@ -63,7 +65,7 @@ def wait_until_ready(folder: Path, process: subprocess.Popen[bytes], log_path: P
 def answers(endpoint: str) -> bool:
     """Whether a gateway answers at this URL."""
     where = urlsplit(endpoint)
-    connection = http.client.HTTPConnection(where.hostname or "", where.port, timeout=2)
+    connection = http.client.HTTPConnection(where.hostname or "", where.port, timeout=_ANSWER_SECONDS)
     try:
         connection.request("GET", "/_clary/health")
         return connection.getresponse().status == 200
@@ -90,14 +92,15 @@ def stop(info: ServerInfo) -> bool:
 def _end(pid: int) -> bool:
     try:
         process = psutil.Process(pid)
+        process.send_signal(signal.SIGTERM)
+        process.wait(_STOP_SECONDS)
     except psutil.NoSuchProcess:
         return True
-    process.send_signal(signal.SIGTERM)
-    try:
-        process.wait(_STOP_SECONDS)
     except psutil.TimeoutExpired:
-        for part in [*process.children(), process]:
-            part.kill()
+        with suppress(psutil.NoSuchProcess):
+            for part in [*process.children(), process]:
+                with suppress(psutil.NoSuchProcess):
+                    part.kill()
         return False
     return True
 

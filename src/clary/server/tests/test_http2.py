@@ -13,7 +13,7 @@ import h2.exceptions
 import h2.settings
 
 from clary.server import http2
-from clary.server.tests.test_protocol import Served, serve
+from clary.server.tests.test_protocol import SECONDS, Served, serve
 
 
 class Client:
@@ -47,7 +47,7 @@ class Client:
         return stream
 
     async def until(self, look: Any) -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(SECONDS):
             while not look():
                 self._news.clear()
                 await self._news.wait()

@@ -13,7 +13,7 @@ from uvicorn.server import ServerState
 from clary.server import patience, protocol
 from clary.server.protocol import Connection
 
-SECONDS = 20.0
+SECONDS = 120.0
 
 
 class Served:
