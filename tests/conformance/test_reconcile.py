@@ -9,7 +9,7 @@ from clary.kernel.core.clock import Clock, SystemClock, VirtualClock
 from clary.kernel.events import Alarm, Waker, socket_path
 from clary.kernel.reconcile import Loop, Reconciler
 
-PATIENCE_SECONDS = 10.0
+PATIENCE_SECONDS = 120.0
 
 
 @contextmanager
@@ -136,7 +136,9 @@ def test_wake_ups_do_not_multiply_the_runs_that_were_asked_for(tmp_path: Path) -
             pass_a_second()
         for _ in range(30):
             pass_a_second()
-    assert 5 + 2 <= count <= 5 + 4
+        assert count <= 5 + 4
+        while count < 5 + 2:  # a second may pass before the loop has heard how a run ended
+            pass_a_second()
 
 
 def test_waking_without_a_listener_is_harmless(tmp_path: Path) -> None:

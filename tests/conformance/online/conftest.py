@@ -12,35 +12,31 @@ import pytest
 from clary.kernel.core.clock import VirtualClock
 from clary.kernel.kv import KeyValue, Transaction, open_kv
 from clary.kernel.online import OnlineStore, open_online
-from clary.testing import eventually
+from clary.testing import eventually, reserved_port
 
 BACKENDS = ("embedded", "redis")
 
 
 @contextmanager
-def redis_server(folder: Path, port: int = 0) -> Iterator[str]:
-    """A Redis that writes everything down before it answers, by default on a port of its own; yields its URL."""
+def redis_server(folder: Path, port: int) -> Iterator[str]:
+    """A Redis that writes everything down before it answers; yields its URL."""
     program = shutil.which("redis-server") or shutil.which("valkey-server")
     if program is None:
         pytest.skip("there is no redis-server")
-    if not port:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
     command = [program, "--bind", "127.0.0.1", "--port", str(port), "--dir", str(folder), "--save", ""]
     with (folder / "log").open("ab") as log:
         server = subprocess.Popen([*command, "--appendonly", "yes", "--appendfsync", "always"], stdout=log, stderr=log)
 
     def answers() -> bool:
         try:
-            with socket.create_connection(("127.0.0.1", port), 1) as connection:
+            with socket.create_connection(("127.0.0.1", port), 10) as connection:
                 connection.sendall(b"PING\r\n")
                 return connection.recv(7) == b"+PONG\r\n"
         except OSError:
             return False
 
     try:
-        eventually(answers, seconds=60)
+        eventually(answers)
         yield f"redis://127.0.0.1:{port}/0"
     finally:
         server.kill()
@@ -49,7 +45,7 @@ def redis_server(folder: Path, port: int = 0) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with redis_server(tmp_path_factory.mktemp("redis")) as url:
+    with reserved_port() as port, redis_server(tmp_path_factory.mktemp("redis"), port) as url:
         yield url
 
 

@@ -1,6 +1,7 @@
 """What is pending when Redis cannot be reached is completed when it can, once; and what Redis forgot is begun anew."""
 
 import asyncio
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,13 +11,21 @@ from clary.kernel.core.clock import VirtualClock
 from clary.kernel.core.ids import short_id
 from clary.kernel.online import HARD_DELETE, PUT, Item, OnlineStoreError, Outcome, Write, open_online
 from clary.kernel.online.redis import RedisStore
+from clary.testing import reserved_port
 
 
-def test_pending_writes_are_carried_out_once(tmp_path: Path, journal: Journaled, clock: VirtualClock) -> None:
+@pytest.fixture
+def port() -> Iterator[int]:
+    with reserved_port() as reserved:
+        yield reserved
+
+
+def test_pending_writes_are_carried_out_once(
+    tmp_path: Path, port: int, journal: Journaled, clock: VirtualClock
+) -> None:
     put = Write("g", "k", PUT, 5, 0.0, b"put", b"put")
     delete = Write("g", "gone", HARD_DELETE, 7, entry=b"deleted", if_applied=True)
-    with redis_server(tmp_path) as url:
-        port = int(url.rpartition(":")[2].partition("/")[0])
+    with redis_server(tmp_path, port) as url:
         store = open_online(journal.kv, clock, journal.append, url)
         store.open("g")
         asyncio.run(store.write(Write("g", "gone", PUT, 6, 0.0, b"x")))
