@@ -12,7 +12,6 @@ the way out and joined at most once on the way in.
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable
-from functools import partial
 from typing import Any, cast
 
 import httptools
@@ -259,6 +258,7 @@ class _Stream:
         self._size = 0
         self.ended = False
         self._error: ServerError | None = None
+        self._over: Callable[[], None] | None = None
         self._news = asyncio.Event()
 
     def feed(self, chunk: bytes) -> None:
@@ -273,6 +273,15 @@ class _Stream:
         self._error = error
         self._release()  # what is left to take must not hold back the connection's next answer
         self._news.set()
+        if self._over is not None:
+            self._over()
+
+    def when_ended(self, over: Callable[[], None]) -> None:
+        """Have `over` called once all has come, or no more will: now, when that is so already."""
+        if self.ended:
+            over()
+        else:
+            self._over = over
 
     async def next(self) -> bytes | None:
         """All that has come, at least a byte; None at the end. Raises how the server broke off."""
@@ -336,11 +345,13 @@ class ModelServer:
         """Send a request and return the answer without its body, and the body as it comes. Raises ServerError.
 
         The time is for the whole answer. Close the iterator to take no more of it. `over` is called when the answer
-        has ended, in one way or another, even when nobody takes it.
+        has ended, in one way or another, even when nobody takes it; not when there is none.
         """
         deadline = self._loop.time() + timeout_seconds
-        connection, answer = await self._exchange(head, body, deadline, partial(self._send_streamed, over))
+        connection, answer = await self._exchange(head, body, deadline, self._send_streamed)
         assert answer.stream is not None
+        if over is not None:
+            answer.stream.when_ended(over)
         return answer, _chunks(connection, answer.stream)
 
     async def ask_uploading(
@@ -354,7 +365,7 @@ class ModelServer:
         connection = await self._connect(deadline)
         connection.expire_at(deadline)
         self.outstanding += 1
-        waiter = connection.send(head, b"", partial(self._streamed, None))
+        waiter = connection.send(head, b"", self._streamed)
         try:
             await connection.upload(chunks, waiter)
             answer = await waiter
@@ -394,21 +405,17 @@ class ModelServer:
             self._drop(connection)  # the answer to a request given up may still come: nobody else must get it
             raise
 
-    async def _send_streamed(
-        self, over: Callable[[], None] | None, connection: _Connection, head: bytes, body: bytes, deadline: float
-    ) -> Answer:
+    async def _send_streamed(self, connection: _Connection, head: bytes, body: bytes, deadline: float) -> Answer:
         connection.expire_at(deadline)
         self.outstanding += 1
         try:
-            return await connection.send(head, body, partial(self._streamed, over))
+            return await connection.send(head, body, self._streamed)
         except BaseException:
             connection.close()
             raise
 
-    def _streamed(self, over: Callable[[], None] | None, connection: _Connection) -> None:
+    def _streamed(self, connection: _Connection) -> None:
         """A streamed answer has ended, in one way or another."""
-        if over is not None:
-            over()
         self.outstanding -= 1
         self._give_back(connection)
 

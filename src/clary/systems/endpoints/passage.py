@@ -21,6 +21,10 @@ class Stop(NamedTuple):
     path: str = INVOCATIONS
 
 
+Servers = tuple[str, ...]
+"""The addresses of the servers of one instance: others, once they were started again."""
+
+
 class Chosen(NamedTuple):
     """Who answers a request: the last of `stops`, from what those before it made of the request.
 
@@ -31,6 +35,10 @@ class Chosen(NamedTuple):
     instance: str
     stops: list[Stop]
     model: OneModel | None = None
+
+    @property
+    def servers(self) -> Servers:
+        return tuple(self.target.servers[self.instance])
 
 
 class Answered(NamedTuple):
@@ -83,6 +91,8 @@ async def pass_through_streamed(
         before = await pass_through(chosen._replace(stops=chosen.stops[:-1]), heading, body, deadline)
         body, latencies = before.answer.body, before.latencies
         if not 200 <= before.answer.status < 300:
+            if over is not None:
+                over()
             return before, _one(body)
         head = heading.head(len(body), content_type=before.answer.header(b"content-type"))
     assert isinstance(last.server, ModelServer)  # a request for a streamed answer cannot name a model
@@ -91,7 +101,7 @@ async def pass_through_streamed(
     try:
         answer, chunks = await last.server.ask_streamed(head, body, deadline - asked, over)
     except ServerError as error:
-        raise NotAnswered(last.container, error, may_ask_another=False) from None
+        raise _not_answered(chosen, len(chosen.stops) - 1, error) from None
     if len(chosen.target.containers) > 1:
         latencies += ((last.container, loop.time() - asked),)
     return Answered(chosen, last.container, answer, latencies), chunks
@@ -108,12 +118,17 @@ async def _ask(chosen: Chosen, number: int, head: bytes, body: bytes, deadline: 
     try:
         answer = await server.ask(head, body, deadline - asked)
     except ServerError as error:
-        if isinstance(error, TimedOut) and isinstance(server, ModelServer):
-            server.avoid_until = loop.time() + _AVOIDED_SECONDS
-        untouched = number == 0 and isinstance(error, Unreachable)
-        raise NotAnswered(container, error, may_ask_another=untouched) from None
+        raise _not_answered(chosen, number, error) from None
     if answer.status == _LATE and isinstance(server, ModelServer):  # not one of many models
         server.avoid_until = loop.time() + _AVOIDED_SECONDS
     if len(chosen.target.containers) == 1:
         return Answered(chosen, container, answer)
     return Answered(chosen, container, answer, ((container, loop.time() - asked),))
+
+
+def _not_answered(chosen: Chosen, number: int, error: ServerError) -> NotAnswered:
+    """That a stop gave no answer. What the one before it has answered is not asked of another instance once more."""
+    container, server, _ = chosen.stops[number]
+    if isinstance(error, TimedOut) and isinstance(server, ModelServer):
+        server.avoid_until = asyncio.get_running_loop().time() + _AVOIDED_SECONDS
+    return NotAnswered(container, error, may_ask_another=number == 0 and isinstance(error, Unreachable))

@@ -7,14 +7,14 @@ read anew when it is older than 20 ms or has proved wrong, and the connections t
 import asyncio
 import random
 import weakref
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Collection
 from functools import partial
 from typing import NamedTuple
 
 from clary.kernel.core.errors import AwsError
 from clary.kernel.rooms import Platform
 from clary.kernel.serving.connections import ModelServer
-from clary.kernel.serving.gates import Gate, Place
+from clary.kernel.serving.gates import Gate
 from clary.kernel.serving.loading import invoke_path
 from clary.kernel.serving.requests import SESSION_ID, Heading
 from clary.kernel.serving.routes import (
@@ -30,10 +30,18 @@ from clary.kernel.serving.routes import (
 from clary.systems.endpoints.captures import Captures, Sampled
 from clary.systems.endpoints.concurrency import Concurrency
 from clary.systems.endpoints.deploy import REQUEST_SECONDS
-from clary.systems.endpoints.gates import open_gate
+from clary.systems.endpoints.gates import COLD_START_SECONDS, Turn, open_gate
 from clary.systems.endpoints.measures import Invocation, Measures
 from clary.systems.endpoints.multi_model import Shelves
-from clary.systems.endpoints.passage import Answered, Chosen, NotAnswered, Stop, pass_through, pass_through_streamed
+from clary.systems.endpoints.passage import (
+    Answered,
+    Chosen,
+    NotAnswered,
+    Servers,
+    Stop,
+    pass_through,
+    pass_through_streamed,
+)
 from clary.systems.endpoints.sessions import Sessions
 from clary.systems.endpoints.shadows import Copies
 
@@ -101,37 +109,37 @@ class Router:
         gate = self._gate(known, address, wish)
         if gate is None:
             return await self._ask(known, address, wish, heading, body)
-        place, waited = await self._enter(gate)
+        turn = await Turn.wait(gate)
         try:
-            inside = wish._replace(instance=place.instance)
-            return await self._ask(self._fresh(address), address, inside, heading, body, waited)
+            return await self._ask(self._fresh(address), address, wish, heading, body, turn)
         finally:
-            gate.leave(place)
+            turn.leave()
 
     async def _ask(
-        self, known: _Known, address: Address, wish: Wish, heading: Heading, body: bytes, waited_seconds: float = 0.0
+        self, known: _Known, address: Address, wish: Wish, heading: Heading, body: bytes, turn: Turn | None = None
     ) -> Answered:
-        started = self.loop.time() - waited_seconds
-        chosen = self._choose(known, address, wish)
-        for tries in range(1, _MOST_TRIES + 1):
+        started = self.loop.time() - (turn.waited_seconds if turn else 0.0)
+        chosen = self._choose(known, address, _inside(wish, turn))
+        tried: list[Chosen] = []
+        while True:
             asked = self.loop.time()
             try:
                 answered = await pass_through(chosen, heading, body, asked + REQUEST_SECONDS)
             except NotAnswered as failure:
-                if failure.may_ask_another and tries < _MOST_TRIES and not wish.session:
-                    known = self._read(address)
-                    chosen = self._choose(known, address, wish, instead_of=chosen)
+                tried.append(chosen)
+                instead = await self._instead(failure, address, wish, tried, started, turn)
+                if instead is not None:
+                    known, chosen = instead
                     continue
-                self._count(address, chosen, None, started, asked, waited_seconds)
+                self._count(address, chosen, None, started, asked, turn)
                 self._copy(known, address, wish, chosen, heading, body, None)
                 raise
-            self._count(address, chosen, answered, started, asked, waited_seconds)
+            self._count(address, chosen, answered, started, asked, turn)
             sampled = self._captures.sample(known.route.capture, address, heading, body)
             if sampled is not None:
                 self._captures.keep(sampled, chosen.target, answered.answer)
             self._copy(known, address, wish, chosen, heading, body, sampled)
             return answered
-        raise AssertionError("unreachable")
 
     async def ask_streamed(
         self, address: Address, wish: Wish, heading: Heading, body: bytes
@@ -141,39 +149,59 @@ class Router:
         gate = self._gate(known, address, wish)
         if gate is None:
             return await self._ask_streamed(known, address, wish, heading, body)
-        place, waited = await self._enter(gate)
+        turn = await Turn.wait(gate)
         try:
-            inside, known = wish._replace(instance=place.instance), self._fresh(address)
-            return await self._ask_streamed(known, address, inside, heading, body, waited, lambda: gate.leave(place))
+            return await self._ask_streamed(self._fresh(address), address, wish, heading, body, turn)
         except BaseException:
-            gate.leave(place)
+            turn.leave()
             raise
 
     async def _ask_streamed(
-        self,
-        known: _Known,
-        address: Address,
-        wish: Wish,
-        heading: Heading,
-        body: bytes,
-        waited_seconds: float = 0.0,
-        over: Callable[[], None] | None = None,
+        self, known: _Known, address: Address, wish: Wish, heading: Heading, body: bytes, turn: Turn | None = None
     ) -> tuple[Answered, AsyncGenerator[bytes, None]]:
-        started = self.loop.time() - waited_seconds
-        chosen = self._choose(known, address, wish)
-        asked = self.loop.time()
-        try:
-            answered, chunks = await pass_through_streamed(chosen, heading, body, asked + REQUEST_SECONDS, over)
-        except NotAnswered:
-            self._count(address, chosen, None, started, asked, waited_seconds)
-            self._copy(known, address, wish, chosen, heading, body, None)
-            raise
-        self._count(address, chosen, answered, started, asked, waited_seconds)
-        sampled = self._captures.sample(known.route.capture, address, heading, body)
-        if sampled is not None:
-            chunks = self._captures.keep_streamed(sampled, chosen.target, answered.answer, chunks)
-        self._copy(known, address, wish, chosen, heading, body, sampled)
-        return answered, chunks
+        started = self.loop.time() - (turn.waited_seconds if turn else 0.0)
+        chosen = self._choose(known, address, _inside(wish, turn))
+        over = turn.leave if turn else None
+        tried: list[Chosen] = []
+        while True:
+            asked = self.loop.time()
+            try:
+                answered, chunks = await pass_through_streamed(chosen, heading, body, asked + REQUEST_SECONDS, over)
+            except NotAnswered as failure:
+                tried.append(chosen)
+                instead = await self._instead(failure, address, wish, tried, started, turn)
+                if instead is not None:
+                    known, chosen = instead
+                    continue
+                self._count(address, chosen, None, started, asked, turn)
+                self._copy(known, address, wish, chosen, heading, body, None)
+                raise
+            self._count(address, chosen, answered, started, asked, turn)
+            sampled = self._captures.sample(known.route.capture, address, heading, body)
+            if sampled is not None:
+                chunks = self._captures.keep_streamed(sampled, chosen.target, answered.answer, chunks)
+            self._copy(known, address, wish, chosen, heading, body, sampled)
+            return answered, chunks
+
+    async def _instead(
+        self, failure: NotAnswered, address: Address, wish: Wish, tried: list[Chosen], started: float, turn: Turn | None
+    ) -> tuple[_Known, Chosen] | None:
+        """Whom to ask after those that were tried in vain, by the table as it is now; None when nobody may be.
+
+        Every other instance is asked before any is once more.
+        """
+        if not failure.may_ask_another or wish.session:
+            return None
+        if turn is not None:
+            if self.loop.time() - started > COLD_START_SECONDS:
+                return None
+            await turn.again()
+            known = self._fresh(address)
+            return known, self._choose(known, address, _inside(wish, turn))
+        known = self._read(address)
+        asked = {one.servers for one in tried}
+        chosen = self._choose(known, address, wish, asked)
+        return None if chosen.servers in asked and len(tried) >= _MOST_TRIES else (known, chosen)
 
     def _gate(self, known: _Known, address: Address, wish: Wish) -> Gate | None:
         """Where requests to a serverless variant have to pass; None for all others."""
@@ -188,12 +216,6 @@ class Router:
         if gate is None:
             gate = self._gates[address, name] = open_gate(self._platform, self.loop, address, name, look)
         return gate
-
-    async def _enter(self, gate: Gate) -> tuple[Place, float]:
-        """An instance for one request alone, and the seconds that it waited for that."""
-        came = self.loop.time()
-        place = await gate.enter()
-        return place, self.loop.time() - came
 
     def _copy(
         self,
@@ -236,7 +258,8 @@ class Router:
         if sampled is not None:
             self._captures.keep(sampled, chosen.target, answered.answer)
 
-    def _choose(self, known: _Known, address: Address, wish: Wish, *, instead_of: Chosen | None = None) -> Chosen:
+    def _choose(self, known: _Known, address: Address, wish: Wish, asked: Collection[Servers] = ()) -> Chosen:
+        """Who is to answer: one of those that were not `asked` already, if there is one."""
         if known.route.asynchronous is not None:
             raise _invalid(
                 f"Endpoint {address.endpoint} of account {address.account} takes asynchronous requests only: its "
@@ -244,10 +267,10 @@ class Router:
             )
         if wish.session:
             return self._holder(address, known, wish)
-        target = self._target(known, address, wish)
+        target = self._target(known, address, wish, asked)
         instances = [one for one in target.servers if wish.instance == one] if wish.instance else list(target.servers)
-        if instead_of is not None and len(instances) > 1 and instead_of.instance in instances:
-            instances.remove(instead_of.instance)
+        if asked:
+            instances = _others(target, asked) or instances
         if not instances and not target.count:
             raise _invalid(
                 f"There are no copies or instances to answer: {address.endpoint} is scaled to zero. Raise its count, "
@@ -268,8 +291,10 @@ class Router:
             known = self._read(address)
         return known
 
-    def _target(self, known: _Known, address: Address, wish: Wish) -> Target:
-        target = choose_target(known.route.targets, wish.variant)
+    def _target(self, known: _Known, address: Address, wish: Wish, asked: Collection[Servers] = ()) -> Target:
+        targets = known.route.targets
+        others = [one for one in targets if _others(one, asked)] if asked else targets
+        target = choose_target(others, wish.variant) or choose_target(targets, wish.variant)
         if target is None:
             raise _invalid(f'Variant "{wish.variant}" was not found on endpoint "{address.endpoint}".')
         return target
@@ -341,7 +366,7 @@ class Router:
         answered: Answered | None,
         started: float,
         asked: float,
-        waited_seconds: float = 0.0,
+        turn: Turn | None = None,
     ) -> None:
         now, target, model = self.loop.time(), chosen.target, chosen.model
         status, latencies = (answered.answer.status, answered.latencies) if answered is not None else (0, ())
@@ -351,7 +376,7 @@ class Router:
             model_seconds=now - asked - loading,
             overhead_seconds=asked - started,
             instances=target.count,
-            setup_seconds=waited_seconds,
+            setup_seconds=turn.waited_seconds if turn else 0.0,
             latencies=latencies,
             direct=target.mode == DIRECT,
             hit=model.hit if model else None,
@@ -362,6 +387,15 @@ class Router:
 
 class NoRoute(Exception):
     """The endpoint takes no requests, or does not exist."""
+
+
+def _inside(wish: Wish, turn: Turn | None) -> Wish:
+    return wish if turn is None else wish._replace(instance=turn.instance)
+
+
+def _others(target: Target, asked: Collection[Servers]) -> list[str]:
+    """The instances of a target but for those whose servers were asked."""
+    return [instance for instance, places in target.servers.items() if tuple(places) not in asked]
 
 
 def _pick(known: _Known, target: Target, instances: list[str], wish: Wish) -> str:

@@ -14,7 +14,14 @@ import pytest
 from clary.kernel.serving.connections import Answer, Broken, ModelServer, TimedOut, Unreachable
 
 Script = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+PATIENCE_SECONDS = 60.0
 HEAD = b"POST /invocations HTTP/1.1\r\nHost: model\r\nContent-Length: %d\r\n\r\n"
+
+
+@pytest.fixture(autouse=True)
+def no_connection_grows_too_old(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a machine that stalls, one that was used a moment ago would."""
+    monkeypatch.setattr("clary.kernel.serving.connections.LONGEST_IDLE_SECONDS", 600.0)
 
 
 class Counter:
@@ -49,7 +56,7 @@ async def serving(path: Path, script: Script) -> AsyncIterator[tuple[ModelServer
         client.close()
         server.close()
         if accepted:
-            await asyncio.wait(accepted, timeout=5)
+            await asyncio.wait(accepted, timeout=PATIENCE_SECONDS)
 
 
 async def hang_up(writer: asyncio.StreamWriter) -> None:
@@ -70,7 +77,7 @@ async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> No
         writer.write(b"HTTP/1.1 200 OK\r\nX-Model: a\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
 
 
-async def ask(client: ModelServer, body: bytes = b"hello", timeout: float = 5.0) -> Answer:
+async def ask(client: ModelServer, body: bytes = b"hello", timeout: float = PATIENCE_SECONDS) -> Answer:
     return await client.ask(HEAD % len(body), body, timeout)
 
 
@@ -270,6 +277,43 @@ def test_a_request_that_a_server_did_not_take_before_it_left_may_be_sent_to_anot
     asyncio.run(scenario())
 
 
+def test_the_end_of_a_streamed_answer_is_told_once_also_of_one_that_was_asked_for_twice(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        loop = asyncio.get_running_loop()
+        with socket.socket(socket.AF_UNIX) as listener, contextlib.ExitStack() as accepted:
+            listener.bind(str(tmp_path / "s"))
+            listener.listen()
+            listener.setblocking(False)
+
+            async def accept(body: bytes) -> socket.socket:
+                connection = accepted.enter_context((await loop.sock_accept(listener))[0])
+                while not (await loop.sock_recv(connection, 1 << 16)).endswith(body):
+                    pass
+                return connection
+
+            client = ModelServer(f"unix:{tmp_path}/s", loop, 1 << 20)
+            asked = asyncio.create_task(ask(client, b"first"))
+            await loop.sock_sendall(await accept(b"first"), b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+            await asked
+            ends: list[None] = []
+            streamed = asyncio.create_task(
+                client.ask_streamed(HEAD % 6, b"second", PATIENCE_SECONDS, lambda: ends.append(None))
+            )
+            await asyncio.sleep(0)  # it is written
+            accepted.close()  # unread, so that it is written once more, to a connection of its own
+            connection = await accept(b"second")
+            assert ends == []
+            await loop.sock_sendall(connection, b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n")
+            _, chunks = await streamed
+            assert ends == []
+            await loop.sock_sendall(connection, b"done")
+            assert [chunk async for chunk in chunks] == [b"done"]
+            assert ends == [None]
+        client.close()
+
+    asyncio.run(scenario())
+
+
 def test_a_streamed_answer_comes_in_pieces(tmp_path: Path) -> None:
     go = asyncio.Event()
 
@@ -281,13 +325,13 @@ def test_a_streamed_answer_comes_in_pieces(tmp_path: Path) -> None:
 
     async def scenario() -> None:
         async with serving(tmp_path / "s", tokens) as (client, counter):
-            answer, chunks = await client.ask_streamed(HEAD % 0, b"", 5.0)
+            answer, chunks = await client.ask_streamed(HEAD % 0, b"", PATIENCE_SECONDS)
             assert answer.status == 200
             assert await anext(chunks) == b"one"
             go.set()
             assert [chunk async for chunk in chunks] == [b"two"]
             assert client.outstanding == 0
-            _, chunks = await client.ask_streamed(HEAD % 0, b"", 5.0)
+            _, chunks = await client.ask_streamed(HEAD % 0, b"", PATIENCE_SECONDS)
             await anext(chunks)
             await chunks.aclose()
             assert client.outstanding == 0
@@ -302,7 +346,7 @@ def test_a_large_stream_waits_for_its_reader_and_leaves_a_usable_connection(tmp_
 
     async def scenario() -> None:
         async with serving(tmp_path / "s", answering(head % len(large) + large, head % 2 + b"ok")) as (client, counter):
-            _, chunks = await client.ask_streamed(HEAD % 0, b"", 5.0)
+            _, chunks = await client.ask_streamed(HEAD % 0, b"", PATIENCE_SECONDS)
             size = 0
             async for chunk in chunks:
                 size += len(chunk)
@@ -319,7 +363,7 @@ def test_a_stream_that_breaks_off_says_so(tmp_path: Path) -> None:
 
     async def scenario() -> None:
         async with serving(tmp_path / "s", answering(reply)) as (client, _):
-            _, chunks = await client.ask_streamed(HEAD % 0, b"", 5.0)
+            _, chunks = await client.ask_streamed(HEAD % 0, b"", PATIENCE_SECONDS)
             with pytest.raises(Broken):
                 _ = [chunk async for chunk in chunks]
 

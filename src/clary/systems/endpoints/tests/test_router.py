@@ -62,6 +62,15 @@ class World:
     async def ask(self, body: bytes = b"x", **members: Any) -> dict[str, Any]:
         return await invoke_endpoint(self.context("InvokeEndpoint"), EndpointName="e", Body=body, **members)
 
+    async def whole(self) -> bytes:
+        body: bytes = (await self.ask())["Body"]
+        return body
+
+    async def ask_streamed(self) -> bytes:
+        context = self.context("InvokeEndpointWithResponseStream")
+        output = await invoke_endpoint_with_response_stream(context, EndpointName="e", Body=b"x")
+        return b"".join([event["PayloadPart"]["Bytes"] async for event in output["Body"]])
+
     def context(self, operation: str) -> Context:
         return self.platform.acting_as_root(ACCOUNT, REGION, "sagemaker-runtime", operation)
 
@@ -139,9 +148,7 @@ def test_a_request_passes_through_all_containers(platform: Platform, tmp_path: P
         world.route(several(SERIAL, first=a, second=b))
         answer = await world.ask(ContentType="text/csv")
         assert (answer["Body"], answer["ContentType"]) == (b"xab", "application/b")
-        context = world.context("InvokeEndpointWithResponseStream")
-        streamed = await invoke_endpoint_with_response_stream(context, EndpointName="e", Body=b"x")
-        assert b"".join([event["PayloadPart"]["Bytes"] async for event in streamed["Body"]]) == b"xab"
+        assert await world.ask_streamed() == b"xab"
         with pytest.raises(AwsError, match="TargetContainerHostname is for models"):
             await world.ask(TargetContainerHostname="first")
         world.route(several(SERIAL, first=a, second=no, third=b))
@@ -178,6 +185,74 @@ def test_a_server_that_cannot_be_reached_is_passed_over(platform: Platform, tmp_
         await asyncio.sleep(2 * FRESH_SECONDS)
         with pytest.raises(AwsError, match="Endpoint e of account 000000000000 not found"):
             await world.ask()
+
+    run(platform, tmp_path, scenario)
+
+
+def test_every_instance_is_asked_before_a_request_fails(platform: Platform, tmp_path: Path) -> None:
+    gone = {f"gone{number}": f"unix:{tmp_path}/gone{number}" for number in range(6)}
+
+    async def scenario(world: World) -> None:
+        there = await world.serve("a", lambda *_: reply(b"ok"))
+        for targets in (
+            [target("A", 1, **gone, there=there)],
+            [target("A", 1000, **gone), target("B", 1, there=there)],
+        ):
+            world.route(*targets)
+            await asyncio.sleep(2 * FRESH_SECONDS)
+            for _ in range(5):
+                assert (await world.ask())["Body"] == b"ok"
+                assert await world.ask_streamed() == b"ok"
+
+    run(platform, tmp_path, scenario)
+
+
+def test_a_request_that_a_container_has_answered_is_not_passed_to_another_instance(
+    platform: Platform, tmp_path: Path
+) -> None:
+    async def scenario(world: World) -> None:
+        first = await world.serve("first", lambda *_: reply(b"ok"))
+        servers = {name: [first, f"unix:{tmp_path}/gone"] for name in "ij"}
+        world.route(Target("A", 1, 2, servers, ["first", "second"], SERIAL))
+        for ask in (world.ask, world.ask_streamed):
+            world.asked.clear()
+            with pytest.raises(AwsError) as caught:
+                await ask()
+            assert caught.value.code == "ServiceUnavailable"
+            assert world.asked == {"first": 1}
+
+    run(platform, tmp_path, scenario)
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_a_request_that_waited_for_an_instance_which_then_went_gets_the_next(
+    platform: Platform, tmp_path: Path, streamed: bool
+) -> None:
+    def serverless(address: str) -> Target:
+        return Target("A", 1, 1, {"i": [address]}, concurrency=1)
+
+    async def scenario(world: World) -> None:
+        there = await world.serve("a", lambda *_: reply(b"ok"))
+        world.route(serverless(f"unix:{tmp_path}/gone"))
+        asked = asyncio.create_task(world.ask_streamed() if streamed else world.whole())
+        await asyncio.sleep(2 * FRESH_SECONDS)
+        assert not asked.done()
+        world.route(serverless(there))
+        assert await asked == b"ok"
+        assert await world.whole() == b"ok", "it has left its instance to others"
+
+    run(platform, tmp_path, scenario)
+
+
+def test_a_container_that_refuses_what_is_to_be_streamed_leaves_its_instance_to_others(
+    platform: Platform, tmp_path: Path
+) -> None:
+    async def scenario(world: World) -> None:
+        no = await world.serve("no", lambda *_: reply(b"no", status=b"400 Bad Request"))
+        world.route(Target("A", 1, 1, {"i": [no, no]}, ["first", "second"], SERIAL, concurrency=1))
+        for _ in range(2):
+            with pytest.raises(AwsError, match="from first"):
+                await world.ask_streamed()
 
     run(platform, tmp_path, scenario)
 
