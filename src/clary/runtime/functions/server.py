@@ -95,7 +95,9 @@ class Server:
         if worker is not None:
             pid, status = os.waitpid(worker.pid, os.WNOHANG)
             if pid:
-                self._worker_ended(worker, os.waitstatus_to_exitcode(status))
+                self._hear(worker)  # what it said last counts, though its end may have been heard of first
+                if self._worker is worker:
+                    self._worker_ended(worker, os.waitstatus_to_exitcode(status))
 
     def _take(self, connection: Connection) -> None:
         try:
