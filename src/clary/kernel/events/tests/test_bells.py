@@ -38,7 +38,7 @@ def test_another_process_is_heard(bells, home):
     async def listen():
         async with bells.listen(b"key") as ear:
             process = await asyncio.create_subprocess_exec(sys.executable, "-c", RINGER, str(home))
-            heard = await ear.wait(20)
+            heard = await ear.wait(60)
             await process.wait()
             return heard
 
@@ -51,7 +51,7 @@ def test_a_ring_between_waits_is_not_missed_and_others_are_not_heard(bells):
         async with bells.listen(b"a") as first, bells.listen(b"a") as second, bells.listen(b"b") as other:
             thread = threading.Thread(target=bells.ring, args=(b"a",))
             thread.start()
-            heard = [await first.wait(5), await second.wait(5), await other.wait(0.05), await first.wait(0.05)]
+            heard = [await first.wait(60), await second.wait(60), await other.wait(0.05), await first.wait(0.05)]
             thread.join()
             return heard
 
@@ -74,7 +74,7 @@ def test_a_home_too_deep_for_sockets(tmp_path):
     async def listen():
         async with bells.listen(b"a") as ear:
             bells.ring(b"a")
-            return await ear.wait(5)
+            return await ear.wait(60)
 
     assert asyncio.run(listen())
     bells.close()

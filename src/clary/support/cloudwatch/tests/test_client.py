@@ -49,7 +49,9 @@ def test_the_reconciler_of_a_running_server_evaluates_alarms(cloudwatch, unique,
         Threshold=5.0,
         ComparisonOperator="GreaterThanThreshold",
     )
-    cloudwatch.get_waiter("alarm_exists").wait(AlarmNames=[name], StateValue="ALARM", WaiterConfig={"Delay": 1})
+    cloudwatch.get_waiter("alarm_exists").wait(
+        AlarmNames=[name], StateValue="ALARM", WaiterConfig={"Delay": 1, "MaxAttempts": 180}
+    )
     (alarm,) = cloudwatch.describe_alarms(AlarmNames=[name])["MetricAlarms"]
     assert "9" in alarm["StateReason"]
     cloudwatch.delete_alarms(AlarmNames=[name])

@@ -104,6 +104,7 @@ class Lambda:
             "Handler": "app.handler",
             "Role": ROLE,
             "Code": {"ZipFile": zipped(app=body)},
+            "Timeout": 60,
         }
         self.client.create_function(FunctionName=name, **(settings | given))
         return name

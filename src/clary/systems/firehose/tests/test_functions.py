@@ -51,6 +51,7 @@ def function(client: Client) -> Iterator[str]:
         Handler="app.handler",
         Role=ROLE,
         Code={"ZipFile": file.getvalue()},
+        Timeout=60,
     )
     yield made["FunctionArn"]
     functions.delete_function(FunctionName=name)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, EventStreamError
 
+from clary.kernel.core.clock import SystemClock
 from clary.systems.kinesis.ranges import KEYS
 from clary.testing import Server, eventually
 
@@ -111,20 +112,23 @@ def test_a_newer_subscription_takes_over(kinesis: Any, stream: Streams, subscrib
     name = stream()
     consumer = kinesis.register_stream_consumer(StreamARN=arn_of(kinesis, name), ConsumerName="c")["Consumer"]
     arn = consumer["ConsumerARN"]
-    older = subscribe(kinesis, arn, kind="LATEST")
-    events = events_of(older)
-    first = next(events)
-    assert (first["Records"], first["MillisBehindLatest"]) == ([], 0)
-    with refused("ResourceInUseException"):
-        subscribe(kinesis, arn)
 
-    def again() -> Any:
+    def tried(kind: str) -> Any:
         try:
-            return subscribe(kinesis, arn)
+            return subscribe(kinesis, arn, kind=kind)
         except kinesis.exceptions.ResourceInUseException:
             return None
 
-    newer = eventually(again)
+    clock = SystemClock()
+    while True:
+        began = clock.monotonic()
+        events = events_of(eventually(lambda: tried("LATEST")))
+        first = next(events)
+        assert (first["Records"], first["MillisBehindLatest"]) == ([], 0)
+        if tried("TRIM_HORIZON") is None:
+            break
+        assert clock.monotonic() - began > 4.9, "so soon it may not be replaced"
+    newer = eventually(lambda: tried("TRIM_HORIZON"))
     with pytest.raises(EventStreamError, match="ResourceInUseException"):
         list(events)
     kinesis.put_record(StreamName=name, PartitionKey="k", Data=b"pushed")

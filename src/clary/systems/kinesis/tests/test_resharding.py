@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from itertools import pairwise
 from random import Random
 from typing import Any
@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 
 from clary.systems.kinesis.ranges import KEYS, ShardMap, evenly, first_shards
 from clary.systems.kinesis.tests.readers import Follower, iterator_of, read_shard, shards_of
-from clary.testing import Server
+from clary.testing import Server, eventually
 
 Streams = Callable[..., str]
 
@@ -127,10 +127,11 @@ def test_shard_filters(kinesis: Any, stream: Streams) -> None:
 def test_resharding_under_load_loses_and_reorders_nothing(server: Server, kinesis: Any, stream: Streams) -> None:
     name = stream(2)
     over, finished = threading.Event(), threading.Event()
+    sent: dict[str, list[str]] = {f"{number}-{key}": [] for number in range(3) for key in range(5)}
 
-    def produce(number: int) -> dict[str, list[str]]:
+    def produce(number: int) -> None:
         client = server.client("kinesis")
-        acknowledged: dict[str, list[str]] = {f"{number}-{key}": [] for key in range(5)}
+        acknowledged = {key: data for key, data in sent.items() if key.startswith(f"{number}-")}
         count = 0
         while not over.is_set():
             batch = [{"PartitionKey": key, "Data": f"{key} {count}".encode()} for key in acknowledged]
@@ -139,7 +140,6 @@ def test_resharding_under_load_loses_and_reorders_nothing(server: Server, kinesi
             for record in batch:
                 acknowledged[record["PartitionKey"]].append(record["Data"].decode())
             count += 1
-        return acknowledged
 
     def reshard() -> None:
         chance = Random(11)
@@ -165,16 +165,19 @@ def test_resharding_under_load_loses_and_reorders_nothing(server: Server, kinesi
         producers = [pool.submit(produce, number) for number in range(3)]
         reading = pool.submit(follower.read_until, finished.is_set)
         try:
+            eventually(lambda: all(sent.values()))
             reshard()
+            eventually(lambda: sum(map(len, sent.values())) > 100)
         finally:
             over.set()
-        sent = {key: data for producer in producers for key, data in producer.result().items()}
-        finished.set()
+            wait(producers)
+            finished.set()
+        for producer in producers:
+            producer.result()
         records = reading.result()
     got: dict[str, list[str]] = {}
     for record in records:
         got.setdefault(record["PartitionKey"], []).append(record["Data"].decode())
-    assert sum(map(len, sent.values())) > 100
     assert got == sent
     by_key: dict[str, list[int]] = {}
     for record in records:

@@ -136,7 +136,12 @@ def function_of(server: Server, name: str) -> str:
     with zipfile.ZipFile(packed, "w") as archive:
         archive.writestr("index.py", FUNCTION)
     made = server.client("lambda").create_function(
-        FunctionName=name, Runtime="python3.12", Handler="index.handler", Role=ROLE, Code={"ZipFile": packed.getvalue()}
+        FunctionName=name,
+        Runtime="python3.12",
+        Handler="index.handler",
+        Role=ROLE,
+        Code={"ZipFile": packed.getvalue()},
+        Timeout=60,
     )
     return str(made["FunctionArn"])
 
