@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from tests.clients.environments import Environment
 
-from clary.testing import Server
+from clary.testing import Server, eventually
 
 pytestmark = pytest.mark.client
 Environments = Callable[[str], Environment]
@@ -167,7 +167,7 @@ def test_rules_and_schedules_reach_a_queue(aws: Callable[..., str], unique: Uniq
     role = json.loads(aws("iam", "get-role", "--role-name", "AmazonSageMaker-ExecutionRole"))["Role"]["Arn"]
 
     def received() -> str:
-        printed = sqs("receive-message", "--queue-url", url, "--wait-time-seconds", "20")
+        printed = eventually(lambda: sqs("receive-message", "--queue-url", url, "--wait-time-seconds", "20"))
         (message,) = json.loads(printed)["Messages"]
         sqs("delete-message", "--queue-url", url, "--receipt-handle", message["ReceiptHandle"])
         return str(message["Body"])

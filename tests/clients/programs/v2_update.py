@@ -66,7 +66,7 @@ sagemaker_client.update_endpoint(
             "TrafficRoutingConfiguration": {
                 "Type": "CANARY",
                 "CanarySize": {"Type": "CAPACITY_PERCENT", "Value": 50},
-                "WaitIntervalInSeconds": 5,
+                "WaitIntervalInSeconds": 15,  # long enough for both models to be seen to answer, on a slow machine too
             },
             "TerminationWaitInSeconds": 1,
             "MaximumExecutionTimeoutInSeconds": 1800,

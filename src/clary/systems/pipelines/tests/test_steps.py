@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import threading
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -27,6 +26,7 @@ from clary.systems.pipelines.tests.conftest import (
     token,
     train,
 )
+from clary.testing import eventually
 
 SCIKIT = "683313688378.dkr.ecr.us-east-1.amazonaws.com/sagemaker-scikit-learn:1.4-2-cpu-py3"
 FUNCTION = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:judge"
@@ -242,13 +242,11 @@ def test_a_function_that_was_being_called_when_the_platform_died_is_not_called_a
 def wait_for(world: World, arn: str) -> None:
     """Settle until an execution has ended: what is called answers on another thread."""
 
-    pause = threading.Event()
-    for _ in range(2000):
+    def has_ended() -> bool:
         world.settle()
-        if world.status(arn) != "Executing":
-            return
-        pause.wait(0.01)
-    raise AssertionError("it did not end")
+        return world.status(arn) != "Executing"
+
+    eventually(has_ended)
 
 
 def test_a_loop_runs_its_body_for_each_item_and_picks_the_best(world: World) -> None:
