@@ -19,17 +19,17 @@ def test_many_threads_get_one_value_and_only_when_it_is_whole() -> None:
         made.append(key)
         value: list[int] = []
         started.set()
-        assert release.wait(10)
+        assert release.wait(60)
         value.append(1)
         return value
 
     table: Compiled[str, list[int]] = Compiled(make)
     with ThreadPoolExecutor(4) as pool:
         waiting = [pool.submit(lambda: list(table["a"])) for _ in range(4)]
-        assert started.wait(10)
+        assert started.wait(60)
         assert "a" not in table
         release.set()
-        assert [future.result(10) for future in waiting] == [[1]] * 4
+        assert [future.result(60) for future in waiting] == [[1]] * 4
     assert made == ["a"]
 
 
@@ -59,6 +59,6 @@ def test_threads_that_meet_a_recursive_shape_first_agree() -> None:
             _structures.clear()
             with ThreadPoolExecutor(6) as pool:
                 for future in [pool.submit(check, operation, params) for _ in range(6)]:
-                    future.result(30)
+                    future.result(120)
     finally:
         sys.setswitchinterval(interval)
