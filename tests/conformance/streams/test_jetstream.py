@@ -1,6 +1,9 @@
 """What only the NATS backend has: a server that may be missing, stop, or be configured too small."""
 
+import os
+import signal
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
@@ -10,7 +13,8 @@ from tests.conformance.streams.conftest import nats_server
 from clary.cli.doctor import Check, examine
 from clary.kernel.core.clock import SystemClock
 from clary.kernel.core.settings import Settings
-from clary.kernel.streams import Entry, StreamError, Streams, open_streams
+from clary.kernel.streams import Entry, StreamError, Streams, nats_connection, open_streams
+from clary.kernel.streams.jetstream import open_jetstream
 from clary.testing import eventually, reserved_port
 
 
@@ -68,6 +72,23 @@ def test_a_server_that_is_killed_and_started_again_has_what_it_acknowledged(tmp_
             [placed] = streams.append("s", [Entry("a", "100", b"")])
             assert placed is not None
             assert [int(record.key) for record in streams.read("s", "a", 1).records] == list(range(101))
+
+
+def test_who_waits_for_an_answer_is_told_when_the_server_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(nats_connection, "ANSWER_SECONDS", 3600.0)
+    with nats_server(tmp_path) as url, closing(open_jetstream(url, SystemClock())) as streams:
+        streams.create("s", ["a"])
+        [ports] = tmp_path.glob("*.ports")
+        server = int(ports.stem.rpartition("_")[2])
+        os.kill(server, signal.SIGSTOP)
+        with ThreadPoolExecutor(1) as pool:
+            asked = pool.submit(streams.append, "s", [Entry("a", "", b"")])
+            eventually(lambda: streams._nats._awaited)
+            os.kill(server, signal.SIGKILL)
+            with pytest.raises(StreamError, match="lost meanwhile"):
+                asked.result(300)
 
 
 def test_a_record_that_the_server_would_not_take_is_refused_with_what_to_do(nats_url: str) -> None:

@@ -1,7 +1,7 @@
 """A connection to NATS on an event loop in a thread of its own, for callers on any thread or loop.
 
 Made when first used, again in a forked child, and kept through restarts of the server: while there is none, calls
-raise StreamError soon instead of waiting.
+raise StreamError soon instead of waiting, and those that wait for an answer when it is lost, at once.
 """
 
 import asyncio
@@ -22,7 +22,8 @@ from clary.kernel.streams.contract import NoSuchStream, StreamError
 
 T = TypeVar("T")
 
-TIMEOUT_SECONDS = 5.0
+CONNECT_SECONDS = 5.0
+ANSWER_SECONDS = 30.0  # a server that has everything on disk before it answers has much to do when many ask at once
 # The first whose JetStream answers a request with many messages, or with those since a time.
 _OLDEST_VERSION = (2, 11)
 _STREAM_NOT_FOUND = 10059
@@ -71,6 +72,7 @@ class NatsConnection:
         self._last_error = ""
         self._tokens = itertools.count(1)
         self._replies: dict[str, Callable[[Any], None]] = {}
+        self._awaited: set[asyncio.Future[Any]] = set()
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """What `work` returns on the connection's loop. Blocks."""
@@ -140,17 +142,23 @@ class NatsConnection:
             self._last_error = str(error) or type(error).__name__
             _log.warning("NATS at %s: %s", self._place, self._last_error)
 
+        async def lose() -> None:
+            for answer in list(self._awaited):
+                if not answer.done():
+                    answer.set_exception(StreamError(f"the connection to NATS at {self._place} was lost meanwhile"))
+
         try:
             connection = await asyncio.wait_for(
                 self._connect(
                     servers=self._url.split(","),
                     name="clary",
                     error_cb=note,
+                    disconnected_cb=lose,
                     max_reconnect_attempts=-1,
                     reconnect_time_wait=0.2,
                     connect_timeout=2,
                 ),
-                TIMEOUT_SECONDS,
+                CONNECT_SECONDS,
             )
             version = connection.connected_server_version
             if (version.major, version.minor) < _OLDEST_VERSION:
@@ -173,7 +181,7 @@ class NatsConnection:
     async def send(self, subject: str, payload: bytes, headers: Mapping[str, str]) -> "asyncio.Future[Any]":
         """Send a message whose answer the future will hold; messages keep the order in which they were sent."""
         connection = await self.connected()
-        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[Any] = self._awaiting()
         token = self._expect(lambda message: None if answer.done() else answer.set_result(message))
         answer.add_done_callback(lambda _: self._replies.pop(token, None))
         await self._publish(connection, subject, payload, token, headers)
@@ -191,7 +199,7 @@ class NatsConnection:
     async def collect(self, subject: str, question: Mapping[str, Any], take: Callable[[Any], bool]) -> None:
         """Ask, and give each message that answers to `take` until that says it was the last."""
         connection = await self.connected()
-        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        done: asyncio.Future[None] = self._awaiting()
 
         def hear(message: Any) -> None:
             if done.done():
@@ -226,6 +234,18 @@ class NatsConnection:
             with contextlib.suppress(Exception):
                 await subscription.unsubscribe()
 
+    def _awaiting(self) -> "asyncio.Future[Any]":
+        """A future for what the server is to answer; StreamError is its exception when the connection is lost first."""
+        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._awaited.add(answer)
+        answer.add_done_callback(self._answered)
+        return answer
+
+    def _answered(self, answer: "asyncio.Future[Any]") -> None:
+        self._awaited.discard(answer)
+        if not answer.cancelled():
+            answer.exception()  # whoever asked may have left: then nobody else looks at it
+
     def _expect(self, take: Callable[[Any], None]) -> str:
         token = str(next(self._tokens))
         self._replies[token] = take
@@ -248,9 +268,9 @@ class NatsConnection:
 async def in_time(answer: "asyncio.Future[T]", what: str) -> T:
     """Wait for an answer. Raises StreamError when it does not come."""
     try:
-        return await asyncio.wait_for(answer, TIMEOUT_SECONDS)
+        return await asyncio.wait_for(answer, ANSWER_SECONDS)
     except TimeoutError:
-        raise StreamError(f"NATS did not answer within {TIMEOUT_SECONDS:.0f} s: {what}") from None
+        raise StreamError(f"NATS did not answer within {ANSWER_SECONDS:.0f} s: {what}") from None
 
 
 def answered(message: Any) -> dict[str, Any]:
