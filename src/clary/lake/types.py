@@ -4,7 +4,7 @@ Read once into a tree, and shown as Hive, Trino, DuckDB and Arrow call them.
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,9 +54,12 @@ class Type:
         return f"{self.name}({','.join(map(str, self.numbers))})" if self.numbers else self.name
 
 
-def parse_type(text: str) -> Type:
-    """The type that a text of the catalog is. Raises ValueError, saying what is wrong with it."""
-    found, end = _Reader(text).type(0, 0)
+def parse_type(text: str, *, also: Collection[str] = ()) -> Type:
+    """The type that a text of the catalog is. Raises ValueError, saying what is wrong with it.
+
+    `also` are names of plain types that the catalog does not have.
+    """
+    found, end = _Reader(text, PLAIN.union(also)).type(0, 0)
     if end < len(text):
         raise ValueError(f"{text[end : end + 20]!r} follows a type that is complete in {text[:80]!r}")
     return found
@@ -131,8 +134,9 @@ def quoted(name: str) -> str:
 class _Reader:
     """Reads a type from a place on, and says where it ends."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, plain: Collection[str]) -> None:
         self._text = text
+        self._plain = plain
 
     def type(self, place: int, depth: int) -> tuple[Type, int]:
         found = _WORD.match(self._text, place)
@@ -148,7 +152,7 @@ class _Reader:
             if not 1 <= digits <= _MOST_DIGITS or scale > digits:
                 raise ValueError(f"decimal({digits},{scale}) has more digits than there can be")
             return Type(name, (digits, scale)), numbers.end() if numbers else place
-        if name not in PLAIN:
+        if name not in self._plain:
             raise ValueError(f"{name} is not a type of columns: they are {', '.join(sorted(PLAIN))}, decimal(p,s), "
                              "array<>, map<,> and struct<:>")  # fmt: skip
         if numbers and name in ("char", "varchar"):

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from clary.lake.inference.found import Found
-from clary.lake.inference.merging import STRING
+from clary.lake.inference.merging import NOTHING, STRING
 from clary.lake.inference.scalars import type_of_text, type_of_texts
 from clary.lake.inference.unpacking import Head
 from clary.lake.tables import CSV, Column
@@ -178,7 +178,7 @@ def _types(rows: Sequence[Sequence[str]], width: int, rules: CsvRules) -> list[T
         return given + [STRING] * (width - len(given))
     if rules.serde == OPEN:
         return [STRING] * width
-    return [type_of_texts(row[place] for row in rows) or STRING for place in range(width)]
+    return [type_of_texts(row[place] for row in rows) or NOTHING for place in range(width)]
 
 
 def csv_rules(given: Mapping[str, Any]) -> CsvRules:

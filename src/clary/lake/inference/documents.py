@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 from clary.lake.inference.csv_text import LAZY
 from clary.lake.inference.found import NO_COMPRESSION, Found
 from clary.lake.inference.grouping import Grouped, Measure, Part
+from clary.lake.inference.merging import settled
 from clary.lake.tables import AVRO, CSV, GROK, JSON, ORC, PARQUET, Column
 
 _TEXT = (
@@ -93,7 +94,11 @@ def descriptor(location: str, found: Found, columns: Sequence[Column], parameter
 
 def columns_of(columns: Sequence[Column]) -> list[dict[str, str]]:
     return [
-        {"Name": column.name, "Type": str(column.type)} | ({"Comment": column.comment} if column.comment else {})
+        {
+            "Name": column.name,
+            "Type": str(settled(column.type)),
+            **({"Comment": column.comment} if column.comment else {}),
+        }
         for column in columns
     ]
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from clary.lake.inference.merging import NOTHING
 from clary.lake.tables import Column
 from clary.lake.types import parse_type
 
@@ -13,7 +14,7 @@ NO_COMPRESSION = "none"
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A format and the columns of what is in it.
+    """A format and the columns of what is in it, whose types may be unknown in part; see `merging.settled`.
 
     `serde` are properties of what reads it, `properties` those of the table. `records` is how many there are, or about
     how many, `record_bytes` how long one is on the average; 0 where neither is known. `paths` are names of columns as
@@ -67,5 +68,5 @@ _OF_COLUMNS = frozenset({"avro.schema.literal", "areColumnsQuoted"})
 
 def read_found(document: Mapping[str, Any]) -> Found:
     """What `Found.document` made."""
-    columns = tuple(Column(name, parse_type(text)) for name, text in document["columns"])
+    columns = tuple(Column(name, parse_type(text, also=(NOTHING.name,))) for name, text in document["columns"])
     return Found(**{**document, "columns": columns, "paths": tuple(document["paths"])})

@@ -8,7 +8,8 @@ from clary.lake.types import Type
 
 STRING, BOOLEAN, INT, BIGINT, DOUBLE = (Type(name) for name in ("string", "boolean", "int", "bigint", "double"))
 DATE, TIMESTAMP = Type("date"), Type("timestamp")
-# Within others, the type of what says none: a field that is null, the elements of an empty array.
+# The type, also within others, of what says none: a field that is always null, the elements of an empty array. Other
+# files may know more, so it is kept until a table is made.
 NOTHING = Type("void")
 
 _WHOLE = {"tinyint": 3, "smallint": 5, "int": 10, "bigint": 19}
@@ -45,7 +46,7 @@ def merged_all(types: Iterable[Type | None]) -> Type | None:
 
 
 def settled(of: Type) -> Type:
-    """The type with text for what says none."""
+    """The type as a table has it: with text for what says none."""
     return STRING if of == NOTHING else replace(of, children=tuple(map(settled, of.children)))
 
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from clary.lake.inference.merging import BIGINT, BOOLEAN, DOUBLE, INT, NOTHING, STRING, merged, merged_all, settled
+from clary.lake.inference.merging import BIGINT, BOOLEAN, DOUBLE, INT, NOTHING, STRING, merged, merged_all
 from clary.lake.types import Type
 
 _INTEGER = re.compile(r"[+-]?\d{1,19}")
@@ -52,12 +52,12 @@ def type_of_value(value: Any, depth: int = 0) -> Type | None:
 
 
 def columns_of_rows(rows: Sequence[Mapping[str, Any]]) -> dict[str, Type]:
-    """The types of all fields of rows, in the order in which they first come; what is always null is text."""
+    """The types of all fields of rows, in the order in which they first come; of what is always null, none."""
     types: dict[str, Type | None] = {}
     for row in rows:
         for name, value in row.items():
             types[name] = merged(types.get(name), type_of_value(value))
-    return {name: settled(type_ or NOTHING) for name, type_ in types.items()}
+    return {name: type_ or NOTHING for name, type_ in types.items()}
 
 
 def _whole(value: int) -> Type:

@@ -13,6 +13,7 @@ import pytest
 
 from clary.lake.inference.classify import classify
 from clary.lake.inference.found import UNKNOWN, Found, read_found
+from clary.lake.inference.merging import settled
 
 pa = pytest.importorskip("pyarrow")
 
@@ -32,7 +33,7 @@ def look(tmp_path: Path) -> Callable[..., Found]:
 
 
 def types(found: Found) -> dict[str, str]:
-    return {column.name: str(column.type) for column in found.columns}
+    return {column.name: str(settled(column.type)) for column in found.columns}
 
 
 @pytest.mark.parametrize("delimiter", list(",|\t;\x01"))

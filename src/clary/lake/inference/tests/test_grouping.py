@@ -5,6 +5,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
+from clary.lake.inference.documents import columns_of
 from clary.lake.inference.found import Found
 from clary.lake.inference.grouping import File, Grouped, Policy, group
 from clary.lake.tables import Column
@@ -13,7 +14,7 @@ from clary.lake.types import parse_type
 
 def found(columns: str, classification: str = "json", **more: str) -> Found:
     pairs = [pair.split(":", 1) for pair in columns.split()]
-    return Found(classification, tuple(Column(name, parse_type(type_)) for name, type_ in pairs), **more)  # type: ignore[arg-type]
+    return Found(classification, tuple(Column(name, parse_type(type_, also=["void"])) for name, type_ in pairs), **more)  # type: ignore[arg-type]
 
 
 def files(**of: str) -> list[File]:
@@ -65,6 +66,13 @@ def test_columns_widen_and_join() -> None:
     (table,) = group(given)
     assert columns(table) == "a:bigint b:double c:string d:int e:date"
     assert [len(part.found.columns) for part in table.parts] == [4, 5]
+
+
+def test_what_one_file_does_not_say_another_does() -> None:
+    given = {"k=1/f": "a:void b:array<void> c:void", "k=2/f": "a:int b:array<struct<n:void>> c:void"}
+    (table,) = group(files(**given, **{"k=3/f": "a:void b:array<struct<n:double>> c:void"}))
+    assert columns(table) == "a:int b:array<struct<n:double>> c:void"
+    assert [each["Type"] for each in columns_of(table.found.columns)] == ["int", "array<struct<n:double>>", "string"]
 
 
 def test_what_is_read_in_another_way_is_another_table() -> None:
