@@ -2,7 +2,8 @@
 
 A property is a path of member names: `ResourceConfig.InstanceType`. A path that meets a list looks at each of its
 items. Four kinds of property have names of their own, not members: `Tags.<key>`, `Parameters.<key>` (of a feature),
-`HyperParameters.<name>` and `Metrics.<name>` (the job's final metrics); their names may hold dots.
+`HyperParameters.<name>` and `Metrics.<name>` (the job's final metrics); their names may hold dots. `AllTags` and
+`AllParameters` have each key and each value of these.
 
 Values are compared as what the property is: numbers, booleans, timestamps (ISO 8601 or epoch seconds), or text.
 Source: SearchExpression, Filter and NestedFilters in the SageMaker API reference.
@@ -17,6 +18,7 @@ from clary.kernel.core.errors import validation
 
 Document = Mapping[str, Any]
 
+_ALL = {"AllTags": "Tags", "AllParameters": "Parameters"}
 _DEFAULT_OPERATOR = "Equals"
 _VALUELESS = {"Exists", "NotExists"}
 _ORDERINGS: dict[str, Callable[[Any, Any], bool]] = {
@@ -73,6 +75,8 @@ def values(document: Document, name: str) -> Iterator[Any]:
     family, _, own = name.partition(".")
     if own and family in ("Tags", "Parameters"):
         yield from (each["Value"] for each in document.get(family, ()) if each["Key"] == own)
+    elif name in _ALL:
+        yield from (each[part] for each in document.get(_ALL[name], ()) for part in ("Key", "Value"))
     elif own and family == "Metrics":
         final = document.get("FinalMetricDataList", ())
         yield from (metric["Value"] for metric in final if metric["MetricName"] == own)

@@ -113,6 +113,7 @@ def test_features_are_described_and_found(
     assert found["Parameters"] == additions[:1]
     for resource, property_, value in (
         ("FeatureMetadata", "Parameters.owner", word),
+        ("FeatureMetadata", "AllParameters", word),
         ("FeatureGroup", "FeatureGroupName", name),
     ):
         expression = {"Filters": [{"Name": property_, "Operator": "Equals", "Value": value}]}
