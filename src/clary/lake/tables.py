@@ -8,6 +8,7 @@ from clary.lake.types import Type, parse_type
 
 PARQUET, ORC, AVRO, ICEBERG = "parquet", "orc", "avro", "iceberg"
 CSV, OPEN_CSV, JSON, REGEX, GROK = "csv", "open_csv", "json", "regex", "grok"
+CLOUDTRAIL = "cloudtrail"
 
 _BY_SERIALIZER = {
     "org.apache.hadoop.hive.ql.io.parquet.serde.parquethiveserde": PARQUET,
@@ -21,7 +22,9 @@ _BY_SERIALIZER = {
     "com.amazon.ionhiveserde.ionhiveserde": "ion",
     "org.apache.hadoop.hive.serde2.regexserde": REGEX,
     "com.amazonaws.glue.serde.grokserde": GROK,
+    "com.amazon.emr.hive.serde.cloudtrailserde": CLOUDTRAIL,
 }
+_CLOUDTRAIL_READER = "com.amazon.emr.cloudtrail.cloudtrailinputformat"
 _BY_CLASSIFICATION = {"parquet": PARQUET, "orc": ORC, "avro": AVRO, "csv": CSV, "json": JSON}
 
 
@@ -116,9 +119,10 @@ def format_of(descriptor: Mapping[str, Any], properties: Mapping[str, str]) -> s
     if (properties.get("table_type") or "").upper() == "ICEBERG":
         return ICEBERG
     serializer = _serializer(descriptor).lower()
-    if serializer in _BY_SERIALIZER:
-        return _BY_SERIALIZER[serializer]
     reader = (descriptor.get("InputFormat") or "").lower()
+    if serializer in _BY_SERIALIZER:
+        found = _BY_SERIALIZER[serializer]
+        return CLOUDTRAIL if found == JSON and reader == _CLOUDTRAIL_READER else found
     for name in (PARQUET, ORC, AVRO):
         if name in reader and not serializer:
             return name

@@ -49,12 +49,17 @@ def open_csv(connection: Any, part: Part, name: str, read: BytesRead) -> list[st
         _sign(properties.get(key) or default)
         for key, default in (("separatorChar", ","), ("quoteChar", '"'), ("escapeChar", "\\"))
     ]
+    if signs[2] == '"':
+        signs[2] = "\\"  # as Hive has it: what reads there takes this sign for the default of what writes
     connection.register(name, Fields(part, read, OpenCsv(*signs)))
     return [_select(part, name, strict=True)]
 
 
 def regex(connection: Any, part: Part, name: str, read: BytesRead) -> list[str]:
-    """RegexSerDe: the groups of `input.regex` in their order; a line that it does not match whole is all NULL."""
+    """RegexSerDe: the groups of `input.regex` in their order; a line that it does not match whole is all NULL.
+
+    There may be more groups than columns, as in the manual's own table of Network Load Balancers' logs.
+    """
     properties = properties_of(part)
     pattern = properties.get("input.regex")
     if not pattern:
@@ -64,7 +69,7 @@ def regex(connection: Any, part: Part, name: str, read: BytesRead) -> list[str]:
         compiled = compile_java(pattern, re.IGNORECASE if insensitive else 0)
     except ValueError as error:
         raise TaskFailed("HIVE_INVALID_METADATA", f"input.regex {pattern!r} is not a pattern: {error}") from None
-    if compiled.groups != len(part.columns):
+    if compiled.groups < len(part.columns):
         raise TaskFailed(
             "HIVE_CURSOR_ERROR",
             f"Number of matching groups doesn't match the number of columns: {compiled.groups} groups, "
@@ -81,7 +86,7 @@ def regex(connection: Any, part: Part, name: str, read: BytesRead) -> list[str]:
 
 
 def grok(connection: Any, part: Part, name: str, read: BytesRead) -> list[str]:
-    """Grok: the fields of `input.format` in their order; a line that it does not match is all NULL."""
+    """Grok: the fields of `input.format`; a line that it does not match is all NULL."""
     properties = properties_of(part)
     pattern = properties.get("input.format") or properties.get("grokPattern")
     if not pattern:
@@ -91,7 +96,8 @@ def grok(connection: Any, part: Part, name: str, read: BytesRead) -> list[str]:
         compiled = compile_grok(pattern, custom.replace("\\n", "\n"))
     except ValueError as error:
         raise TaskFailed("HIVE_INVALID_METADATA", f"input.format: {error}") from None
-    if len(compiled.fields) < len(part.columns):
+    names = compiled.for_columns([each.name for each in part.columns])
+    if not names:
         raise TaskFailed(
             "HIVE_INVALID_METADATA",
             f"input.format names {len(compiled.fields)} fields, which are fewer than the {len(part.columns)} columns",
@@ -99,7 +105,7 @@ def grok(connection: Any, part: Part, name: str, read: BytesRead) -> list[str]:
 
     def split(lines: Any) -> Any:
         found = (compiled.match(line) for line in lines.to_pylist())
-        return _listed([None if each is None else tuple(each.values()) for each in found])
+        return _listed([None if each is None else [each[name] for name in names] for each in found])
 
     connection.register(name, Fields(part, read, split))
     return [_select(part, name, strict=False)]

@@ -4,7 +4,7 @@ A field is a string unless its pattern says otherwise. `(?<name>...)` makes a fi
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -31,9 +31,20 @@ class Grok:
     regex: re.Pattern[str]
     fields: tuple[tuple[str, str], ...]
     groups: Mapping[str, tuple[str, ...]]
+    unnamed: frozenset[str] = frozenset()
+    """Patterns of the outermost level that have no field: what they match is among the groups, with `%` before it."""
+
+    def for_columns(self, columns: Sequence[str]) -> list[str]:
+        """For each column the name of what is in it: that of its own name, whatever its case, where each column has
+        one; else the fields in their order. Empty where these are too few."""
+        fields = [name for name, _ in self.fields]
+        known = {name.lower(): f"%{name}" for name in self.unnamed} | {name.lower(): name for name in fields}
+        if all(column.lower() in known for column in columns):
+            return [known[column.lower()] for column in columns]
+        return fields[: len(columns)] if len(fields) >= len(columns) else []
 
     def match(self, line: str) -> dict[str, str | None] | None:
-        """The texts of a line's fields; None for a line that the pattern does not match whole."""
+        """The texts of fields and of what has none; None for a line that the pattern does not match whole."""
         found = self.regex.fullmatch(line)
         if found is None:
             return None
@@ -73,6 +84,7 @@ class _Compiler:
         self._patterns = patterns
         self._types: dict[str, str] = {}
         self._groups: dict[str, list[str]] = {}
+        self._unnamed: set[str] = set()
         self._length = 0
 
     def whole(self, pattern: str) -> Grok:
@@ -86,7 +98,7 @@ class _Compiler:
         if not self._types:
             raise ValueError(f"{pattern[:80]!r} has no field: name at least one, as in %{{NUMBER:bytes}}")
         groups = {name: tuple(those) for name, those in self._groups.items()}
-        return Grok(regex, tuple(self._types.items()), groups)
+        return Grok(regex, tuple(self._types.items()), groups, frozenset(self._unnamed))
 
     def _expanded(self, pattern: str, within: tuple[str, ...]) -> str:
         self._length += len(pattern)
@@ -108,12 +120,19 @@ class _Compiler:
             raise ValueError(f"the pattern {name} is made of itself")
         if type_ is not None and type_ not in _TYPES:
             raise ValueError(f"{type_} is not a type of fields: they are {', '.join(_TYPES)}")
-        opened = self._group(field, _TYPES[type_ or "string"]) if field else "(?:"
+        if field:
+            opened = self._group(field, _TYPES[type_ or "string"])
+        else:
+            opened = "(?:" if within else self._opened(f"%{name}")
+            self._unnamed |= set() if within else {name}
         return f"{opened}{self._expanded(self._patterns[name], (*within, name))})"
 
     def _group(self, field: str, type_: str) -> str:
         """What opens a group that is this field's; a field may have several, of which one takes part in a match."""
         self._types.setdefault(field, type_)
+        return self._opened(field)
+
+    def _opened(self, name: str) -> str:
         group = f"f{sum(map(len, self._groups.values()))}"
-        self._groups.setdefault(field, []).append(group)
+        self._groups.setdefault(name, []).append(group)
         return f"(?P<{group}>"

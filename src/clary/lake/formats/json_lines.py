@@ -13,6 +13,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from clary.lake import tables
+from clary.lake.formats.cloudtrail import records_of
 from clary.lake.formats.lines import LINE, Lines, lines_of, properties_of
 from clary.lake.formats.parts import FILE_NUMBER, BytesRead, Part, literal, null, of_files
 from clary.lake.formats.values import Texts
@@ -42,7 +44,8 @@ class JsonLines(Lines):
         self._pattern = "|".join(patterns)
 
     def batches(self) -> Iterator[tuple[int, Any]]:
-        for number, lines in lines_of(self._part, self._read):
+        source = records_of if self._part.format == tables.CLOUDTRAIL else lines_of
+        for number, lines in source(self._part, self._read):
             if not self._pattern:
                 yield number, lines
                 continue

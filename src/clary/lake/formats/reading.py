@@ -22,6 +22,7 @@ _READERS: dict[str, Reader] = {
     tables.CSV: lazy_simple.selects,
     tables.OPEN_CSV: fields.open_csv,
     tables.JSON: json_lines.selects,
+    tables.CLOUDTRAIL: json_lines.selects,
     tables.ORC: orc.selects,
     tables.AVRO: avro.selects,
     tables.REGEX: fields.regex,

@@ -2,6 +2,7 @@
 
 import bz2
 import gzip
+import json
 import zlib
 from datetime import date, datetime
 from decimal import Decimal
@@ -75,6 +76,8 @@ def test_open_csv(read):
         ('x "y" "z"', 5, date(2019, 4, 14), at("2020-01-15 03:44:40")), ("a,b", 6, None, None),
         (None, None, None, None), ("only", 7, date(1970, 1, 2), at("1970-01-01 00:00:00.001")),
     ]  # fmt: skip
+    # Hive's habit: told to escape by a quote, what reads escapes by a backslash.
+    assert read("a string; b string", '"c ""q"" d","x\\"y"\n', tables.OPEN_CSV, escapeChar='"') == [('c "q" d', 'x"y')]
     assert read("a string; b string", "'x y'\t'q'\n", tables.OPEN_CSV, separatorChar="\t", quoteChar="'") == [
         ("x y", "q")
     ]
@@ -128,12 +131,40 @@ def test_patterns(read):
     assert read("a string; n int; c string", "GET 12 x\nbad\nPUT abc \n", tables.REGEX, input__regex=pattern) == [
         ("GET", 12, "x"), (None, None, None), ("PUT", None, ""),
     ]  # fmt: skip
-    assert read("a string", "x\n", tables.REGEX, fail=True, input__regex="(a)(b)")[0] == "HIVE_CURSOR_ERROR"
+    assert read("a string", "xy\n", tables.REGEX, input__regex="(x)(y)( .*)?") == [("x",)]
+    assert read("a string; b string", "x\n", tables.REGEX, fail=True, input__regex="(x)")[0] == "HIVE_CURSOR_ERROR"
     assert read("a string", "x\n", tables.REGEX, fail=True, input__regex="(a")[0] == "HIVE_INVALID_METADATA"
     serde = {"input.format": "%{IP:ip} %{NUMBER:n} %{ID:i}", "input.grokCustomPatterns": "ID [a-z]{2}[0-9]+"}
     assert read("ip string; n int; i string", "1.2.3.4 55 ab12\nno\n", tables.GROK, **serde) == [
         ("1.2.3.4", 55, "ab12"), (None, None, None),
     ]  # fmt: skip
+    # Columns that are called as fields, or as patterns without one, are these; the manual's table of Postfix has both.
+    postfix = {
+        "input.format": "%{SYSLOGBASE} %{QUEUE:queue_id}: %{GREEDYDATA:Said}",
+        "input.grokCustomPatterns": "QUEUE [0-9A-F]{7,12}",
+    }
+    line = "Feb  9 07:15:00 m4eastmail postfix/smtpd[19305]: B88C4120838: connect from unknown[192.168.55.4]\n"
+    assert read("syslogbase string; said string; queue_id string", line, tables.GROK, **postfix) == [
+        ("Feb  9 07:15:00 m4eastmail postfix/smtpd[19305]:", "connect from unknown[192.168.55.4]", "B88C4120838")
+    ]
+
+
+def test_cloudtrail(read):
+    records = [
+        {"eventTime": "2024-01-02T03:04:05Z", "userIdentity": {"userName": "Al\n"}, "requestParameters": {"key": "B"}},
+        {"eventTime": "2024-01-02T03:04:06Z", "readOnly": True, "requestParameters": None},
+    ]  # fmt: skip
+    columns = "eventtime string; useridentity struct<username:string>; requestparameters string; readonly string"
+    rows = [
+        ("2024-01-02T03:04:05Z", {"username": "Al\n"}, '{"key":"B"}', None),
+        ("2024-01-02T03:04:06Z", None, None, "true"),
+    ]
+    for indent in (None, 2):
+        body = json.dumps({"a": [{"Records": 1}], "Records": records, "z": 1}, indent=indent)
+        assert read(columns, gzip.compress(body.encode()), tables.CLOUDTRAIL, name="a.json.gz") == rows
+    assert read(columns, "{}", tables.CLOUDTRAIL) == []
+    for broken in ("", "[]", '{"Records":[{}', '{"Records":[{} {}]}', '{"Records":[]'):
+        assert read(columns, broken, tables.CLOUDTRAIL, fail=True)[0] == "HIVE_CURSOR_ERROR"
 
 
 @pytest.mark.parametrize(
