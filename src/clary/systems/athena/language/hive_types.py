@@ -19,7 +19,7 @@ _RESERVED = frozenset(
         "numeric", "of", "on", "only", "or", "order", "out", "outer", "over", "partialscan", "partition", "percent",
         "preceding", "precision", "preserve", "primary", "procedure", "range", "reads", "reduce", "references",
         "regexp", "revoke", "right", "rlike", "rollback", "rollup", "row", "rows", "select", "set", "smallint", "start",
-        "table", "tablesample", "then", "time", "timestamp", "to", "transform", "trigger", "true", "truncate",
+        "table", "tablesample", "then", "to", "transform", "trigger", "true", "truncate",
         "unbounded", "union", "uniquejoin", "update", "user", "using", "utc_timestamp", "values", "varchar", "views",
         "when", "where", "window", "with",
     }
@@ -28,7 +28,10 @@ _PLAIN_TRANSFORMS = ("year", "month", "day", "hour")
 
 
 def identifier(cursor: Cursor) -> str:
-    """A name, in lower case. Reserved words and names that begin with an underscore need backticks, as in Athena."""
+    """A name, in lower case. Reserved words and names that begin with an underscore need backticks, as in Athena.
+
+    Its manual lists TIME and TIMESTAMP among the reserved, yet has them as names in its own tables of logs.
+    """
     token = cursor.next
     if token.kind == BACK:
         return cursor.take().value.lower()

@@ -333,7 +333,7 @@ def _unnested(expressions: "Expressions", left: str, node: exp.Unnest, *, outer:
         else:
             mismatch(each, f"Cannot unnest type: {value.type}")
     relation = queries.name()
-    kept = [(field, f"k{at}") for at, field in enumerate(scope.fields)] if left else []
+    kept = [(field, f"k{at}") for at, field in enumerate(_seen_behind(expressions, node))] if left else []
     columns = [f"{field.sql} AS {name}" for field, name in kept]
     offset = node.args.get("offset")
     counted = f"list_max([{', '.join(f'len({sql})' for sql, _ in lists)}])"
@@ -344,7 +344,12 @@ def _unnested(expressions: "Expressions", left: str, node: exp.Unnest, *, outer:
         numbers = f"range(1, CAST(coalesce({counted}, 0) AS BIGINT) + 1)"
         numbers = f"CASE WHEN coalesce({counted}, 0) = 0 THEN [NULL] ELSE {numbers} END" if outer else numbers
         columns.append(f"unnest({numbers}) AS ordinality")
-    fields = _unnested_fields(node, values, lists, relation)
+    alias = node.args.get("alias")
+    names = [each.name for each in alias.args.get("columns") or ()] if alias is not None else []
+    # As many names as there are lists: each is of an element as it is, rows too, as Athena's manual has it.
+    fields = [Field(None, kind, f"{relation}.u{at}") for at, (_, kind) in enumerate(lists)]
+    if len(names) != len(fields):
+        fields = _fields_of_rows(values, fields)
     if offset:
         fields.append(
             Field(offset.name if isinstance(offset, exp.Identifier) else None, BIGINT, f"{relation}.ordinality")
@@ -355,20 +360,31 @@ def _unnested(expressions: "Expressions", left: str, node: exp.Unnest, *, outer:
     return f"(SELECT {', '.join(columns)}{start}) AS {relation}"
 
 
-def _unnested_fields(node: exp.Unnest, values: list[Value], lists: list[tuple[str, T]], relation: str) -> list[Field]:
+def _seen_behind(expressions: "Expressions", node: exp.Unnest) -> list[Field]:
+    """The fields that were there before UNNEST; of those that a file has beside its columns what the query names."""
+    select = node.find_ancestor(exp.Select)
+    named = {each.name.lower() for each in select.find_all(exp.Column)} if select is not None else set()
+    found = [each for each in expressions.scope.fields if each.name not in HIDDEN or each.name in named]
+    for each in found:
+        if each.name in HIDDEN:
+            expressions.queries.reads[-1] |= each.origins
+    return found
+
+
+def _fields_of_rows(values: list[Value], elements: list[Field]) -> list[Field]:
+    """What Trino makes of elements: of arrays of rows, the fields of each row."""
     fields: list[Field] = []
-    at = 0
+    left = iter(elements)
     for value in values:
-        count = 2 if value.type.name == "map" else 1
-        for place in range(at, at + count):
-            kind = lists[place][1]
-            element = Value(f"{relation}.u{place}", kind)
-            if kind.name == "row" and count == 1:
-                inner = [field_at(element, number) for number in range(len(kind.children))]
-                fields += [Field(name, each.type, each.sql) for name, each in zip(kind.names, inner, strict=True)]
-            else:
-                fields.append(Field(None, kind, element.sql))
-        at += count
+        element = next(left)
+        if value.type.name == "map":
+            fields += [element, next(left)]
+        elif element.type.name == "row":
+            row = Value(element.sql, element.type)
+            inner = [field_at(row, number) for number in range(len(element.type.children))]
+            fields += [Field(name, each.type, each.sql) for name, each in zip(element.type.names, inner, strict=True)]
+        else:
+            fields.append(element)
     return fields
 
 

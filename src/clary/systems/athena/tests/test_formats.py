@@ -1,6 +1,7 @@
 """Tables of every format from CTAS to SELECT, as a client has them, with their keys, buckets and partitions."""
 
 import gzip
+import json
 
 import pytest
 
@@ -35,3 +36,31 @@ def test_tables_of_every_format(client, unique):
     assert client.rows('SELECT n, s, "$bucket" FROM b ORDER BY 1', **within)[1:] == [["1", "x", "1"], ["2", "y", "0"]]
     both = "SELECT parquet.s, count(*) FROM parquet JOIN json ON parquet.n = json.n WHERE parquet.p > 2 GROUP BY 1"
     assert client.rows(both, **within)[1:] == [["y", "1"]]
+
+
+def test_logs_of_cloudtrail(client, unique):
+    database = unique("db").replace("-", "_").lower()
+    client.server.client("glue").create_database(DatabaseInput={"Name": database})
+    within = {"QueryExecutionContext": {"Database": database}}
+    records = [{"Time": "10:00", "resources": [{"ARN": "arn:a"}, {"ARN": "arn:b"}]}, {"Time": "11:00"}]
+    body = gzip.compress(json.dumps({"Records": records}).encode())
+    client.s3.put_object(Bucket=client.bucket, Key="trail/a.json.gz", Body=body)
+    client.run(
+        "CREATE EXTERNAL TABLE trail (time string, timestamp string, resources array<struct<arn:string>>) "
+        "ROW FORMAT SERDE 'org.apache.hive.hcatalog.data.JsonSerDe' "
+        "STORED AS INPUTFORMAT 'com.amazon.emr.cloudtrail.CloudTrailInputFormat' "
+        "OUTPUTFORMAT 'org.apache.hadoop.hive.ql.io.HiveIgnoreKeyTextOutputFormat' "
+        f"LOCATION 's3://{client.bucket}/trail/'",
+        **within,
+    )
+    assert client.rows("SELECT time, timestamp FROM trail ORDER BY time", **within)[1:] == [
+        ["10:00", None],
+        ["11:00", None],
+    ]
+    used = "SELECT time, r.arn FROM trail CROSS JOIN UNNEST(resources) AS t(r) ORDER BY 2"
+    assert client.rows(used, **within)[1:] == [["10:00", "arn:a"], ["10:00", "arn:b"]]
+    outer = "LEFT JOIN UNNEST(resources) WITH ORDINALITY AS t(r, n) ON true"
+    path = f"SELECT \"$path\", n FROM trail {outer} WHERE time > '11'"
+    assert client.rows(path, **within)[1:] == [[f"s3://{client.bucket}/trail/a.json.gz", None]]
+    failed = client.ended(client.start("INSERT INTO trail SELECT 'x', 'y', NULL", **within))
+    assert "INSERT INTO is not supported for tables of" in failed["Status"]["StateChangeReason"]

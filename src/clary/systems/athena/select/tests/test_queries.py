@@ -143,6 +143,9 @@ ANSWERS = [
     ("SELECT i, e FROM (VALUES (1, ARRAY[7, 8]), (2, ARRAY[])) AS t(i, l) LEFT JOIN UNNEST(l) AS u(e) ON TRUE "
      "ORDER BY 1, 2", "1,7 1,8 2,-"),
     ("SELECT p, q FROM (VALUES ARRAY[(1, 'a'), (2, 'b')]) AS t(r) CROSS JOIN UNNEST(r) AS u(p, q)", "1,a 2,b"),
+    ("SELECT h.x, h.at.y, n FROM (VALUES ARRAY[CAST(('a', ROW(1)) AS ROW(x varchar, at ROW(y integer)))]) AS t(r) "
+     "CROSS JOIN UNNEST(r) WITH ORDINALITY AS u(h, n)", "a,1,1"),
+    ("SELECT t.name, x FROM UNNEST(ARRAY[CAST(ROW('a') AS ROW(name varchar))], ARRAY[7]) AS t(t, x)", "a,7"),
     ("SELECT * FROM (VALUES (1, 2)) AS a(x, y) FULL JOIN (VALUES (1, 3), (5, 6)) AS b(x, z) USING (x) ORDER BY 1",
      "1,2,3 5,-,6"),
     ("SELECT x FROM (VALUES 1, 2, 2) AS t(x) EXCEPT SELECT 1", "2"),
