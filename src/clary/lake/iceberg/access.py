@@ -3,7 +3,8 @@
 import itertools
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
@@ -54,6 +55,10 @@ class Access(Protocol):
         """Remove objects. Raises AwsError."""
         ...
 
+    def discard(self, uris: Sequence[str]) -> None:
+        """Remove what was put here and is of no use; nobody is asked about that. Raises AwsError."""
+        ...
+
 
 class ObjectIO(FileIO):
     """pyiceberg's files over an Access. Files of Iceberg never change, so each is linked once."""
@@ -75,6 +80,11 @@ class ObjectIO(FileIO):
     def delete(self, location: str | InputFile | OutputFile) -> None:
         uri = location if isinstance(location, str) else location.location
         self._access.delete([s3_location(uri)])
+
+    def discard(self, uris: Iterable[str]) -> None:
+        """Remove what was stored here and is of no use; what stays is found by VACUUM."""
+        with suppress(AwsError, OSError):
+            self._access.discard([s3_location(uri) for uri in uris])
 
     def local(self, uri: str) -> Path:
         """A file with the bytes of an object. Raises FileNotFoundError, or AwsError where it may not be read."""

@@ -54,9 +54,14 @@ class ContextAccess:
         self._objects.put_file(bucket, key, path, account=self._ctx.account)
 
     def delete(self, uris: Sequence[str]) -> None:
+        for uri in uris:
+            self._allowed("s3:DeleteObject", uri)
+        self.discard(uris)
+
+    def discard(self, uris: Sequence[str]) -> None:
         by_bucket: dict[str, list[str]] = {}
         for uri in uris:
-            bucket, key = self._allowed("s3:DeleteObject", uri)
+            bucket, key = parse_s3_uri(s3_location(uri))
             by_bucket.setdefault(bucket, []).append(key)
         for bucket, keys in by_bucket.items():
             self._objects.delete_many(bucket, [(key, None, ALWAYS) for key in keys], account=self._ctx.account)

@@ -7,7 +7,6 @@ what it had read, as Iceberg's isolation levels say.
 
 import uuid
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -100,21 +99,25 @@ def commit(access: Access, database: str, name: str, prepare: Prepare) -> Iceber
         try:
             metadata = update_table_metadata(table.metadata, tuple(update.updates), metadata_location=table.location)
         except (ValueError, ValidationError) as error:
-            discard(table, update.written)
+            table.io.discard(update.written)
             raise Refused(str(error)) from error
-        committed = put(access, table, update.then(metadata) if update.then else metadata)
+        try:
+            committed = put(access, table, update.then(metadata) if update.then else metadata)
+        except AwsError:
+            table.io.discard(update.written)
+            raise
         if committed is not None:
             return committed
-        discard(table, update.written)
+        table.io.discard(update.written)
     raise CommitConflict(f"others kept committing to {database}.{name}")
 
 
 def put(access: Access, table: IcebergTable, metadata: TableMetadata) -> IcebergTable | None:
     """Have a table be as `metadata` says, if it still is what was loaded; None when it is not."""
     location = table.metadata_path(f"{_number(table.location) + 1:05d}-{uuid.uuid4()}.metadata.json")
-    ToOutputFile.table_metadata(metadata, table.io.new_output(location), overwrite=True)
     document = table_input(table.name, metadata, location, table.document, table.location)
     try:
+        ToOutputFile.table_metadata(metadata, table.io.new_output(location), overwrite=True)
         access.call(
             "UpdateTable",
             DatabaseName=table.database,
@@ -123,7 +126,7 @@ def put(access: Access, table: IcebergTable, metadata: TableMetadata) -> Iceberg
             VersionId=table.version,
         )
     except AwsError as error:
-        discard(table, [location])
+        table.io.discard([location])
         if error.code == "ConcurrentModificationException":
             return None
         raise
@@ -155,13 +158,21 @@ def change(
 
 def snapshot_of(table: IcebergTable, made: Change) -> Update:
     """The next snapshot of a table with a change over the current one. Raises CommitConflict."""
-    metadata, parent = table.metadata, table.metadata.current_snapshot()
+    metadata = table.metadata
     if metadata.format_version < 2 and any(file.content != DataFileContent.DATA for file in made.added):
         raise Refused("Iceberg table updates require at least format version 2")
     manifests = Manifests(table, metadata, metadata.new_snapshot_id())
+    try:
+        return _snapshot(table, made, manifests)
+    except Exception:
+        table.io.discard(manifests.written)
+        raise
+
+
+def _snapshot(table: IcebergTable, made: Change, manifests: Manifests) -> Update:
+    metadata, parent = table.metadata, table.metadata.current_snapshot()
     missing = manifests.keep(parent, made.removed)
     if missing:
-        discard(table, manifests.written)
         raise CommitConflict(f"files that were to be replaced are gone by now: {sorted(missing)[0]}")
     data = [file for file in made.added if file.content == DataFileContent.DATA]
     manifests.add([file for file in made.added if file.content != DataFileContent.DATA])
@@ -215,13 +226,6 @@ def check_conflicts(table: IcebergTable, made: Change) -> None:
                 raise CommitConflict(f"Found conflicting files that can contain records matching the query: {path}")
         elif touched and made.updates and _may_touch(file, touched):
             raise CommitConflict(f"Found new conflicting delete files that can apply to the records changed: {path}")
-
-
-def discard(table: IcebergTable, written: Collection[str]) -> None:
-    """Remove files that are of no use; what stays is found by VACUUM."""
-    for uri in written:
-        with suppress(AwsError, OSError):
-            table.io.delete(uri)
 
 
 def _since(table: IcebergTable, base: int | None) -> Iterator[tuple[Snapshot, ManifestEntry]]:

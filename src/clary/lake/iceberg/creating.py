@@ -24,6 +24,7 @@ from pyiceberg.transforms import (
 )
 from pyiceberg.types import NestedField
 
+from clary.kernel.core.errors import AwsError
 from clary.lake.iceberg.access import Access, ObjectIO, s3_location
 from clary.lake.iceberg.tables import IcebergTable, Refused, opened, table_input
 from clary.lake.iceberg.types import iceberg_type
@@ -98,11 +99,15 @@ def create(
     """Add a table to the catalog. Raises AwsError, AlreadyExistsException where there is one."""
     io = io or ObjectIO(access)
     location = f"{metadata.location}/metadata/00000-{uuid.uuid4()}.metadata.json"
-    ToOutputFile.table_metadata(metadata, io.new_output(location), overwrite=True)
     document = table_input(name, metadata, location, {"Owner": owner} if owner else {})
     if description:
         document["Description"] = description
-    access.call("CreateTable", DatabaseName=database, TableInput=document)
+    try:
+        ToOutputFile.table_metadata(metadata, io.new_output(location), overwrite=True)
+        access.call("CreateTable", DatabaseName=database, TableInput=document)
+    except AwsError:
+        io.discard([location])
+        raise
     return opened({**document, "DatabaseName": database}, io)
 
 

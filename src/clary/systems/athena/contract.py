@@ -138,6 +138,26 @@ class Running(Protocol):
         """Remove objects. Raises AwsError where they may not be."""
         ...
 
+    def discard(self, uris: Sequence[str]) -> None:
+        """Remove what it stored itself and is of no use; nobody is asked about that."""
+        ...
+
+    def check_results(self, statement: Any) -> None:
+        """Raise AwsError where the results of a statement could not be stored now."""
+        ...
+
+    def announce(self, outcome: Outcome) -> None:
+        """Store what it will have come to, before it does what others can see: that may be refused, this may not.
+
+        Raises AwsError where results may not be written.
+        """
+        ...
+
+    @property
+    def own(self) -> "Own":
+        """What the platform does in its place, whoever its caller is: look for what it stored, and clear that away."""
+        ...
+
     def run(self, task: "Task") -> "TaskResult":
         """Have an engine do a task within the query's limits; what it read counts. Raises TaskFailed, TaskCancelled."""
         ...
@@ -145,6 +165,23 @@ class Running(Protocol):
     def check(self) -> None:
         """Raise TaskCancelled when the query was stopped."""
         ...
+
+
+class Own(Protocol):
+    """The objects and the catalog for a statement's own traces, which nobody is asked about. A lake's Access too."""
+
+    execution_id: str
+    output: str
+    ctx: "Context"
+
+    @property
+    def folder(self) -> Path: ...
+    def call(self, operation: str, *, service: str = "glue", **params: Any) -> dict[str, Any]: ...
+    def link(self, uri: str, path: Path) -> None: ...
+    def objects(self, prefix: str) -> "Sequence[ListedObject]": ...
+    def put(self, uri: str, path: Path) -> None: ...
+    def delete(self, uris: Sequence[str]) -> None: ...
+    def discard(self, uris: Sequence[str]) -> None: ...
 
 
 class ListedObject(NamedTuple):

@@ -55,13 +55,21 @@ class TableWrite:
     """What a query is about to store of a table, by the query's id: URIs with their sizes, and how many rows they hold.
 
     It is kept before the first file is stored, so that whoever runs the query again knows whether it had come to its
-    end. `values` are those of the keys that have files; `table` is the document of a table that is to be made.
+    end, and so that all of it is removed when the query does not succeed. `values` are those of the keys that have
+    files, `new` those of partitions that are to be registered; `table` is the document of a table that is to be made.
+    `database` and `name` are the table's, which is Iceberg's where `iceberg` is set: there a commit makes files part of
+    it. `substatement` is the statement's.
     """
 
     files: list[tuple[str, int]]
     rows: int
     values: list[list[str]] = field(default_factory=list)
     table: dict[str, Any] = field(default_factory=dict)
+    new: list[list[str]] = field(default_factory=list)
+    database: str = ""
+    name: str = ""
+    iceberg: bool = False
+    substatement: str = ""
 
 
 @record("athena_work_group", version=1)

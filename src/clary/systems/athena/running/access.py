@@ -8,6 +8,7 @@ from clary.kernel.auth import policies
 from clary.kernel.auth.principals import Principal
 from clary.kernel.core.arns import partition_of
 from clary.kernel.objects import parse_s3_uri, s3_uri
+from clary.kernel.objects.keys import check_key
 from clary.kernel.objects.records import ALWAYS, Content
 from clary.kernel.rooms import Platform
 from clary.lake.engine.pool import link
@@ -51,6 +52,13 @@ class Access:
             self._objects.put_bytes(bucket, key, content, content=said, account=self._account)
         else:
             self._objects.put_file(bucket, key, content, content=said, account=self._account)
+
+    def check_put(self, uri: str) -> None:
+        """Raise AwsError where an object could not be stored now."""
+        bucket, key = parse_s3_uri(uri)
+        self._require("s3:PutObject", f"{bucket}/{key}")
+        self._objects.buckets.get(bucket, self._account)
+        check_key(key)
 
     def delete(self, uris: Sequence[str]) -> None:
         """Remove objects; what is not there is removed already."""

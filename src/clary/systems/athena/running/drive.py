@@ -1,13 +1,15 @@
 """One query, from QUEUED to its end: its record says how far it is, and what is found there is all that counts.
 
 A query that was cut off runs again from its start. Results are stored under its id before its end is recorded, so
-that whoever runs it again writes the same objects over.
+that whoever runs it again writes the same objects over. One that does not succeed has changed nothing: what it was
+storing is removed before its end is recorded, whether its caller may do that or is there at all.
 """
 
 import logging
 import threading
 import traceback
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from typing import Any
 
@@ -17,11 +19,22 @@ from clary.kernel.core.ids import new_uuid
 from clary.kernel.rooms import Context, Platform
 from clary.kernel.store import Conflict, Entry, Table
 from clary.lake.engine.tasks import TaskCancelled, TaskFailed
-from clary.systems.athena.contract import Outcome, StatementFailed
+from clary.systems.athena.contract import UTILITY, Outcome, StatementFailed
 from clary.systems.athena.endings import BY_USER, cancelled
-from clary.systems.athena.records import CANCELLED, FAILED, QUEUED, RUNNING, SUCCEEDED, UNFINISHED, QueryExecution
+from clary.systems.athena.records import (
+    CANCELLED,
+    FAILED,
+    QUEUED,
+    RUNNING,
+    SUCCEEDED,
+    UNFINISHED,
+    QueryExecution,
+    TableWrite,
+)
 from clary.systems.athena.running import faults, results, reuse
+from clary.systems.athena.running.own_traces import OwnTraces
 from clary.systems.athena.running.run import Abandoned, Run, TooLong, TooMuch
+from clary.systems.athena.statements.undoing import undo
 
 _log = logging.getLogger("clary.athena")
 
@@ -45,14 +58,18 @@ def drive(platform: Platform, entry: Entry[QueryExecution], make_run: MakeRun) -
         ctx = Context(platform, model, principal, entry.account, entry.region, new_uuid())
         run = make_run(ctx, entry)
     except AwsError as error:
-        _write(table, entry, watch.failed(faults.of_access(error)), FAILED)
+        failed = watch.failed(faults.of_access(error))
+        with closing(OwnTraces(platform, entry.account, entry.region, entry.name, entry.value.output)) as own:
+            _write(table, entry, *_settled(own, watch, failed, FAILED, resumed=entry.status == RUNNING))
         return
     run.resumed = entry.status == RUNNING
     if entry.value.stop:
-        run.stop()  # and yet it is performed, up to where it stops: what it was storing when it was cut off is to go
+        run.stop()  # and yet it is performed, up to where it stops: it may have done all that it was to do
     begun = _Beginning(table, entry)
     try:
         ended, status = _perform(run, entry, watch, begun)
+        if status != SUCCEEDED:
+            ended, status = _settled(run.own, watch, ended, status, resumed=run.resumed)
         running = begun.written()
         if running is not None:
             _write(table, running, ended, status)
@@ -98,13 +115,14 @@ def _perform(run: Run, entry: Entry[QueryExecution], watch: "_Watch", begun: _Be
             return watch.reused(past), SUCCEEDED
         statement = parse(value.request["QueryString"], value.request.get("ExecutionParameters") or ())
         watch.parsed(statement.kind, statement.substatement)
+        run.check_results(statement)
         if not isinstance(statement, Query) and begun.written() is None:
             raise Abandoned  # it was cancelled: what changes anything waits until that is known
         outcome = performer(statement)(run, statement)
         if isinstance(statement, Query):
             run.check()  # another statement has done by now what it was to do, whoever stops it
         watch.performed(run)
-        stored = results.store(run.access, value.output, outcome, value.settings)
+        stored = run.announced or _stored(run, value, outcome)
         return watch.succeeded(run, outcome, stored), SUCCEEDED
     except Abandoned:
         raise
@@ -124,6 +142,32 @@ def _perform(run: Run, entry: Entry[QueryExecution], watch: "_Watch", begun: _Be
         _log.error("query %s failed: %s", entry.name, "".join(traceback.format_exception(error)))
         fault = faults.INTERNAL
     return watch.failed(fault, run), FAILED
+
+
+def _stored(run: Run, value: QueryExecution, outcome: Outcome) -> results.Stored:
+    """Store the results. Those of a statement that has changed something by now cannot fail it any more."""
+    changes = outcome.result is None and outcome.kind != UTILITY
+    try:
+        return results.store(run.access, value.output, outcome, value.settings)
+    except AwsError:
+        if not changes:
+            raise
+        return results.places(value.output, outcome)  # gone since it was looked at: as if right after the end
+    except Exception:
+        if not changes:
+            raise
+        _log.exception("the results of query %s could not be stored; trying again", run.execution_id)
+        raise Abandoned from None
+
+
+def _settled(
+    own: OwnTraces, watch: "_Watch", ended: QueryExecution, status: str, *, resumed: bool
+) -> tuple[QueryExecution, str]:
+    """The end of a query that did not succeed, whose traces are removed; or of one that had, and was not told so."""
+    committed = undo(own, resumed=resumed)
+    if committed is None:
+        return ended, status
+    return watch.committed(committed), SUCCEEDED
 
 
 def _write(
@@ -171,6 +215,17 @@ class _Watch:
             manifest=stored.manifest,
             update_count=outcome.update_count,
             rows=self._rows(run, outcome, stored),
+        )
+
+    def committed(self, write: TableWrite) -> QueryExecution:
+        """The end of a query that was cut off when all was done."""
+        stored = results.announced(self._value.output, write.substatement)
+        return replace(
+            self._ended(None),
+            substatement=write.substatement,
+            location=stored.location,
+            manifest=stored.manifest,
+            update_count=write.rows if stored.manifest else None,
         )
 
     def reused(self, past: QueryExecution) -> QueryExecution:

@@ -1,7 +1,7 @@
 """What a performer may use while its statement runs: the `Running` of the contract, as the caller who asked for it."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,8 +10,11 @@ from clary.kernel.core.clock import Clock
 from clary.kernel.rooms import Context
 from clary.lake.engine.pool import Engine, EngineLost, Pool
 from clary.lake.engine.tasks import Task, TaskCancelled, TaskFailed, TaskResult
-from clary.systems.athena.contract import ListedObject
+from clary.systems.athena.contract import ListedObject, Outcome
+from clary.systems.athena.language.statements import Statement
+from clary.systems.athena.running import results
 from clary.systems.athena.running.access import Access
+from clary.systems.athena.running.own_traces import OwnTraces
 
 _TRIES = 2
 
@@ -51,7 +54,7 @@ class Run:
         database: str,
         output: str,
         work_group: str,
-        enforced: bool,
+        settings: Mapping[str, Any],
         ends_at: float,
     ) -> None:
         self.ctx = ctx
@@ -60,14 +63,17 @@ class Run:
         self.database = database
         self.output = output
         self.work_group = work_group
-        self.enforced = enforced
+        self.enforced = bool(settings.get("EnforceWorkGroupConfiguration"))
         self.resumed = False
         self.access = Access(ctx.platform, ctx.principal, ctx.account, ctx.region)
+        self.own = OwnTraces(ctx.platform, ctx.account, ctx.region, execution_id, output)
+        self.announced: results.Stored | None = None
         self.first_task_at: float | None = None
         self.scanned_bytes = 0
         self.scanned_rows = 0
         self.rows = 0
         self.written_bytes = 0
+        self._settings = settings
         self._pool = pool
         self._limits = limits
         self._clock: Clock = ctx.platform.clock
@@ -102,6 +108,15 @@ class Run:
 
     def delete(self, uris: Sequence[str]) -> None:
         self.access.delete(uris)
+
+    def discard(self, uris: Sequence[str]) -> None:
+        self.own.delete(uris)
+
+    def check_results(self, statement: Statement) -> None:
+        results.check(self.access, self.output, statement)
+
+    def announce(self, outcome: Outcome) -> None:
+        self.announced = results.store(self.access, self.output, outcome, self._settings)
 
     def run(self, task: Task) -> TaskResult:
         """Do a task; once more when the engine's process is lost on the way. Raises TaskFailed, TaskCancelled."""
@@ -160,6 +175,7 @@ class Run:
 
     def close(self) -> None:
         """Let the engine go, and its folder."""
+        self.own.close()
         with self._lock:
             if self._engine is not None:
                 self._engine.close()

@@ -99,7 +99,7 @@ class Runner:
             database=context["Database"].lower(),
             output=value.output,
             work_group=entry.parent,
-            enforced=bool(value.settings.get("EnforceWorkGroupConfiguration")),
+            settings=value.settings,
             ends_at=ctx.platform.clock.monotonic() + seconds,
         )
         with self._lock:

@@ -1,14 +1,13 @@
 """CREATE TABLE AS: a table of the rows of a query."""
 
-import contextlib
 from collections.abc import Sequence
 
-from clary.kernel.core.errors import AwsError
 from clary.lake.engine.tasks import TableFiles
 from clary.lake.hive_paths import partition_path
 from clary.lake.tables import Column
 from clary.systems.athena.contract import Outcome, OutputColumn, Running, StatementFailed, TableName
 from clary.systems.athena.language.statements import CreateTableAs
+from clary.systems.athena.records import TableWrite
 from clary.systems.athena.running.plans import planned
 from clary.systems.athena.statements import catalog, written_properties
 from clary.systems.athena.statements.catalog import Document
@@ -16,17 +15,18 @@ from clary.systems.athena.statements.iceberg import or_iceberg
 from clary.systems.athena.statements.partitions import register_partitions
 from clary.systems.athena.statements.storage import checked_location, descriptor
 from clary.systems.athena.statements.tables import DDL_TIME, OWNER, create
+from clary.systems.athena.statements.undoing import QUERY
 from clary.systems.athena.statements.writing import (
+    Places,
     Stored,
     check_empty,
-    discarded_on_failure,
     finished,
+    keep,
     named_columns,
+    outcome_of,
     store,
 )
 from clary.systems.athena.statements.written_properties import Written
-
-_QUERY = "trino_query_id"
 
 
 @or_iceberg
@@ -50,9 +50,8 @@ def create_table_as(running: Running, statement: CreateTableAs) -> Outcome:
         if catalog.find_database(running, name.database) is None:
             raise StatementFailed("SCHEMA_NOT_FOUND", f"line 1:1: Schema '{name.database}' does not exist")
         stored = _store(running, statement, name, written, location)
-    with discarded_on_failure(running, stored):
-        _register(running, name, stored)
-    return Outcome(statement.kind, statement.substatement, manifest=stored.uris, update_count=stored.rows)
+    _register(running, name, stored)
+    return outcome_of(statement, stored.uris, stored.rows)
 
 
 def _store(running: Running, statement: CreateTableAs, name: TableName, written: Written, location: str) -> Stored:
@@ -69,9 +68,11 @@ def _store(running: Running, statement: CreateTableAs, name: TableName, written:
     )
     table = _table(running, statement, columns, written, location)
     if not statement.with_data:
+        keep(running, statement, TableWrite([], 0, table=table), (), name)
         return Stored((), 0, (), table)
     output = TableFiles(written.format, columns, written.keys, written.bucketed_by, written.buckets, written.properties)
-    return store(running, plan, output, lambda _: lambda values: _folder(location, written, values), table)
+    places = Places(lambda values: _folder(location, written, values))
+    return store(running, statement, plan, output, lambda _: places, name, table)
 
 
 def _register(running: Running, name: TableName, stored: Stored) -> None:
@@ -81,18 +82,12 @@ def _register(running: Running, name: TableName, stored: Stored) -> None:
         there = catalog.find_table(running, name)
         if there is None or not _is_ours(running, there):
             raise _exists(name)
-    table = {**given, "DatabaseName": name.database}
-    try:
-        register_partitions(running, table, stored.values)
-    except Exception:
-        with contextlib.suppress(AwsError):
-            running.call("DeleteTable", DatabaseName=name.database, Name=name.name)
-        raise
+    register_partitions(running, {**given, "DatabaseName": name.database}, stored.values)
 
 
 def _is_ours(running: Running, table: Document) -> bool:
     """Whether an earlier run of this statement made a table."""
-    return bool((table.get("Parameters") or {}).get(_QUERY) == running.execution_id)
+    return bool((table.get("Parameters") or {}).get(QUERY) == running.execution_id)
 
 
 def _columns(statement: CreateTableAs, found: Sequence[OutputColumn]) -> tuple[Column, ...]:
@@ -125,7 +120,7 @@ def _table(
         "numFiles": "-1",
         "totalSize": "-1",
         "transactional": "false",
-        _QUERY: running.execution_id,
+        QUERY: running.execution_id,
         "write.compression": compression,
         "classification": "csv" if written.format == "csv" else written.format,
         DDL_TIME: str(catalog.now_seconds(running)),

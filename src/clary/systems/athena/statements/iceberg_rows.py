@@ -24,9 +24,10 @@ from clary.systems.athena.contract import Outcome, Running, ScanUse, StatementFa
 from clary.systems.athena.language.statements import Delete, Merge, Update
 from clary.systems.athena.planning.iceberg import failing
 from clary.systems.athena.running.plans import Special, planned
-from clary.systems.athena.statements.iceberg_notes import committed_rows, summary_of
+from clary.systems.athena.statements.iceberg_notes import ToStore, committed, summary_of
 from clary.systems.athena.statements.iceberg_upkeep import named_iceberg
 from clary.systems.athena.statements.iceberg_values import checked, stored_sql
+from clary.systems.athena.statements.writing import outcome_of
 
 _PART = "rows"
 _KEEP, _DELETE, _UPDATE, _INSERT = "", "D", "U", "I"
@@ -142,37 +143,39 @@ def _perform(
     updates: bool,
 ) -> Outcome:
     name, table = named_iceberg(running, statement)
-    count = committed_rows(running, table)
-    uris: tuple[str, ...] = ()
-    if count is None:
-        with failing(name.database, name.name):
-            check_changeable(table)
-            lake = described(table)
-            target = _Target(_node(name, named), named.alias or named.name, lake.columns)
-            read = _Read(table, table.metadata.current_snapshot())
-            special = Special(name._replace(name=f"{name.name}${_PART}"), with_rows(lake), read.scan)
-            found = planned(running, rows(target), special)
-            _check(statement, target, [each.type for each in found.columns[1 + len(ROW) :]])
-            items = [stored_sql(f"v{place}", each.type) for place, each in enumerate(found.columns)]
-            aliases = ", ".join(f"v{place}" for place in range(len(items)))
-            output = output_of(table, running.execution_id, changes=True)
-            sql = f"SELECT {', '.join(items)} FROM ({found.sql}) AS given({aliases})"
-            result = running.run(Task(sql=sql, scans=found.scans, output=output))
-            count = result.rows
-            made = changed_rows(
-                running,
-                table,
-                read.files,
-                result.files,
-                snapshot=read.snapshot,
-                read=read.expression,
-                updates=updates,
-                summary=summary_of(running, count),
-            )
-            uris = tuple(file.file_path for file in made.added)
-            if made.added or made.removed:
-                change(running, name.database, name.name, made)
-    return Outcome(statement.kind, statement.substatement, manifest=uris, update_count=count)
+    done = committed(running)
+    if done is not None:
+        return outcome_of(statement, [uri for uri, _ in done.files], done.rows)
+    with failing(name.database, name.name):
+        check_changeable(table)
+        lake = described(table)
+        target = _Target(_node(name, named), named.alias or named.name, lake.columns)
+        read = _Read(table, table.metadata.current_snapshot())
+        special = Special(name._replace(name=f"{name.name}${_PART}"), with_rows(lake), read.scan)
+        found = planned(running, rows(target), special)
+        _check(statement, target, [each.type for each in found.columns[1 + len(ROW) :]])
+        items = [stored_sql(f"v{place}", each.type) for place, each in enumerate(found.columns)]
+        aliases = ", ".join(f"v{place}" for place in range(len(items)))
+        output = output_of(table, running.execution_id, changes=True)
+        sql = f"SELECT {', '.join(items)} FROM ({found.sql}) AS given({aliases})"
+        result = running.run(Task(sql=sql, scans=found.scans, output=output))
+        count = result.rows
+        files = ToStore(running)
+        made = changed_rows(
+            files.access,
+            table,
+            read.files,
+            result.files,
+            snapshot=read.snapshot,
+            read=read.expression,
+            updates=updates,
+            summary=summary_of(running, count),
+        )
+        uris = tuple(file.file_path for file in made.added)
+        if made.added or made.removed:
+            files.store(statement, name, count)
+            change(running, name.database, name.name, made)
+    return outcome_of(statement, uris, count)
 
 
 def _select(target: _Target, becomes: exp.Expression, values: Sequence[exp.Expression]) -> exp.Select:

@@ -19,14 +19,14 @@ from clary.systems.athena.language.statements import Optimize, Vacuum
 from clary.systems.athena.planning.iceberg import failing, loaded
 from clary.systems.athena.running.plans import translated
 from clary.systems.athena.statements import catalog
-from clary.systems.athena.statements.iceberg_notes import committed_rows, summary_of
+from clary.systems.athena.statements.iceberg_notes import ToStore, committed, summary_of
 
 
 def optimize(running: Running, statement: Optimize) -> Outcome:
     """Write small data files, and those that lost rows, anew: those of the partitions that WHERE leaves."""
     name, table = named_iceberg(running, statement)
     done = Outcome(statement.kind, statement.substatement, rows=())
-    if committed_rows(running, table) is not None:
+    if committed(running) is not None:
         return done
     with failing(name.database, name.name):
         found = compaction(table, _wanted(running, statement, table))
@@ -36,8 +36,10 @@ def optimize(running: Running, statement: Optimize) -> Outcome:
         columns = ", ".join(quoted(field.name.lower()) for field in table.schema.fields)
         output = output_of(table, running.execution_id)
         result = running.run(Task(sql=f"SELECT {columns} FROM compacted", scans=(scan,), output=output))
-        added = stored_data(running, table, result.files)
+        files = ToStore(running)
+        added = stored_data(files.access, table, result.files)
         made = found.change(table, added, summary_of(running, result.rows))
+        files.store(statement, name, result.rows, outcome=done)
         change(running, name.database, name.name, made)
     return done
 

@@ -2,30 +2,30 @@
 
 import re
 from collections.abc import Sequence
-from typing import Any
 
+from pyiceberg.manifest import DataFile
 from pyiceberg.table.update import update_table_metadata
 
 from clary.kernel.core.errors import AwsError
 from clary.lake.engine.tasks import Task
 from clary.lake.iceberg.access import ObjectIO
-from clary.lake.iceberg.commits import APPEND, Change, change, snapshot_of
+from clary.lake.iceberg.commits import APPEND, Change, Update, change, snapshot_of
 from clary.lake.iceberg.creating import PartitionBy, create, new_metadata, schema_of, spec_of
 from clary.lake.iceberg.files import output_of, stored_data
 from clary.lake.iceberg.tables import IcebergTable, described
 from clary.lake.tables import Column
 from clary.systems.athena.contract import Outcome, Running, StatementFailed, TableName
 from clary.systems.athena.language.statements import CreateTableAs, InsertInto, PartitionField, Value
-from clary.systems.athena.planning.iceberg import failing, loaded
+from clary.systems.athena.planning.iceberg import failing
 from clary.systems.athena.running.plans import Plan, planned
 from clary.systems.athena.statements import catalog
-from clary.systems.athena.statements.iceberg_notes import committed_rows, summary_of
+from clary.systems.athena.statements.iceberg_notes import ToStore, committed, summary_of
 from clary.systems.athena.statements.iceberg_properties import created_properties
 from clary.systems.athena.statements.iceberg_tables import OWNER, partition_by
 from clary.systems.athena.statements.iceberg_upkeep import named_iceberg
 from clary.systems.athena.statements.iceberg_values import checked, new_columns, stored_sql
 from clary.systems.athena.statements.storage import checked_location
-from clary.systems.athena.statements.writing import inserted_columns
+from clary.systems.athena.statements.writing import inserted_columns, outcome_of
 
 MOST_PARTITIONS = 100
 """How many partitions a statement may write, as in Athena."""
@@ -37,30 +37,36 @@ _TIMED = re.compile(r"(years?|months?|days?|hours?)\(\s*\"?([^\"]+?)\"?\s*\)", r
 def insert_into(running: Running, statement: InsertInto) -> Outcome:
     """Add the rows of a query."""
     name, table = named_iceberg(running, statement)
-    rows = committed_rows(running, table)
-    uris: tuple[str, ...] = ()
-    if rows is None:
-        plan = planned(running, statement.query)
-        columns = described(table).columns
-        sql = _in_order(statement, plan, columns)
-        with failing(name.database, name.name):
-            output = output_of(table, running.execution_id)
-            result = running.run(Task(sql=sql, scans=plan.scans, output=output))
-            check_partitions(len({file.values for file in result.files}))
-            rows = result.rows
-            added = Change(APPEND, stored_data(running, table, result.files), summary=summary_of(running, rows))
-            uris = tuple(file.file_path for file in added.added)
-            if uris:
-                change(running, name.database, name.name, added)
-    return Outcome(statement.kind, statement.substatement, manifest=uris, update_count=rows)
+    done = committed(running)
+    if done is not None:
+        return outcome_of(statement, [uri for uri, _ in done.files], done.rows)
+    plan = planned(running, statement.query)
+    columns = described(table).columns
+    sql = _in_order(statement, plan, columns)
+    with failing(name.database, name.name):
+        output = output_of(table, running.execution_id)
+        result = running.run(Task(sql=sql, scans=plan.scans, output=output))
+        check_partitions(len({file.values for file in result.files}))
+        rows = result.rows
+        files = ToStore(running)
+        added = Change(APPEND, stored_data(files.access, table, result.files), summary=summary_of(running, rows))
+        uris = tuple(file.file_path for file in added.added)
+        if uris:
+            files.store(statement, name, rows)
+            change(running, name.database, name.name, added)
+    return outcome_of(statement, uris, rows)
 
 
 def create_table_as(running: Running, statement: CreateTableAs) -> Outcome:
     """Make a table of the rows of a query: it is in the catalog once all of them are there."""
     name = catalog.named(running, statement.name)
-    document = catalog.find_table(running, name)
-    if document is not None:
-        return _there_already(running, statement, name, document)
+    done = committed(running)
+    if done is not None:
+        return outcome_of(statement, [uri for uri, _ in done.files], done.rows)
+    if catalog.find_table(running, name) is not None:
+        if statement.if_not_exists:
+            return outcome_of(statement, (), 0)
+        raise _exists(name)
     if catalog.find_database(running, name.database) is None:
         raise StatementFailed("SCHEMA_NOT_FOUND", f"line 1:1: Schema '{name.database}' does not exist")
     location = _location(statement)
@@ -73,24 +79,27 @@ def create_table_as(running: Running, statement: CreateTableAs) -> Outcome:
         )
         table = IcebergTable(name.database, name.name, metadata, "", "", {}, ObjectIO(running))
         rows = 0
-        uris: tuple[str, ...] = ()
+        files, manifests = ToStore(running), Update()
+        data: list[DataFile] = []
         if statement.with_data:
             items = ", ".join(stored_sql(f"c{place}", each.type) for place, each in enumerate(plan.columns))
             sql = f"SELECT {items} FROM ({plan.sql}) AS given({_aliases(len(columns))})"
             result = running.run(Task(sql=sql, scans=plan.scans, output=output_of(table, running.execution_id)))
             check_partitions(len({file.values for file in result.files}))
             rows = result.rows
-            added = Change(APPEND, stored_data(running, table, result.files), summary=summary_of(running, rows))
-            uris = tuple(file.file_path for file in added.added)
-            metadata = update_table_metadata(metadata, tuple(snapshot_of(table, added).updates))
+            data = stored_data(files.access, table, result.files)
+        files.store(statement, name, rows, made=metadata)
+        if statement.with_data:
+            manifests = snapshot_of(table, Change(APPEND, data, summary=summary_of(running, rows)))
+            metadata = update_table_metadata(metadata, tuple(manifests.updates))
         try:
             create(running, name.database, name.name, metadata, owner=OWNER, description=statement.comment or "")
         except AwsError as error:
+            table.io.discard(manifests.written)
             if error.code != "AlreadyExistsException":
                 raise
-            running.delete(uris)
             raise _exists(name) from None
-    return Outcome(statement.kind, statement.substatement, manifest=uris, update_count=rows)
+    return outcome_of(statement, [file.file_path for file in data], rows)
 
 
 def check_partitions(count: int) -> None:
@@ -112,14 +121,6 @@ def _in_order(statement: InsertInto, plan: Plan, columns: Sequence[Column]) -> s
     places = {name: place for place, name in enumerate(names)}
     items = [stored_sql(f"c{places[name]}", given[places[name]]) if name in places else "NULL" for name in by_name]
     return f"SELECT {', '.join(items)} FROM ({plan.sql}) AS given({_aliases(len(names))})"
-
-
-def _there_already(running: Running, statement: CreateTableAs, name: TableName, document: dict[str, Any]) -> Outcome:
-    """A table of that name: made by a run of this statement that was cut off, or another one."""
-    rows = committed_rows(running, loaded(running, document)) if catalog.is_iceberg(document) else None
-    if rows is None and not statement.if_not_exists:
-        raise _exists(name)
-    return Outcome(statement.kind, statement.substatement, manifest=(), update_count=rows or 0)
 
 
 def _location(statement: CreateTableAs) -> str:

@@ -1,7 +1,7 @@
 """INSERT INTO: more files of a table, for the rows of a query."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from clary.lake import tables
@@ -19,7 +19,15 @@ from clary.systems.athena.statements.iceberg import or_iceberg
 from clary.systems.athena.statements.partitions import present, register_partitions
 from clary.systems.athena.statements.views import expanded
 from clary.systems.athena.statements.widening import widens
-from clary.systems.athena.statements.writing import Values, discarded_on_failure, finished, inserted_columns, store
+from clary.systems.athena.statements.writing import (
+    Places,
+    Stored,
+    Values,
+    finished,
+    inserted_columns,
+    outcome_of,
+    store,
+)
 
 if TYPE_CHECKING:
     from sqlglot import exp
@@ -47,11 +55,25 @@ def insert_into(running: Running, statement: InsertInto) -> Outcome:
             tuple(key.name for key in table.keys),
             properties={**table.properties, **table.serde},
         )
-        stored = store(running, plan, output, lambda values: _folders(running, document, table, values))
-    with discarded_on_failure(running, stored):
-        there = {tuple(each["Values"]) for each in present(running, document, stored.values)}
-        register_partitions(running, document, [values for values in stored.values if values not in there])
-    return Outcome(statement.kind, statement.substatement, manifest=stored.uris, update_count=stored.rows)
+        stored = store(
+            running, statement, plan, output, lambda values: _folders(running, document, table, values), name
+        )
+    _register(running, document, stored)
+    return outcome_of(statement, stored.uris, stored.rows)
+
+
+def _register(running: Running, document: Document, stored: Stored) -> None:
+    """Register the partitions that are new. Raises StatementFailed where others moved one away from the rows."""
+    there = {tuple(each["Values"]) for each in present(running, document, stored.values)}
+    register_partitions(running, document, [values for values in stored.values if values not in there])
+    folders = {uri.rpartition("/")[0] for uri in stored.uris}
+    for partition in present(running, document, stored.values):
+        if partition["StorageDescriptor"]["Location"].rstrip("/") not in folders:
+            raise StatementFailed(
+                "HIVE_CONCURRENT_MODIFICATION_DETECTED",
+                f"The partition {partition['Values']} was registered elsewhere while rows were written for it: "
+                f"{partition['StorageDescriptor']['Location']}",
+            )
 
 
 def _insertable(name: TableName, document: Document) -> Table:
@@ -102,13 +124,14 @@ def _matched(
     return tree
 
 
-def _folders(running: Running, document: Document, table: Table, values: set[Values]) -> Callable[[Values], str]:
+def _folders(running: Running, document: Document, table: Table, values: set[Values]) -> Places:
     """The folder of each partition: its own where the catalog has it, else the one that Hive would make."""
     root = table.location.rstrip("/")
     if not table.keys:
-        return lambda _: root
+        return Places(lambda _: root)
     names = [key.name for key in table.keys]
     found = {values: f"{root}/{partition_path(names, values)}" for values in values}
+    new = set(values)
     for partition in present(running, document, sorted(values)):
         if format_of(partition["StorageDescriptor"], document.get("Parameters") or {}) != table.format:
             raise StatementFailed(
@@ -116,4 +139,5 @@ def _folders(running: Running, document: Document, table: Table, values: set[Val
                 f"The partition {partition_path(names, partition['Values'])} has another format than its table",
             )
         found[tuple(partition["Values"])] = partition["StorageDescriptor"]["Location"].rstrip("/")
-    return found.__getitem__
+        new.discard(tuple(partition["Values"]))
+    return Places(found.__getitem__, sorted(new))

@@ -34,6 +34,7 @@ def execute(running: Running, statement: Execute) -> Outcome:
     prepared = parse(found["PreparedStatement"]["QueryStatement"], statement.parameters)
     if isinstance(prepared, Execute | Prepare | Deallocate):
         raise StatementFailed("NOT_SUPPORTED", f"the prepared statement {statement.name} is no query")
+    running.check_results(prepared)
     return performer(prepared)(running, prepared)
 
 

@@ -8,7 +8,7 @@ from clary.systems.athena.language.statements import Unload
 from clary.systems.athena.running.plans import planned
 from clary.systems.athena.statements import written_properties
 from clary.systems.athena.statements.storage import checked_location
-from clary.systems.athena.statements.writing import check_empty, finished, store, table_type
+from clary.systems.athena.statements.writing import Places, check_empty, finished, outcome_of, store, table_type
 
 
 def unload(running: Running, statement: Unload) -> Outcome:
@@ -33,5 +33,5 @@ def unload(running: Running, statement: Unload) -> Outcome:
         def folder(values: tuple[str, ...]) -> str:
             return f"{location}/{partition_path(written.keys, values)}" if values else location
 
-        stored = store(running, plan, output, lambda _: folder)
-    return Outcome(statement.kind, statement.substatement, manifest=stored.uris, update_count=stored.rows)
+        stored = store(running, statement, plan, output, lambda _: Places(folder))
+    return outcome_of(statement, stored.uris, stored.rows)

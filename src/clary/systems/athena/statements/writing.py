@@ -1,25 +1,23 @@
 """Write the rows of a query as files of a table: all files are stored first, and then the catalog is told, once.
 
-What is about to be stored is recorded before the first file is. A statement that was cut off and runs again finds that
-record: either every file is in its place, and what is left is to tell the catalog; or those that are there are removed,
-and it begins anew. So no query ever sees rows twice, and a statement that fails leaves no files.
+What is about to be stored is recorded before the first file is, and then the statement's results are stored: nothing
+can be refused after rows are seen. A statement that was cut off and runs again finds that record: either every file is
+in its place, and what is left is to tell the catalog; or those that are there are removed, and it begins anew. So no
+query ever sees rows twice. Of one that does not succeed, whatever the record tells of is removed (`undoing`).
 """
 
-import contextlib
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from clary.kernel.core.errors import AwsError
-from clary.kernel.store import AlreadyExists
 from clary.lake.engine.tasks import TableFiles, Task, WrittenFile
 from clary.lake.hive_paths import NULL
 from clary.lake.tables import Column
 from clary.lake.trino_types import hive_type
 from clary.lake.types import Type
-from clary.systems.athena.contract import OutputColumn, Running, StatementFailed
-from clary.systems.athena.language.statements import InsertInto
+from clary.systems.athena.contract import Outcome, OutputColumn, Running, StatementFailed, TableName
+from clary.systems.athena.language.statements import InsertInto, Statement
 from clary.systems.athena.records import TableWrite
 
 if TYPE_CHECKING:
@@ -29,8 +27,18 @@ MOST_PARTITIONS = 100
 """How many partitions a statement may write, as in Athena."""
 
 Values = tuple[str, ...]
-Place = Callable[[set[Values]], Callable[[Values], str]]
-"""From the values of all partitions that have files to the folder of each."""
+FolderOf = Callable[[Values], str]
+
+
+class Places(NamedTuple):
+    """Where the files of partitions go, by the values of their keys; `new` are those that the catalog lacks."""
+
+    folder_of: FolderOf
+    new: Sequence[Values] = ()
+
+
+Place = Callable[[set[Values]], Places]
+"""From the values of all partitions that have files to where they go."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,19 +61,29 @@ def finished(running: Running) -> Stored | None:
     if entry is None:
         return None
     write = entry.value
-    there = {each.uri: each.size_bytes for uri, _ in write.files for each in running.objects(uri) if each.uri == uri}
+    own = running.own
+    there = {each.uri: each.size_bytes for uri, _ in write.files for each in own.objects(uri) if each.uri == uri}
     if all(there.get(uri) == size for uri, size in write.files):
         uris = tuple(uri for uri, _ in write.files)
         return Stored(uris, write.rows, tuple(tuple(each) for each in write.values), write.table)
-    running.delete(list(there))
+    own.delete(list(there))
     records.delete(running.execution_id)
     return None
 
 
 def store(
-    running: Running, plan: "Plan", output: TableFiles, place: Place, table: Mapping[str, Any] | None = None
+    running: Running,
+    statement: Statement,
+    plan: "Plan",
+    output: TableFiles,
+    place: Place,
+    name: TableName | None = None,
+    table: Mapping[str, Any] | None = None,
 ) -> Stored:
-    """Have the rows written, and store the files. Raises StatementFailed for more partitions than there may be."""
+    """Have the rows written, and store the files, of the table `name` if any.
+
+    Raises StatementFailed for more partitions than there may be.
+    """
     output = replace(output, name=running.execution_id)
     done = running.run(Task(sql=plan.sql, scans=plan.scans, output=output))
     values = {_values(file) for file in done.files if output.keys}
@@ -75,26 +93,42 @@ def store(
             f"Exceeded limit of {MOST_PARTITIONS} open writers for partitions/buckets: the query has rows of "
             f"{len(values)} partitions",
         )
-    folder_of = place(values)
-    targets = [(file, f"{folder_of(_values(file))}/{_name(file)}") for file in done.files]
+    places = place(values)
+    targets = [(f"{places.folder_of(_values(file))}/{_name(file)}", Path(file.path)) for file in done.files]
     ordered = sorted(values)
-    files = [(uri, file.size_bytes) for file, uri in targets]
-    write = TableWrite(files, done.rows, [list(each) for each in ordered], dict(table or {}))
-    with contextlib.suppress(AlreadyExists):
-        running.ctx.records(TableWrite).create(running.execution_id, write)
-    _put(running, targets)
-    return Stored(tuple(uri for _, uri in targets), done.rows, tuple(ordered), write.table)
+    write = TableWrite(
+        [(uri, path.stat().st_size) for uri, path in targets],
+        done.rows,
+        [list(each) for each in ordered],
+        dict(table or {}),
+        new=[list(each) for each in places.new],
+    )
+    keep(running, statement, write, targets, name)
+    return Stored(tuple(uri for uri, _ in targets), done.rows, tuple(ordered), write.table)
 
 
-@contextlib.contextmanager
-def discarded_on_failure(running: Running, stored: Stored) -> Iterator[None]:
-    """Remove what was stored when the catalog cannot be told of it, or is not to be."""
-    try:
-        yield
-    except Exception:
-        with contextlib.suppress(AwsError):
-            running.delete(stored.uris)
-        raise
+def keep(
+    running: Running,
+    statement: Statement,
+    write: TableWrite,
+    targets: Sequence[tuple[str, Path]],
+    name: TableName | None = None,
+    outcome: Outcome | None = None,
+) -> None:
+    """Record what is about to be stored, store the results of the statement, and then the files."""
+    write = replace(write, substatement=statement.substatement)
+    if name is not None:
+        write = replace(write, database=name.database, name=name.name)
+    running.ctx.records(TableWrite).create(running.execution_id, write)
+    running.announce(outcome or outcome_of(statement, [uri for uri, _ in targets], write.rows))
+    for uri, path in targets:
+        running.check()
+        running.put(uri, path)
+
+
+def outcome_of(statement: Statement, uris: Sequence[str], rows: int) -> Outcome:
+    """What comes of a statement that wrote these files."""
+    return Outcome(statement.kind, statement.substatement, manifest=uris, update_count=rows)
 
 
 def check_empty(running: Running, location: str, message: str) -> None:
@@ -135,20 +169,6 @@ def _values(file: WrittenFile) -> Values:
 
 def _name(file: WrittenFile) -> str:
     return file.path.rpartition("/")[2]
-
-
-def _put(running: Running, targets: Sequence[tuple[WrittenFile, str]]) -> None:
-    """Store files, all or none."""
-    begun: list[str] = []
-    try:
-        for file, uri in targets:
-            running.check()
-            begun.append(uri)
-            running.put(uri, Path(file.path))
-    except BaseException:
-        with contextlib.suppress(AwsError):
-            running.delete(begun)
-        raise
 
 
 def inserted_columns(statement: InsertInto, table: Collection[str]) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ from clary.lake.engine.tasks import OUT
 from clary.systems.athena.contract import ListedObject, Outcome, StatementFailed
 from clary.systems.athena.language.parsing import parse
 from clary.systems.athena.performers import performer
+from clary.systems.athena.statements.undoing import undo
 
 BUCKET = "data"
 
@@ -78,6 +79,19 @@ class Lone:
             bucket, key = parse_s3_uri(uri)
             self._platform.objects.delete(bucket, key, account=ACCOUNT)
 
+    def discard(self, uris: Sequence[str]) -> None:
+        self.delete(uris)
+
+    def check_results(self, statement: Any) -> None:
+        """There is a bucket for them, and root may write there."""
+
+    def announce(self, outcome: Outcome) -> None:
+        self.announced = outcome
+
+    @property
+    def own(self) -> "Lone":
+        return self
+
     def run(self, task: Any) -> Any:
         from dataclasses import replace
 
@@ -96,7 +110,11 @@ class Lone:
     def perform(self, text: str, *parameters: str, again: str = "") -> Outcome:
         self.begin(again)
         statement = parse(text, parameters)
-        return performer(statement)(self, statement)
+        try:
+            return performer(statement)(self, statement)
+        except Exception:
+            undo(self, resumed=self.resumed)
+            raise
 
     def rows(self, text: str) -> list[str]:
         """What a statement answers, a text for each row."""

@@ -183,7 +183,7 @@ def test_what_is_stopped_while_it_is_cut_off_is_undone(lone, platform, caller, a
     entry = table.get(name)
     entry = table.replace(entry, replace(entry.value, stop=True), status=RUNNING)
     about = {"catalog": "awsdatacatalog", "database": "db", "output": entry.value.output, "work_group": "primary"}
-    limits = {"execution_id": name, "enforced": False, "ends_at": platform.clock.monotonic() + 60}
+    limits = {"execution_id": name, "settings": entry.value.settings, "ends_at": platform.clock.monotonic() + 60}
     drive(platform, entry, lambda ctx, _: Run(ctx, None, Limits(1 << 30, 1), **about, **limits))
     assert table.get(name).status == CANCELLED
     assert (lone.uris("t/"), lone.rows("SHOW PARTITIONS t")) == ([], [])
