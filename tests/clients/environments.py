@@ -33,6 +33,7 @@ REQUIREMENTS = {
     "boto3": ["boto3"],
 }
 INSTALL_SECONDS = 480
+PROGRAM_SECONDS = 570  # little less than a test may take, so that it can show what the program has said
 NODE_REQUIREMENTS = {"aws-sdk-js": ["@aws-sdk/client-kinesis@3"]}
 
 
@@ -47,7 +48,7 @@ class Environment:
     folder: Path
     clary_home: Path
 
-    def run(self, program: str, *arguments: str, timeout: float = 300) -> dict[str, Any]:
+    def run(self, program: str, *arguments: str, timeout: float = PROGRAM_SECONDS) -> dict[str, Any]:
         """Run one of `programs/`; return what its last line says, and under "printed" all that came before it."""
         interpreter = "node" if program.endswith(".cjs") else str(self.folder / "bin" / "python")
         output = self.command([interpreter, str(HERE / "programs" / program), *arguments], timeout)
@@ -55,7 +56,9 @@ class Environment:
         # The SDK's progress marks may stand before the result on its line.
         return {**json.loads(last[last.index("{") :]), "printed": "\n".join(before)}
 
-    def command(self, command: Sequence[str], timeout: float = 300, *, directory: Path | None = None) -> str:
+    def command(
+        self, command: Sequence[str], timeout: float = PROGRAM_SECONDS, *, directory: Path | None = None
+    ) -> str:
         """Run a command after `eval "$(clary env)"`; return its standard output, fail with all it printed."""
         shell = 'eval "$("$0" -m clary.cli env --home "$1")" && shift && exec "$@"'
         done = subprocess.run(

@@ -17,7 +17,7 @@ AT_THE_TIME = {"c1": [7.25, "silver"], "c2": [1.0, "bronze"]}
 
 
 def test_v2_feature_groups(environment: Environments) -> None:
-    result = environment("sagemaker-v2").run("v2_features.py", timeout=900)
+    result = environment("sagemaker-v2").run("v2_features.py")
     check_common(result)
     assert result["types"] == ["String", "Fractional", "String", "Integral", "Integral"]
     assert (result["deleted"], result["batch"]) == (None, 2)
@@ -32,7 +32,7 @@ def test_v2_feature_groups(environment: Environments) -> None:
 
 
 def test_v3_feature_groups(environment: Environments) -> None:
-    result = environment("sagemaker-v3").run("v3_features.py", timeout=900)
+    result = environment("sagemaker-v3").run("v3_features.py")
     check_common(result)
     assert (result["types"], result["format"]) == (["String", "String", "String", "Integral"], "Iceberg")
     assert result["identifiers"] == ["c1", "c2", "c3", "c4"]
@@ -51,7 +51,7 @@ def check_common(result: dict[str, Any]) -> None:
 @pytest.mark.slow
 def test_the_example_finds_no_skew(environment: Environments) -> None:
     program = environment("boto3")
-    printed = program.command([str(program.folder / "bin" / "python"), str(EXAMPLE)], timeout=1200)
+    printed = program.command([str(program.folder / "bin" / "python"), str(EXAMPLE)])
     assert "differ between the stores      0 of" in printed
     error, baseline = (float(line.split("minutes")[0].split()[-1]) for line in printed.splitlines()[-2:])
     assert error < baseline

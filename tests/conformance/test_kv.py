@@ -128,7 +128,7 @@ def test_read_sees_one_state_while_others_write(kv: KeyValue) -> None:
     seen, written = threading.Event(), threading.Event()
 
     def write() -> None:
-        seen.wait(10)
+        seen.wait(120)
         put(kv, a="2")
         written.set()
 
@@ -138,7 +138,7 @@ def test_read_sees_one_state_while_others_write(kv: KeyValue) -> None:
     def look(snapshot: Transaction) -> tuple[bytes | None, bytes | None]:
         first = snapshot.get(b"a")
         seen.set()
-        written.wait(10)
+        written.wait(120)
         return first, snapshot.get(b"a")
 
     assert kv.read(look) == (b"1", b"1")

@@ -64,7 +64,7 @@ def test_light_modules_load_nothing_heavy():
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=500,
     )
     assert loaded.returncode == 0, loaded.stderr
     assert json.loads(loaded.stdout) == {}

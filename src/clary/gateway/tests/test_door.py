@@ -26,7 +26,7 @@ def code_of(call: Callable[[], Any]) -> tuple[str, int]:
 
 def send(server: Server, method: str, path: str, headers: dict[str, str], body: bytes = b"") -> tuple[int, bytes]:
     where = urlsplit(server.endpoint)
-    connection = http.client.HTTPConnection(where.hostname or "", where.port, timeout=20)
+    connection = http.client.HTTPConnection(where.hostname or "", where.port, timeout=120)
     try:
         connection.request(method, path, body, headers)
         response = connection.getresponse()
