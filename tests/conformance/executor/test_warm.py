@@ -1,6 +1,8 @@
 """Interpreters that stand ready are taken, replaced, and gone with the nursery."""
 
 import json
+import subprocess
+import sys
 
 import psutil
 import pytest
@@ -8,6 +10,7 @@ import pytest
 from clary.executors.process import ProcessExecutor
 from clary.executors.process.warm import WarmKey, suitable
 from clary.kernel.jobs.contract import Channel, InputMode, Kind, Outcome, Resources
+from clary.kernel.jobs.folder import HostFolder
 
 RUNTIME = ("python", "-m", "clary.runtime", "train")
 
@@ -36,7 +39,7 @@ def test_warm_interpreter_is_taken_and_replaced(confined):
     seen = confined.ended(spec)
     assert seen.outcome is Outcome.COMPLETED
     assert psutil.boot_time() < began
-    assert not set(waiting(confined)) & set(ready)
+    confined.until(lambda: not set(waiting(confined)) & set(ready))
     confined.until(lambda: waiting(confined))
 
 
@@ -54,6 +57,23 @@ def test_module_that_cannot_be_imported_costs_nothing(confined):
     confined.executor.prepare((("111122223333", "python:no_such_module"),))
     spec = train(confined, "print('fine')", warm="python:no_such_module")
     assert confined.ended(spec).outcome is Outcome.COMPLETED
+
+
+def test_an_order_that_comes_as_its_sandbox_dies_is_carried_out(confined):
+    spec = confined.spec("print('fine')")
+    HostFolder(confined.home, spec.job, spec.host).create(spec)
+    waiter = (
+        "import json, select, socket, sys; from pathlib import Path;"
+        "from clary.executors.process.warm import WarmKey, wait_for_host;"
+        "home, *order = sys.argv[1:];"
+        "ours, theirs = socket.socketpair();"
+        "look = select.select;"
+        "select.select = lambda read, *_: (ours.send(json.dumps(order).encode()), look(read[1:], [], []))[1];"
+        "wait_for_host(Path(home), WarmKey('111122223333', ('no_such_module',)), theirs)"
+    )
+    subprocess.run([sys.executable, "-c", waiter, str(confined.home), spec.job, spec.host], check=True, timeout=180)
+    assert confined.ended(spec).outcome is Outcome.COMPLETED
+    assert confined.lines(spec) == ["fine"]
 
 
 def test_warm_ends_with_the_nursery(confined):

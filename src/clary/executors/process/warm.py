@@ -112,7 +112,9 @@ def wait_for_host(home: Path, key: WarmKey, orders: socket.socket) -> None:
     try:
         # Its output ends when it died, for example because a module cannot be imported: then it is good for nothing.
         ready, _, _ = select.select([orders.fileno(), sandbox.stdout], [], [])
-        order = orders.recv(4096) if orders.fileno() in ready else b""
+        if orders.fileno() not in ready:
+            orders.shutdown(socket.SHUT_RD)  # whoever orders from now on learns that nobody is here
+        order = orders.recv(4096)  # one that had come before is carried out: in another sandbox, by `move_in`
         if order:
             job, host = json.loads(order)
             run_host(home, job, host, sandbox, sandbox.move_in)
