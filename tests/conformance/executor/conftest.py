@@ -22,7 +22,7 @@ from clary.kernel.objects import open_objects
 from clary.kernel.telemetry import Logs, Metrics
 
 ACCOUNT, REGION, BUCKET = "111122223333", "eu-west-1", "work"
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 180.0
 
 # Every test script can read ML, where the host sees /opt/ml; plain hosts see it elsewhere.
 PREAMBLE = "import json, os, signal, sys, time\nML = os.environ.get('CLARY_ML_ROOT', '/opt/ml')\n"

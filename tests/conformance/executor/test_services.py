@@ -27,9 +27,13 @@ TCP = SERVER + "http.server.ThreadingHTTPServer(('127.0.0.1', int(os.environ['PO
 UNIX = SERVER + "socketserver.ThreadingUnixStreamServer(f'{ML}/run/serve.sock', Handler).serve_forever()"
 
 
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return server.getsockname()[1]
+@pytest.fixture
+def port():
+    """A port that nobody else is given meanwhile: it is held by a socket that does not listen, beside which one may."""
+    with socket.socket() as holder:
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        holder.bind(("127.0.0.1", 0))
+        yield holder.getsockname()[1]
 
 
 def serve(world, script, **members):
@@ -39,8 +43,7 @@ def serve(world, script, **members):
     return spec
 
 
-def test_service_on_a_port(world):
-    port = free_port()
+def test_service_on_a_port(world, port):
     spec = serve(world, TCP, port=port, environment={"PORT": str(port)})
     seen = world.observe(spec)
     with urllib.request.urlopen(f"http://127.0.0.1:{seen.port}/ping") as answer:
@@ -72,8 +75,7 @@ def answers_on_its_socket(world, network):
     assert not os.path.lexists(os.path.dirname(os.path.dirname(address)))
 
 
-def test_illness_is_told(world):
-    port = free_port()
+def test_illness_is_told(world, port):
     spec = serve(world, TCP, port=port, environment={"PORT": str(port)})
     with pytest.raises(urllib.error.HTTPError):
         urllib.request.urlopen(f"http://127.0.0.1:{port}/make-ill", data=b"")
@@ -82,16 +84,15 @@ def test_illness_is_told(world):
     world.executor.forget(spec.job, spec.host)
 
 
-def test_crash_is_told(world):
-    port = free_port()
+def test_crash_is_told(world, port):
     spec = serve(world, TCP, port=port, environment={"PORT": str(port)})
     os.kill(world.family(spec)[-1].pid, signal.SIGKILL)
     seen = world.ended(spec)
     assert (seen.outcome, seen.signal) == (Outcome.FAILED, signal.SIGKILL)
 
 
-def test_service_that_never_answers_is_never_healthy(world):
-    spec = world.start("print('ready')\nsignal.pause()", kind=Kind.SERVICE, port=free_port())
+def test_service_that_never_answers_is_never_healthy(world, port):
+    spec = world.start("print('ready')\nsignal.pause()", kind=Kind.SERVICE, port=port)
     world.said(spec, "ready")
     assert world.observe(spec).healthy is None
     world.executor.forget(spec.job, spec.host)

@@ -40,7 +40,7 @@ class Scripted:
         return set(self.has_loaded)
 
     def load(self, identity: str, name: str, url: str, timeout_seconds: float) -> Said:
-        assert self.may_load.wait(30)
+        assert self.may_load.wait(120)
         if len(self.has_loaded) >= 2:
             return Said(507, "no room")
         self.has_loaded.add(identity)
