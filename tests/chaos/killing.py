@@ -55,6 +55,11 @@ def _belongs(process: psutil.Process, folder: Path) -> bool:
     return _ENGINE in line and parent is not None and _belongs(parent, folder)  # in a sandbox nothing else says so
 
 
+def nobody_left(folder: Path) -> None:
+    """Wait until no process belongs to this home: what a nursery keeps ready ends a moment after it."""
+    wait_until(lambda: not processes_of(folder), f"every process of {folder} ends")
+
+
 def role(process: psutil.Process) -> str:
     """Which part of Clary a process is; a shim is forked from the nursery and then belongs to nobody."""
     try:
@@ -86,3 +91,15 @@ def kill_one(folder: Path, victim: str, chance: random.Random) -> list[str]:
             os.kill(chance.choice(targets), signal.SIGKILL)
             return [victim]
     return []
+
+
+def kill_soon(folder: Path, victim: str, chance: random.Random, *, unless: Callable[[], bool]) -> list[str]:
+    """`kill_one` once there is one, which a busy machine may start late; `unless` says that none will come."""
+    killed: list[str] = []
+
+    def look() -> bool:
+        killed.extend(kill_one(folder, victim, chance))
+        return bool(killed) or unless()
+
+    wait_until(look, f"there is a {victim} to kill")
+    return killed

@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 import pytest
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
-from tests.chaos.killing import PATIENCE_SECONDS, kill_next, processes_of, wait_until
+from tests.chaos.killing import PATIENCE_SECONDS, kill_next, nobody_left, wait_until
 
 from clary.testing import Server, reserved_port, start_server, stop_server
 
@@ -132,7 +132,7 @@ def test_what_is_acknowledged_is_online_and_offline_exactly_once(tmp_path: Path,
     with reserved_port() as port:
         storm(folder, f"127.0.0.1:{port}", chance, killed)
     assert killed == list(VICTIMS)
-    wait_until(lambda: not processes_of(folder), "no process is left")
+    nobody_left(folder)
 
 
 def storm(folder: Path, listen: str, chance: random.Random, killed: list[str]) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from botocore.config import Config
-from tests.chaos.killing import kill_next, processes_of, wait_until
+from tests.chaos.killing import kill_next, nobody_left, wait_until
 
 from clary.testing import Server, reserved_port, start_server, stop_server
 
@@ -67,7 +67,7 @@ def test_an_execution_survives_its_platform(number: int, tmp_path: Path) -> None
     with reserved_port() as port:
         storm(folder, f"127.0.0.1:{port}", chance, killed)
     assert killed == list(VICTIMS)
-    wait_until(lambda: not processes_of(folder), "no process is left")
+    nobody_left(folder)
 
 
 def storm(folder: Path, listen: str, chance: random.Random, killed: list[str]) -> None:

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import orjson
 import pytest
 from botocore.config import Config
-from tests.chaos.killing import kill_next, processes_of, wait_until
+from tests.chaos.killing import kill_next, nobody_left, wait_until
 
 from clary.testing import Server, eventually, kill_role, reserved_port, serving, start_server, stop_server
 
@@ -209,7 +209,7 @@ def test_what_statements_write_is_there_once(tmp_path):
     with reserved_port() as port:
         storm(folder, f"127.0.0.1:{port}", chance, killed)
     assert set(killed) == set(VICTIMS)
-    wait_until(lambda: not processes_of(folder), "no process is left")
+    nobody_left(folder)
 
 
 def storm(folder: Path, listen: str, chance: random.Random, killed: list[str]) -> None:

@@ -22,7 +22,7 @@ from typing import Any
 import pytest
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
-from tests.chaos.killing import kill_next, processes_of, wait_until
+from tests.chaos.killing import kill_next, nobody_left, wait_until
 
 from clary.testing import Server, reserved_port, start_server, stop_server
 
@@ -166,7 +166,7 @@ def test_nothing_acknowledged_is_lost(tmp_path: Path, number: int) -> None:
     with reserved_port() as port:
         storm(folder, f"127.0.0.1:{port}", chance, killed)
     assert killed == list(VICTIMS)
-    wait_until(lambda: not processes_of(folder), "no process is left")
+    nobody_left(folder)
 
 
 def storm(folder: Path, listen: str, chance: random.Random, killed: list[str]) -> None:

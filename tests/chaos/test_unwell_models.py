@@ -21,6 +21,7 @@ from clary.executors.process.bubblewrap import unavailable
 from clary.kernel.jobs.contract import Observation
 from clary.kernel.jobs.folder import HostFolder
 from clary.kernel.rooms import Platform
+from clary.kernel.serving.routes import DOMAIN, load_route, route_key
 from clary.systems.endpoints.records import Endpoint
 from clary.systems.endpoints.tests.conftest import SKLEARN, Serving, eventually, script_model
 from clary.testing import Server
@@ -176,6 +177,16 @@ def folders(serving: Serving, name: str) -> list[HostFolder]:
     return [HostFolder(serving.server.home, one.job, host) for one in instances for host in one.hosts]
 
 
+def routed(serving: Serving, name: str) -> int:
+    """How many servers requests may go to."""
+    platform = Platform(serving.server.settings)
+    try:
+        table = platform.kv(DOMAIN).get(route_key("000000000000", "us-east-1", name))
+        return sum(len(target.servers) for target in load_route(table).targets) if table is not None else 0
+    finally:
+        platform.close()
+
+
 def seen(folder: HostFolder) -> Observation:
     found = folder.observe()
     assert found is not None
@@ -200,8 +211,9 @@ def refusal(asked: "Future[bytes]") -> dict[str, Any]:
 
 
 @contextmanager
-def asked_meanwhile(serving: Serving, name: str) -> Iterator[list[str]]:
-    """Somebody asks an endpoint all the time, one request after another; each must be answered. Who answered."""
+def asked_meanwhile(serving: Serving, name: str, servers: int = 1) -> Iterator[list[str]]:
+    """Somebody asks an endpoint all the time, one request after another; each must be answered. Who answered: at first
+    each of its servers."""
     stop, answers, failures = threading.Event(), [], []  # type: ignore[var-annotated]
 
     def ask() -> None:
@@ -214,6 +226,7 @@ def asked_meanwhile(serving: Serving, name: str) -> Iterator[list[str]]:
     thread = threading.Thread(target=ask)
     thread.start()
     try:
+        eventually(lambda: len(set(answers)) == servers or failures)
         yield answers
     finally:
         stop.set()
@@ -221,17 +234,19 @@ def asked_meanwhile(serving: Serving, name: str) -> Iterator[list[str]]:
     assert failures == []
 
 
-def replaced(serving: Serving, name: str, folder: HostFolder, answers: list[str]) -> None:
-    """Wait until another server answers in place of the one that `folder` was of."""
-    known = set(answers)
+def replaced(serving: Serving, name: str, folder: HostFolder, answers: list[str], number: int) -> None:
+    """Wait until another server answers in place of the one that `folder` was of, the endpoint's `number`-th in all."""
     eventually(lambda: folder.job not in {one.job for one in folders(serving, name)})
-    eventually(lambda: set(answers) - known)
+    eventually(lambda: len(set(answers)) >= number)
     assert serving.describe(name)["EndpointStatus"] == "InService"
 
 
-def all_well(serving: Serving, name: str) -> bool:
-    found = [folder.observe() for folder in folders(serving, name)]
-    return all(one is not None and one.healthy for one in found)
+def others_answer(serving: Serving, name: str, servers: int, answers: list[str]) -> None:
+    """Wait until all servers are well, and whoever asks goes to one that is not busy: a request that is with a server
+    which dies is lost."""
+    eventually(lambda: routed(serving, name) == servers)
+    count = len(answers)
+    eventually(lambda: len(answers) > count + 10)
 
 
 def victim(what: str, folder: HostFolder) -> int:
@@ -246,24 +261,25 @@ def victim(what: str, folder: HostFolder) -> int:
 
 def test_killed(patient: Serving) -> None:
     name = patient.in_service(patient.config(unwell(patient), count=2))
-    with ThreadPoolExecutor() as pool, asked_meanwhile(patient, name) as answers:
-        for what in ("server", "sandbox", "shim"):
+    with ThreadPoolExecutor() as pool, asked_meanwhile(patient, name, servers=2) as answers:
+        for number, what in enumerate(("server", "sandbox", "shim"), start=3):
             for folder in folders(patient, name):
                 (folder.ml / "hold").unlink(missing_ok=True)
             waiting = pool.submit(patient.ask, name, '"hold"')
             folder = busy(patient, name, "hold")
+            others_answer(patient, name, 2, answers)
             os.kill(victim(what, folder), signal.SIGKILL)
             response = refusal(waiting)
             assert response["OriginalStatusCode"] == 0
             assert "closed the connection" in response["OriginalMessage"], what
-            replaced(patient, name, folder, answers)
-            eventually(lambda: all_well(patient, name))
+            replaced(patient, name, folder, answers, number)
+            others_answer(patient, name, 2, answers)
 
 
 def test_hanging(patient: Serving) -> None:
     """One waits for ever, one lets nothing else run, the third answers on."""
-    name = patient.in_service(patient.config(unwell(patient, SAGEMAKER_MODEL_SERVER_TIMEOUT="10"), count=3))
-    with ThreadPoolExecutor() as pool, asked_meanwhile(patient, name) as answers:
+    name = patient.in_service(patient.config(unwell(patient, SAGEMAKER_MODEL_SERVER_TIMEOUT="30"), count=3))
+    with ThreadPoolExecutor() as pool, asked_meanwhile(patient, name, servers=3) as answers:
         hog = pool.submit(patient.ask, name, '"hog"')
         hogs = busy(patient, name, "hog")
         hold = pool.submit(patient.ask, name, '"hold"')
@@ -271,12 +287,12 @@ def test_hanging(patient: Serving) -> None:
         assert holds.job != hogs.job
         response = refusal(hold)
         assert response["OriginalStatusCode"] == 504
-        assert "did not answer within 10 s" in response["OriginalMessage"]
-        replaced(patient, name, holds, answers)
+        assert "did not answer within 30 s" in response["OriginalMessage"]
+        replaced(patient, name, holds, answers, 4)
         response = refusal(hog)
         assert response["OriginalStatusCode"] == 0
-        replaced(patient, name, hogs, answers)
-        eventually(lambda: all_well(patient, name))
+        replaced(patient, name, hogs, answers, 5)
+        others_answer(patient, name, 3, answers)
 
 
 @pytest.mark.skipif(not memory.available(), reason="no control group can be made here: memory is not limited")
