@@ -138,6 +138,10 @@ class Running(Protocol):
         """Remove objects. Raises AwsError where they may not be."""
         ...
 
+    def check_delete(self, uris: Sequence[str]) -> None:
+        """Raise AwsError where objects may not be removed."""
+        ...
+
     def discard(self, uris: Sequence[str]) -> None:
         """Remove what it stored itself and is of no use; nobody is asked about that."""
         ...

@@ -1,6 +1,7 @@
 """Have queries run that wait, stop those that are to stop, and forget those that are old. Runs in the carrier."""
 
 from clary.kernel.rooms import CARRIER, Platform, reconciler
+from clary.kernel.store import Entry
 from clary.systems.athena.records import HISTORY_SECONDS, RUNNING, TOPIC, UNFINISHED, QueryExecution, TableWrite
 
 _AT_ONCE = 500
@@ -43,5 +44,14 @@ def forget(platform: Platform, key: str | None) -> None:
             break
     writes = platform.records(TableWrite)
     while past := list(writes.page(_AT_ONCE, sort="created_at", created_before=old)):
-        for write in past:
+        ended = [write for write in past if not _is_unfinished(platform, write)]
+        for write in ended:
             writes.within(write.account, write.region).delete(write.name)
+        if len(ended) < len(past):
+            break
+
+
+def _is_unfinished(platform: Platform, write: Entry[TableWrite]) -> bool:
+    """Whether the query is to run again that a record is for: then it needs it, however long the server was down."""
+    execution = platform.records(QueryExecution).within(write.account, write.region).get(write.name)
+    return execution is not None and execution.status in UNFINISHED

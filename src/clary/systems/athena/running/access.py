@@ -60,12 +60,18 @@ class Access:
         self._objects.buckets.get(bucket, self._account)
         check_key(key)
 
-    def delete(self, uris: Sequence[str]) -> None:
-        """Remove objects; what is not there is removed already."""
-        by_bucket: dict[str, list[str]] = {}
+    def check_delete(self, uris: Sequence[str]) -> None:
+        """Raise AwsError where objects may not be removed."""
         for uri in uris:
             bucket, key = parse_s3_uri(uri)
             self._require("s3:DeleteObject", f"{bucket}/{key}")
+
+    def delete(self, uris: Sequence[str]) -> None:
+        """Remove objects; what is not there is removed already."""
+        self.check_delete(uris)
+        by_bucket: dict[str, list[str]] = {}
+        for uri in uris:
+            bucket, key = parse_s3_uri(uri)
             by_bucket.setdefault(bucket, []).append(key)
         for bucket, keys in by_bucket.items():
             gone = self._objects.delete_many(bucket, [(key, None, ALWAYS) for key in keys], account=self._account)

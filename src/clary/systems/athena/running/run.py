@@ -109,6 +109,9 @@ class Run:
     def delete(self, uris: Sequence[str]) -> None:
         self.access.delete(uris)
 
+    def check_delete(self, uris: Sequence[str]) -> None:
+        self.access.check_delete(uris)
+
     def discard(self, uris: Sequence[str]) -> None:
         self.own.delete(uris)
 

@@ -1,7 +1,7 @@
 """Iceberg tables: create, drop, rename, and what ALTER TABLE sets of a whole table."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from clary.kernel.core.errors import AwsError
 from clary.lake.iceberg.access import ObjectIO
@@ -12,7 +12,7 @@ from clary.lake.iceberg.expiring import all_files
 from clary.lake.iceberg.tables import BadMetadata, IcebergTable, described, opened
 from clary.lake.tables import Column
 from clary.lake.types import parse_type
-from clary.systems.athena.contract import Outcome, Running, StatementFailed, TableName
+from clary.systems.athena.contract import Outcome, Own, Running, StatementFailed, TableName
 from clary.systems.athena.language.statements import (
     ColumnDefinition,
     CreateTable,
@@ -30,6 +30,9 @@ from clary.systems.athena.statements.storage import checked_location
 
 OWNER = "hadoop"
 _TRANSFORM = re.compile(r"(bucket|truncate)\[(\d+)\]|identity|years?|months?|days?|hours?")
+
+_METADATA, _HELD = "metadata_location", "clary.athena.held"
+_MOST_TRIES = 100
 
 _UNKNOWN = re.compile(r"\b(tinyint|smallint|char)\b")
 
@@ -87,6 +90,7 @@ def drop_table(running: Running, statement: DropTable) -> Outcome:
         files = all_files(running, opened(document, ObjectIO(running)))
     except BadMetadata:
         pass  # nothing tells what its files are: what can be forgotten is its entry
+    running.check_delete(files)
     try:
         running.call("DeleteTable", DatabaseName=name.database, Name=name.name)
     except AwsError as error:
@@ -97,12 +101,28 @@ def drop_table(running: Running, statement: DropTable) -> Outcome:
 
 
 def rename_table(running: Running, statement: RenameTable) -> Outcome:
-    """Give a table another name, in its database or another one. Its files stay where they are."""
+    """Give a table another name, in its database or another one. Its files stay where they are.
+
+    What others commit meanwhile is not lost: the old name goes only while the table is as it was copied.
+    """
     name, to = catalog.named(running, statement.name), catalog.named(running, statement.to)
     if not statement.to.database:
         to = to._replace(database=name.database)
-    document = catalog.table(running, name)
     catalog.database(running, to.database)
+    for _ in range(_MOST_TRIES):
+        document = catalog.table(running, name)
+        held = (document.get("Parameters") or {}).get(_HELD)
+        if held not in (None, running.execution_id):
+            raise _conflict(name, "another statement is about to rename it")
+        if held is None:
+            _copy(running, document, to)
+        if _let_go(running, document, to, is_held=held is not None):
+            return Outcome(statement.kind, statement.substatement, rows=())
+    raise _conflict(name, "others kept committing to it")
+
+
+def _copy(running: Running, document: catalog.Document, to: TableName) -> None:
+    """Have the table under its new name too."""
     given = {member: document[member] for member in _INPUT if document.get(member) is not None} | {"Name": to.name}
     try:
         running.call("CreateTable", DatabaseName=to.database, TableInput=given)
@@ -113,8 +133,42 @@ def rename_table(running: Running, statement: RenameTable) -> Outcome:
         # A try that was cut off between the two names has come so far already.
         if there is None or there.get("Parameters") != document.get("Parameters"):
             raise already_there(to) from None
-    running.call("DeleteTable", DatabaseName=name.database, Name=name.name)
-    return Outcome(statement.kind, statement.substatement, rows=())
+
+
+def _let_go(running: Running, document: catalog.Document, to: TableName, *, is_held: bool) -> bool:
+    """Remove the table under its old name; or False, and the new one is gone, where it has changed since."""
+    own, parameters = running.own, document.get("Parameters") or {}
+    if not is_held:
+        # Nobody can commit to what names no metadata.
+        nameless = {each: value for each, value in parameters.items() if each != _METADATA}
+        try:
+            _update(own, document, nameless | {_HELD: own.execution_id}, VersionId=document["VersionId"])
+        except AwsError as error:
+            own.call("DeleteTable", DatabaseName=to.database, Name=to.name)
+            if error.code == "ConcurrentModificationException":
+                return False
+            raise
+    try:
+        running.call("DeleteTable", DatabaseName=document["DatabaseName"], Name=document["Name"])
+    except AwsError as error:
+        if error.code == "EntityNotFoundException":  # somebody dropped what was left of it
+            return True
+        there = catalog.table(running, to)
+        kept = {each: value for each, value in parameters.items() if each != _HELD}
+        _update(own, document, kept | {_METADATA: there["Parameters"][_METADATA]})
+        own.call("DeleteTable", DatabaseName=to.database, Name=to.name)
+        raise
+    return True
+
+
+def _update(own: Own, document: catalog.Document, parameters: Mapping[str, str], **more: str) -> None:
+    given = {member: document[member] for member in _INPUT if document.get(member) is not None}
+    given |= {"Name": document["Name"], "Parameters": dict(parameters)}
+    own.call("UpdateTable", DatabaseName=document["DatabaseName"], TableInput=given, SkipArchive=True, **more)
+
+
+def _conflict(name: TableName, why: str) -> StatementFailed:
+    return StatementFailed("ICEBERG_COMMIT_ERROR", f"Failed to rename table: {name.database}.{name.name}. {why}")
 
 
 def set_table_properties(running: Running, statement: SetTableProperties) -> Outcome:

@@ -1,12 +1,12 @@
 """Partitions: add, drop, rename, list; and how a statement's specification becomes one."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, TypeVar
 
 from clary.kernel.core.errors import AwsError
 from clary.lake.hive_paths import partition_path
-from clary.systems.athena.contract import Outcome, Running, StatementFailed
+from clary.systems.athena.contract import Outcome, Own, Running, StatementFailed
 from clary.systems.athena.language.statements import (
     AddPartitions,
     Comparison,
@@ -39,9 +39,12 @@ def add_partitions(running: Running, statement: AddPartitions) -> Outcome:
     there = {tuple(each["Values"]) for each in present(running, table, list(wanted))}
     if there and not running.resumed and not statement.if_not_exists:
         raise _already(table, next(values for values in wanted if values in there))
-    errors = create_partitions(running, table, [given for values, given in wanted.items() if values not in there])
+    new = [values for values in wanted if values not in there]
+    errors = create_partitions(running, table, [wanted[values] for values in new])
     for error in errors:
         if not statement.if_not_exists or error["ErrorDetail"]["ErrorCode"] != "AlreadyExistsException":
+            refused = {tuple(each["PartitionValues"]) for each in errors}
+            _delete(running.own, table, [values for values in new if values not in refused])
             raise execution(f"{error['ErrorDetail']['ErrorCode']}(message:{error['ErrorDetail']['ErrorMessage']})")
     return Outcome(statement.kind, statement.substatement, rows=())
 
@@ -58,15 +61,8 @@ def drop_partitions(running: Running, statement: DropPartitions) -> Outcome:
             shown = ", ".join(f"{each.key} {each.operator} '{each.value}'" for each in comparisons)
             raise semantic(f"[Error 10006]: Partition not found ({shown})")
         gone.update({tuple(each["Values"]): None for each in found})
-    for batch in batched(gone, _MOST_DELETED):
-        answer = running.call(
-            "BatchDeletePartition", **_of(table), PartitionsToDelete=[{"Values": list(values)} for values in batch]
-        )
-        for error in answer.get("Errors") or ():
-            detail = error["ErrorDetail"]
-            if detail["ErrorCode"] != "EntityNotFoundException":
-                raise execution(f"{detail['ErrorCode']}(message:{detail['ErrorMessage']})")
-        running.check()
+    running.check()  # before, for what has begun is not left half done
+    _delete(running, table, gone)
     return Outcome(statement.kind, statement.substatement, rows=())
 
 
@@ -160,11 +156,23 @@ def partition_input(
 def create_partitions(running: Running, table: Document, given: Sequence[Document]) -> list[Document]:
     """Register partitions, many at a time; what could not be is returned, as Glue's errors."""
     errors: list[Document] = []
+    running.check()  # before, for what has begun is not left half done
     for batch in batched(given, _MOST_CREATED):
-        running.check()  # before, for after the last it would be too late
         answer = running.call("BatchCreatePartition", **_of(table), PartitionInputList=list(batch))
         errors += answer.get("Errors") or ()
     return errors
+
+
+def _delete(acting: Running | Own, table: Document, gone: Iterable[tuple[str, ...]]) -> None:
+    """Forget partitions; those that are not there are forgotten already."""
+    for batch in batched(gone, _MOST_DELETED):
+        answer = acting.call(
+            "BatchDeletePartition", **_of(table), PartitionsToDelete=[{"Values": list(values)} for values in batch]
+        )
+        for error in answer.get("Errors") or ():
+            detail = error["ErrorDetail"]
+            if detail["ErrorCode"] != "EntityNotFoundException":
+                raise execution(f"{detail['ErrorCode']}(message:{detail['ErrorMessage']})")
 
 
 def present(running: Running, table: Document, wanted: Sequence[tuple[str, ...]]) -> list[Document]:

@@ -79,6 +79,9 @@ class Lone:
             bucket, key = parse_s3_uri(uri)
             self._platform.objects.delete(bucket, key, account=ACCOUNT)
 
+    def check_delete(self, uris: Sequence[str]) -> None:
+        """Root may remove all."""
+
     def discard(self, uris: Sequence[str]) -> None:
         self.delete(uris)
 

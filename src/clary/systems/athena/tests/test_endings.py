@@ -1,10 +1,12 @@
 """How statements end that write: one that succeeds has done all of it, one that does not has changed nothing."""
 
+import contextlib
 import itertools
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,7 +17,8 @@ from clary.kernel.rooms import Platform
 from clary.kernel.rooms.tests.in_process import ACCOUNT, REGION
 from clary.kernel.store import Entry
 from clary.lake.iceberg.expiring import vacuum
-from clary.systems.athena.records import FAILED, SUCCEEDED, UNFINISHED, QueryExecution
+from clary.systems.athena.reconcile import forget
+from clary.systems.athena.records import FAILED, HISTORY_SECONDS, SUCCEEDED, UNFINISHED, QueryExecution, TableWrite
 from clary.systems.athena.running.drive import drive
 from clary.systems.athena.running.run import Limits, Run
 from clary.systems.athena.tests.lone import Killed, Lone
@@ -310,6 +313,96 @@ def test_what_was_committed_when_it_was_cut_off_succeeds_whoever_asked_for_it(wo
     manifest = ended.manifest.removeprefix(f"s3://{RESULTS}/")
     path = world.platform.objects.local_path(RESULTS, manifest, account=ACCOUNT)
     assert path.read_text().splitlines() == [uri for uri in world.lone.uris("ice/data/") if name in uri]
+
+
+def test_rows_that_are_committed_while_a_table_gets_another_name_are_there(world, monkeypatch):
+    call = InProcess.call
+
+    def overtaken(self: InProcess, operation: str, **params: Any) -> dict[str, Any]:
+        done = call(self, operation, **params)
+        if operation == "CreateTable" and world.lone.select("SELECT count(*) FROM ice") == [["2"]]:
+            world.lone.perform("INSERT INTO ice VALUES (3, 'c')")
+        return done
+
+    monkeypatch.setattr(InProcess, "call", overtaken)
+    assert world.run("ALTER TABLE ice RENAME TO iced") == (SUCCEEDED, "")
+    assert world.lone.select("SELECT count(*) FROM iced") == [["3"]]
+    assert "ice" not in world.state()["db"]
+    world.lone.perform("INSERT INTO iced VALUES (4, 'd')")
+    assert world.lone.select("SELECT count(*) FROM iced") == [["4"]]
+
+
+@pytest.mark.parametrize(
+    ("text", "action"),
+    [("ALTER TABLE ice RENAME TO iced", "glue:DeleteTable"), ("DROP TABLE ice", "s3:DeleteObject")],
+)
+def test_a_table_that_may_not_go_stays_as_it_was(world, text, action):
+    before = world.state()
+    world.allow(ALL, {"Effect": "Deny", "Action": action, "Resource": "*"})
+    status, reason = world.run(text)
+    after = world.state()
+    assert status == FAILED
+    assert action in reason
+    assert (after["objects"], after["db"].keys()) == (before["objects"], before["db"].keys())
+    assert world.lone.select("SELECT count(*) FROM ice") == [["2"]]
+    world.lone.perform("INSERT INTO ice VALUES (3, 'c')")
+
+
+@pytest.mark.parametrize("lives", range(8))
+def test_a_table_whose_renaming_is_cut_off_has_its_new_name_then(world, lives):
+    world.lives, name = lives, world.start("ALTER TABLE ice RENAME TO iced")
+    with contextlib.suppress(Killed):
+        world.drive(name)
+    world.lives = None
+    if world.entry(name).status in UNFINISHED:
+        world.drive(name)
+    assert (world.entry(name).status, world.entry(name).value.reason) == (SUCCEEDED, "")
+    assert sorted(world.state()["db"]) == ["iced", "parted", "plain"]
+    assert world.lone.select("SELECT count(*) FROM iced") == [["2"]]
+
+
+def test_partitions_are_added_all_or_none(world, monkeypatch):
+    before = world.state()
+    assert world.run("ALTER TABLE parted ADD PARTITION (k = 'new') PARTITION (k = 'old')")[0] == FAILED
+    call = InProcess.call
+
+    def overtaken(self: InProcess, operation: str, **params: Any) -> dict[str, Any]:
+        if operation == "BatchCreatePartition":
+            world.lone.perform("ALTER TABLE parted ADD PARTITION (k = 'taken')")
+        return call(self, operation, **params)
+
+    monkeypatch.setattr(InProcess, "call", overtaken)
+    assert world.run("ALTER TABLE parted ADD PARTITION (k = 'new') PARTITION (k = 'taken')")[0] == FAILED
+    world.lone.perform("ALTER TABLE parted DROP PARTITION (k = 'taken')")
+    assert world.state() == before
+
+
+def test_a_partition_that_is_registered_elsewhere_meanwhile_hides_no_rows(world, monkeypatch):
+    call = InProcess.call
+
+    def overtaken(self: InProcess, operation: str, **params: Any) -> dict[str, Any]:
+        if operation == "BatchCreatePartition":
+            world.lone.perform("ALTER TABLE parted ADD PARTITION (k = 'a') LOCATION 's3://data/far/'")
+        return call(self, operation, **params)
+
+    monkeypatch.setattr(InProcess, "call", overtaken)
+    status, reason = world.run(WRITES["an INSERT of partitions"])
+    assert status == FAILED
+    assert "HIVE_CONCURRENT_MODIFICATION_DETECTED" in reason
+    assert world.lone.rows("SHOW PARTITIONS parted") == ["k=a", "k=old"]
+    assert len(world.lone.uris("parted/")) == 1
+
+
+def test_a_query_that_is_to_run_again_is_not_forgotten(world):
+    name = world.start(WRITES["an INSERT"])
+    writes = world.platform.records(TableWrite).within(ACCOUNT, REGION)
+    for each in (name, "ended"):
+        writes.create(each, TableWrite([], 0))
+    old = world.platform.clock.now() + 2 * HISTORY_SECONDS
+    later = SimpleNamespace(records=world.platform.records, clock=SimpleNamespace(now=lambda: old))
+    forget(later, None)
+    assert writes.get(name) is not None
+    assert writes.get("ended") is None
 
 
 def _gone(world: World, name: str) -> QueryExecution:
