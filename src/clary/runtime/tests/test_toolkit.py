@@ -143,7 +143,7 @@ def test_sigterm_reaches_a_python_script_and_a_shell_script(job: Job) -> None:
             assert process.stdout is not None
             assert process.stdout.readline() == "ready\n"
             process.send_signal(signal.SIGTERM)
-            out, err = process.communicate(timeout=30)
+            out, err = process.communicate(timeout=180)
         assert (process.returncode, out) == (0, "saving\n"), err
 
 

@@ -42,7 +42,7 @@ def prepare(job: Job, objects: dict[str, bytes], script: str = ECHO, **settings:
         "containers": [{"serve": SERVE}], "capture": None,
         "content_type": "text/plain", "accept": "", "split": "Line", "strategy": None,
         "max_payload_mb": None, "concurrency": 0, "assemble_lines": True, "gzip": False, "input_filter": "$",
-        "output_filter": "$", "join": False, "timeout_seconds": 20, "retries": 0, "done": [],
+        "output_filter": "$", "join": False, "timeout_seconds": 120, "retries": 0, "done": [],
     }  # fmt: skip
     job.put("input/config/objects.json", json.dumps(listing))
     job.put("input/config/transform.json", json.dumps(plan | settings))

@@ -42,7 +42,7 @@ EXPECTED = {
 def test_the_line_on_stdin_names_the_job(job: Job) -> None:
     prepare(job)
     with job.start("warm", "--preload", "sqlite3", CLARY_ML_ROOT="/nowhere", OLD="1") as process:
-        out, err = process.communicate(order(job), timeout=30)
+        out, err = process.communicate(order(job), timeout=180)
     assert process.returncode == 0, err
     assert json.loads(out) == EXPECTED
 
@@ -53,14 +53,14 @@ def test_the_line_in_a_fifo_names_the_job_and_its_output_files(job: Job, tmp_pat
     os.mkfifo(fifo)
     with job.start("warm", "--preload", "sqlite3", str(fifo), OLD="1") as process:
         fifo.write_text(order(job, stdout=str(out), stderr=str(err)))
-        assert process.communicate(timeout=30) == ("", "")
+        assert process.communicate(timeout=180) == ("", "")
     assert process.returncode == 0, err.read_text()
     assert json.loads(out.read_text()) == EXPECTED
 
 
 def test_a_closed_input_ends_it_in_peace(job: Job) -> None:
     with job.start("warm") as process:
-        assert process.communicate("", timeout=30) == ("", "")
+        assert process.communicate("", timeout=180) == ("", "")
     assert process.returncode == 0
 
 
@@ -72,6 +72,6 @@ def test_a_preloaded_module_gives_way_to_the_version_required(job: Job, tmp_path
     job.configure({"sagemaker_program": "train.py", "epochs": "2"})
     preloaded = job.full_environment()["PYTHONPATH"] + os.pathsep + str(job.root / "libraries")
     with job.start("warm", "--preload", "shapes", PYTHONPATH=preloaded) as process:
-        out, err = process.communicate(order(job), timeout=60)
+        out, err = process.communicate(order(job), timeout=180)
     assert process.returncode == 0, out + err
     assert out.splitlines()[-1] == "sides 4 ['--epochs', '2']"

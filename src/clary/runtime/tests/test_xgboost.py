@@ -5,7 +5,9 @@ import json
 import os
 import re
 import signal
+import socket
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -225,7 +227,7 @@ def test_sigterm_saves_the_model_when_asked_to(job: Job, rows: Rows) -> None:
         while not process.stdout.readline().startswith("[3]"):
             assert process.poll() is None
         process.send_signal(signal.SIGTERM)
-        out, err = process.communicate(timeout=30)
+        out, err = process.communicate(timeout=180)
     assert process.returncode == 0, err
     assert "saved the model of" in out
     assert (job.paths.model / "xgboost-model").stat().st_size > 1000
@@ -303,13 +305,13 @@ def test_the_command_reports_customer_errors_without_a_traceback(job: Job) -> No
     assert "Traceback" not in done.stderr
 
 
-def test_two_hosts_train_as_well_as_one(make_job: Any, rows: Rows) -> None:
+def test_two_hosts_train_as_well_as_one(make_job: Any, rows: Rows, port: int) -> None:
     labels, features = rows
     hosts = ["algo-1", "algo-2"]
     environment = {
         "CLARY_ALGORITHM": "xgboost",
         "CLARY_HOST_ADDRESSES": json.dumps(dict.fromkeys(hosts, "127.0.0.1")),
-        "CLARY_RENDEZVOUS_PORT": str(free_port()),
+        "CLARY_RENDEZVOUS_PORT": str(port),
     }
     started = []
     for index, host in reversed(list(enumerate(hosts))):
@@ -323,7 +325,7 @@ def test_two_hosts_train_as_well_as_one(make_job: Any, rows: Rows) -> None:
     results = []
     for job, process in started:
         with process:
-            out, err = process.communicate(timeout=120)
+            out, err = process.communicate(timeout=180)
         assert process.returncode == 0, err
         results.append((job, out))
     (second, second_out), (first, first_out) = results
@@ -336,11 +338,13 @@ def test_two_hosts_train_as_well_as_one(make_job: Any, rows: Rows) -> None:
     assert "[11]" not in second_out
 
 
-def free_port() -> int:
-    import socket
-
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
+@pytest.fixture
+def port() -> Iterator[int]:
+    """A port that nobody else is given meanwhile: it is held by a socket that does not listen, beside which one may."""
+    with socket.socket() as holder:
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        holder.bind(("127.0.0.1", 0))
+        yield int(holder.getsockname()[1])
 
 
 def test_the_model_is_what_plain_xgboost_reads(job: Job, rows: Rows, tmp_path: Path) -> None:
@@ -352,12 +356,12 @@ def test_the_model_is_what_plain_xgboost_reads(job: Job, rows: Rows, tmp_path: P
     assert booster.num_boosted_rounds() == 12
 
 
-def test_a_host_that_fails_ends_the_others(make_job: Any, rows: Rows) -> None:
+def test_a_host_that_fails_ends_the_others(make_job: Any, rows: Rows, port: int) -> None:
     hosts = ["algo-1", "algo-2"]
     environment = {
         "CLARY_ALGORITHM": "xgboost",
         "CLARY_HOST_ADDRESSES": json.dumps(dict.fromkeys(hosts, "127.0.0.1")),
-        "CLARY_RENDEZVOUS_PORT": str(free_port()),
+        "CLARY_RENDEZVOUS_PORT": str(port),
     }
     jobs = []
     for host in hosts:
@@ -368,7 +372,7 @@ def test_a_host_that_fails_ends_the_others(make_job: Any, rows: Rows) -> None:
         jobs.append((job, job.start("train")))
     for _, process in jobs:
         with process:
-            process.communicate(timeout=60)
+            process.communicate(timeout=180)
         assert process.returncode == 1
     assert "lost another host of this job" in jobs[0][0].failure
     assert "a.csv, line 2, column 2: 'x' is not a number" in jobs[1][0].failure

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from clary.kernel.core.ids import short_id
 from clary.testing import Server, eventually
 
 DIMENSION = "sagemaker:variant:DesiredInstanceCount"
@@ -47,23 +48,24 @@ def endpoint(server: Server) -> Iterator[str]:
         member = tarfile.TarInfo("code/inference.py")
         member.size = len(SCRIPT)
         tar.addfile(member, io.BytesIO(SCRIPT))
+    name = f"scaled-{short_id(8)}"  # one process may come back to this module and make another
     s3, sagemaker = server.client("s3"), server.client("sagemaker")
-    s3.create_bucket(Bucket="scaled-models")
-    s3.put_object(Bucket="scaled-models", Key="echo.tar.gz", Body=packed.getvalue())
+    s3.create_bucket(Bucket=name)
+    s3.put_object(Bucket=name, Key="echo.tar.gz", Body=packed.getvalue())
     container = {
         "Image": SKLEARN,
-        "ModelDataUrl": "s3://scaled-models/echo.tar.gz",
+        "ModelDataUrl": f"s3://{name}/echo.tar.gz",
         "Environment": {"SAGEMAKER_PROGRAM": "inference.py"},
     }
     role = "arn:aws:iam::000000000000:role/Anything"
-    sagemaker.create_model(ModelName="scaled", PrimaryContainer=container, ExecutionRoleArn=role)
-    variant = {"VariantName": "v", "ModelName": "scaled", "InstanceType": "ml.m5.large", "InitialInstanceCount": 1}
-    sagemaker.create_endpoint_config(EndpointConfigName="scaled", ProductionVariants=[variant])
-    sagemaker.create_endpoint(EndpointName="scaled", EndpointConfigName="scaled")
+    sagemaker.create_model(ModelName=name, PrimaryContainer=container, ExecutionRoleArn=role)
+    variant = {"VariantName": "v", "ModelName": name, "InstanceType": "ml.m5.large", "InitialInstanceCount": 1}
+    sagemaker.create_endpoint_config(EndpointConfigName=name, ProductionVariants=[variant])
+    sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=name)
     waiter = sagemaker.get_waiter("endpoint_in_service")
-    waiter.wait(EndpointName="scaled", WaiterConfig={"Delay": 1, "MaxAttempts": 90})
-    yield "scaled"
-    sagemaker.delete_endpoint(EndpointName="scaled")
+    waiter.wait(EndpointName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 180})
+    yield name
+    sagemaker.delete_endpoint(EndpointName=name)
 
 
 @pytest.fixture
@@ -131,7 +133,7 @@ def test_targets_that_cannot_be_scaled_are_refused(scaling: Any, target: dict[st
     refused("does not belong", register, **{**target, "ScalableDimension": "ecs:service:DesiredCount"}, **bounds)
     refused("expected endpoint/", register, **{**target, "ResourceId": "endpoint/e"}, **bounds)
     refused("was not found", register, **{**target, "ResourceId": "endpoint/none/variant/v"}, **bounds)
-    refused("was not found", register, **{**target, "ResourceId": "endpoint/scaled/variant/w"}, **bounds)
+    refused("was not found", register, **{**target, "ResourceId": f"{target['ResourceId']}w"}, **bounds)
     refused("must be at least 1", register, **target, MinCapacity=0)
     refused("must not be less than", register, **target, MinCapacity=4)
     refused("tags go with", register, **target, Tags={"a": "b"})
@@ -247,20 +249,20 @@ class Load:
 
 @pytest.mark.slow
 def test_load_brings_servers_and_an_alarm_takes_them_away_without_a_failed_request(
-    server: Server, scaling: Any, target: dict[str, str]
+    server: Server, scaling: Any, endpoint: str, target: dict[str, str]
 ) -> None:
     sagemaker, cloudwatch = server.client("sagemaker"), server.client("cloudwatch")
 
     def counts() -> tuple[str, int, int]:
-        described = sagemaker.describe_endpoint(EndpointName="scaled")
+        described = sagemaker.describe_endpoint(EndpointName=endpoint)
         (variant,) = described["ProductionVariants"]
         return described["EndpointStatus"], variant["CurrentInstanceCount"], variant["DesiredInstanceCount"]
 
     assert counts() == ("InService", 1, 1)
     track(scaling, target, ScaleOutCooldown=0)
-    load = Load(server, "scaled")
+    load = Load(server, endpoint)
     try:
-        eventually(lambda: counts() == ("InService", 3, 3), 150.0)
+        eventually(lambda: counts() == ("InService", 3, 3), 300.0)
         scaling.delete_scaling_policy(**target, PolicyName="track")
         steps = {
             "AdjustmentType": "ExactCapacity",

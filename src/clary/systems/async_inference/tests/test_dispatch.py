@@ -221,7 +221,7 @@ def test_who_comes_next_finishes_what_was_not_forgotten(scene: Scene, monkeypatc
     with monkeypatch.context() as patch:
         patch.setattr(Backlog, "settle", never)
         scene.send()
-        assert stuck.wait(30)
+        assert stuck.wait(120)
         assert scene.stored("answer") == b"so: x"
         assert held_until(scene.platform.kv(DOMAIN), "i-1") > scene.platform.clock.now()
         dispatch.dispatcher_of.end(scene.platform)
@@ -241,7 +241,7 @@ def test_an_instance_has_no_more_requests_than_it_may(scene: Scene) -> None:
         with lock:
             now[0] += 1
             most[0] = max(most[0], now[0])
-        together.wait(30)
+        together.wait(120)
         with lock:
             now[0] -= 1
         return 200

@@ -45,7 +45,8 @@ def test_killed_processes_lose_no_request(own: Client, gate: Gate) -> None:
     assert server.shim_pid is not None
     shim = psutil.Process(server.shim_pid)
     kill(shim, *shim.children(recursive=True))
-    eventually(lambda: gate.arrived == 2)
+    before = gate.arrived  # two, if the next controller has asked it already
+    eventually(lambda: gate.arrived > before)
 
     supervisor = psutil.Process(own.server.process.pid)
     kill(supervisor, *supervisor.children())

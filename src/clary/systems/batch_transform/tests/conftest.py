@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from clary.executors.process import ProcessExecutor
+from clary.kernel.jobs.contract import Observation
 from clary.kernel.rooms.tests.worlds import ROLE, JobWorld
 
 BUCKET = "transform-data"
@@ -59,6 +60,10 @@ class World(JobWorld):
 
     def create(self, name: str, prefix: str, **members: Any) -> None:
         self.call("CreateTransformJob", **request(name, f"s3://{BUCKET}/{prefix}", **members))
+
+    def observed(self, place: tuple[str, str]) -> Observation | None:
+        """What is known of a host, as `executor.hosts` names it."""
+        return self.executor.observe(*place)
 
     def completed(self, name: str) -> None:
         job = self.ended(name)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import xgboost
 
+from clary.kernel.jobs.contract import Phase
 from clary.systems.batch_transform.tests.conftest import BUCKET, World
 from clary.testing import eventually
 
@@ -198,10 +199,10 @@ def test_a_lost_host_resumes_where_it_was(world: World) -> None:
     )
     hosts = world.executor.hosts
 
-    def stored(attempt: str, host: str) -> bool:
-        return bool((seen := world.executor.observe(attempt, host)) and seen.outputs)
+    def stored(place: tuple[str, str]) -> bool:
+        return bool((seen := world.observed(place)) and seen.outputs)
 
-    eventually(lambda: len(hosts()) == 2 and all(stored(*one) for one in hosts()))
+    eventually(lambda: len(hosts()) == 2 and all(map(stored, hosts())))
     assert world.keys("out/lost/") == ["out/lost/a.out", "out/lost/b.out"]
     for place, rows in {"a": b"p,100\n", "b": b"q,100\n", "c": b"r,3\ns,5\n", "d": b"t,4\nu,6\n"}.items():
         world.put(f"lost/in/{place}", rows)
@@ -222,8 +223,8 @@ def test_jobs_wait_for_the_machine_and_a_waiting_one_can_be_stopped(world: World
     world.put("queue/in/a", b"hang\n")
     large = {"InstanceType": "ml.m5.xlarge"}
     world.create("queue-1", "queue/in/", TransformResources=large)
-    eventually(lambda: len(world.executor.hosts()) == 1)
-    world.put("queue/in/a", b"1\n")
+    eventually(lambda: [one.phase for one in map(world.observed, world.executor.hosts()) if one] == [Phase.RUNNING])
+    world.put("queue/in/a", b"1\n")  # it has its own by now
     world.create("queue-2", "queue/in/", TransformResources=large)
     world.create("queue-3", "queue/in/", TransformResources=large)
     eventually(lambda: len(world.slots()) == 2)

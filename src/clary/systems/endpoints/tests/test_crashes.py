@@ -55,7 +55,7 @@ class Scene:
         self.call("CreateEndpointConfig", EndpointConfigName=name, ProductionVariants=[variant])
 
     def drive(self, until: Callable[[], bool]) -> None:
-        for _ in range(600):
+        for _ in range(3600):
             for key in (KEY, None):
                 self._run(key)
             if until():

@@ -178,8 +178,8 @@ def test_an_update_under_load_fails_no_request(serving_models: Serving) -> None:
     threads = [threading.Thread(target=load) for _ in range(2)]
     for thread in threads:
         thread.start()
+    eventually(lambda: answers)
     serving_models.sagemaker.update_endpoint(EndpointName=name, EndpointConfigName=second)
-    assert serving_models.describe(name)["EndpointStatus"] == "Updating"
     described = serving_models.settled(name)
     seen = len(answers)
     eventually(lambda: len(answers) > seen + 20)

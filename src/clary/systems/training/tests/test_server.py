@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
+from clary.kernel.core.ids import short_id
 from clary.testing import Server
 
 ROLE = "arn:aws:iam::000000000000:role/service-role/AmazonSageMaker-ExecutionRole"
@@ -18,8 +19,9 @@ RESOURCES = {"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB"
 
 @pytest.fixture(scope="module")
 def bucket(server: Server) -> str:
-    server.client("s3").create_bucket(Bucket="training-room")
-    return "training-room"
+    name = f"training-{short_id(8)}"  # one process may come back to this module
+    server.client("s3").create_bucket(Bucket=name)
+    return name
 
 
 def rows(seed: int) -> bytes:
@@ -53,7 +55,7 @@ def test_built_in_xgboost_learns_and_says_so(server: Server, bucket: str, unique
         Tags=[{"Key": "team", "Value": "trees"}],
     )  # fmt: skip
     sagemaker.get_waiter("training_job_completed_or_stopped").wait(
-        TrainingJobName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 120}
+        TrainingJobName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 180}
     )
     job = sagemaker.describe_training_job(TrainingJobName=name)
     assert job["TrainingJobStatus"] == "Completed"
@@ -132,7 +134,7 @@ with open(os.path.join(os.environ["SM_MODEL_DIR"], "model.txt"), "w") as file:
         StoppingCondition={"MaxRuntimeInSeconds": 300},
     )
     sagemaker.get_waiter("training_job_completed_or_stopped").wait(
-        TrainingJobName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 120}
+        TrainingJobName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 180}
     )
     job = sagemaker.describe_training_job(TrainingJobName=name)
     assert job["TrainingJobStatus"] == "Completed", job.get("FailureReason")
