@@ -8,13 +8,14 @@ from collections.abc import Callable
 from enum import Enum
 from pathlib import Path
 
-from clary.kernel.core.clock import Clock
+from clary.kernel.core.clock import Clock, SystemClock
 
 _TIMEOUT_SECONDS = 2.0
 _FIRST_PAUSE_SECONDS = 0.02
 _LONGEST_PAUSE_SECONDS = 0.5
 _PAUSE_WHEN_WELL_SECONDS = 2.0
 _FAILURES_UNTIL_ILL = 3
+_BUSY_PAUSE_SECONDS = 0.005
 _REQUEST = b"GET /ping HTTP/1.1\r\nHost: localhost\r\nAccept-Encoding: identity\r\n\r\n"
 _STATUS = re.compile(rb"HTTP/1\.[01] (\d{3})[ \r]")
 _LONGEST_HEAD = 64 * 1024
@@ -24,11 +25,20 @@ class _UnixConnection(http.client.HTTPConnection):
     def __init__(self, path: Path, timeout_seconds: float) -> None:
         super().__init__("localhost", timeout=timeout_seconds)
         self._path = path
+        self._timeout_seconds = timeout_seconds
 
     def connect(self) -> None:
         self.sock = socket.socket(socket.AF_UNIX)
         self.sock.settimeout(self.timeout)
-        self.sock.connect(str(self._path))
+        clock, pause = SystemClock(), threading.Event()
+        give_up_at = clock.monotonic() + self._timeout_seconds
+        while True:
+            try:
+                return self.sock.connect(str(self._path))
+            except BlockingIOError:  # a Unix socket whose queue is full says so instead of letting one wait
+                if clock.monotonic() > give_up_at:
+                    raise TimeoutError("too many wait for the service already") from None
+            pause.wait(_BUSY_PAUSE_SECONDS)
 
 
 def connection_to(address: int | Path, timeout_seconds: float) -> http.client.HTTPConnection:

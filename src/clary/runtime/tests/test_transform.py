@@ -1,7 +1,10 @@
 """`transform` as the platform starts it: real models, the built-in one in process and scripts behind a server."""
 
+import contextlib
 import json
 import os
+import socket
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +14,7 @@ import xgboost
 
 from clary.runtime.formats.recordio import frame
 from clary.runtime.tests.conftest import Job
+from clary.runtime.transform import models
 
 ECHO = """
 import json, os, sys, threading
@@ -177,3 +181,28 @@ def test_the_built_in_model_scores_in_process(job: Job) -> None:
     prepare(job, {"a.csv": rows.encode()}, "", content_type="text/csv", strategy="SingleRecord")
     assert transform(job) == (0, "")
     assert output(job, "a.csv") == expected.encode()
+
+
+def test_who_finds_the_servers_queue_full_waits_for_a_place(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as listener, contextlib.ExitStack() as callers:
+        listener.bind(str(tmp_path / "s"))
+        listener.listen(0)
+        waiting = 0
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                caller = callers.enter_context(socket.socket(socket.AF_UNIX))
+                caller.setblocking(False)
+                caller.connect(str(tmp_path / "s"))
+                waiting += 1
+        connection = models._Connection(tmp_path / "s", 60.0)
+        connecting = threading.Thread(target=connection.connect)
+        connecting.start()
+        connecting.join(0.2)
+        assert connecting.is_alive()
+        for _ in range(waiting):
+            listener.accept()[0].close()
+        with listener.accept()[0] as taken:
+            connecting.join()
+            connection.sock.sendall(b"hello")
+            assert taken.recv(5) == b"hello"
+        connection.close()

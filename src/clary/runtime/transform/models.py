@@ -15,6 +15,7 @@ import socket
 import subprocess
 import tempfile
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -281,11 +282,19 @@ class _Connection(http.client.HTTPConnection):
     def __init__(self, path: Path, seconds: float) -> None:
         super().__init__("localhost", timeout=seconds)
         self._path = path
+        self._seconds = seconds
 
     def connect(self) -> None:
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.sock.settimeout(self.timeout)
-        self.sock.connect(str(self._path))
+        give_up_at = time.monotonic() + self._seconds
+        while True:
+            try:
+                return self.sock.connect(str(self._path))
+            except BlockingIOError:  # a Unix socket whose queue is full says so instead of letting one wait
+                if time.monotonic() > give_up_at:
+                    raise TimeoutError("too many wait for the model server already") from None
+            threading.Event().wait(_LOOK_SECONDS)
 
 
 def _pieces(body: bytes) -> Iterator[memoryview]:
