@@ -32,7 +32,7 @@ def nats_server(folder: Path, port: int = -1) -> Iterator[str]:
         server = subprocess.Popen([program, "-c", folder / "nats.conf"], stdout=log, stderr=log)
     try:
         ports = folder / f"nats-server_{server.pid}.ports"
-        eventually(lambda: ports.exists() and ports.read_text().endswith("}"), seconds=60)
+        eventually(lambda: ports.exists() and ports.read_text().endswith("}"))
         yield json.loads(ports.read_text())["nats"][0]
     finally:
         server.kill()
