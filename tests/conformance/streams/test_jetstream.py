@@ -74,14 +74,30 @@ def test_a_server_that_is_killed_and_started_again_has_what_it_acknowledged(tmp_
             assert [int(record.key) for record in streams.read("s", "a", 1).records] == list(range(101))
 
 
+def process_of(folder: Path) -> int:
+    """The process of the server in a folder."""
+    [ports] = folder.glob("*.ports")
+    return int(ports.stem.rpartition("_")[2])
+
+
+def test_a_server_that_is_slow_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nats_connection, "CONNECT_SECONDS", 0.1)
+    with nats_server(tmp_path) as url, closing(opened(url)) as streams, ThreadPoolExecutor(1) as pool:
+        os.kill(process_of(tmp_path), signal.SIGSTOP)
+        asked = pool.submit(streams.create, "s", ["a"])
+        with pytest.raises(TimeoutError):
+            asked.result(1)
+        os.kill(process_of(tmp_path), signal.SIGCONT)
+        asked.result(300)
+
+
 def test_who_waits_for_an_answer_is_told_when_the_server_is_gone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(nats_connection, "ANSWER_SECONDS", 3600.0)
     with nats_server(tmp_path) as url, closing(open_jetstream(url, SystemClock())) as streams:
         streams.create("s", ["a"])
-        [ports] = tmp_path.glob("*.ports")
-        server = int(ports.stem.rpartition("_")[2])
+        server = process_of(tmp_path)
         os.kill(server, signal.SIGSTOP)
         with ThreadPoolExecutor(1) as pool:
             asked = pool.submit(streams.append, "s", [Entry("a", "", b"")])

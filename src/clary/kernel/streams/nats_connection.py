@@ -22,7 +22,8 @@ from clary.kernel.streams.contract import NoSuchStream, StreamError
 
 T = TypeVar("T")
 
-CONNECT_SECONDS = 5.0
+CONNECT_SECONDS = 5.0  # for a server that refuses, since it may be about to start
+_NEXT_SERVER_SECONDS = 2  # for one of several that says nothing
 ANSWER_SECONDS = 30.0  # a server that has everything on disk before it answers has much to do when many ask at once
 # The first whose JetStream answers a request with many messages, or with those since a time.
 _OLDEST_VERSION = (2, 11)
@@ -138,7 +139,10 @@ class NatsConnection:
         return self._nats
 
     async def _first_connection(self) -> Any:
+        servers, refused = self._url.split(","), asyncio.Event()
+
         async def note(error: Exception) -> None:
+            refused.set()
             self._last_error = str(error) or type(error).__name__
             _log.warning("NATS at %s: %s", self._place, self._last_error)
 
@@ -147,19 +151,22 @@ class NatsConnection:
                 if not answer.done():
                     answer.set_exception(StreamError(f"the connection to NATS at {self._place} was lost meanwhile"))
 
-        try:
-            connection = await asyncio.wait_for(
-                self._connect(
-                    servers=self._url.split(","),
-                    name="clary",
-                    error_cb=note,
-                    disconnected_cb=lose,
-                    max_reconnect_attempts=-1,
-                    reconnect_time_wait=0.2,
-                    connect_timeout=2,
-                ),
-                CONNECT_SECONDS,
+        connecting = asyncio.ensure_future(
+            self._connect(
+                servers=servers,
+                name="clary",
+                error_cb=note,
+                disconnected_cb=lose,
+                max_reconnect_attempts=-1,
+                reconnect_time_wait=0.2,
+                connect_timeout=_NEXT_SERVER_SECONDS if len(servers) > 1 else ANSWER_SECONDS,
             )
+        )
+        try:
+            await asyncio.wait({connecting}, timeout=CONNECT_SECONDS)
+            # One that has neither refused nor answered is slow.
+            patience_seconds = 0.0 if connecting.done() or refused.is_set() else ANSWER_SECONDS - CONNECT_SECONDS
+            connection = await asyncio.wait_for(connecting, patience_seconds)
             version = connection.connected_server_version
             if (version.major, version.minor) < _OLDEST_VERSION:
                 await connection.close()
@@ -171,6 +178,8 @@ class NatsConnection:
         except Exception as error:
             told = self._last_error or str(error) or type(error).__name__
             raise StreamError(f"cannot connect to NATS at {self._place}: {told}") from error
+        finally:
+            connecting.cancel()
         return connection
 
     async def _hear(self, message: Any) -> None:
