@@ -58,19 +58,10 @@ def table_input(name: str, location: str, table: Grouped, by: Crawled) -> dict[s
     }
 
 
-def partition_input(location: str, part: Part, by: Crawled, inherited: Mapping[str, Any] | None) -> dict[str, Any]:
-    """The PartitionInput of a partition. What is `inherited` is its table's descriptor, in place of its own columns,
-    format and reader."""
+def partition_input(location: str, part: Part, by: Crawled) -> dict[str, Any]:
+    """The PartitionInput of a partition."""
     parameters = parameters_of(part.found, part.measure, by)
     made = descriptor(location, part.found, part.found.columns, parameters)
-    if inherited is not None:
-        # Its own measures, but all else as the table has it.
-        made = {
-            **inherited,
-            "Location": location,
-            "Parameters": {**inherited.get("Parameters", {}), **_measures(part.found, part.measure)},
-        }
-        parameters = made["Parameters"]
     return {"Values": list(part.values), "StorageDescriptor": made, "Parameters": parameters}
 
 

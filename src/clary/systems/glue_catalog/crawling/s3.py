@@ -1,8 +1,8 @@
 """Crawl folders of S3: look into their files, and say which tables they make."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from clary.kernel.core.errors import AwsError
 from clary.kernel.objects.uri import parse_s3_uri, s3_uri
@@ -134,6 +134,5 @@ class S3Crawl:
 
         by = Crawled(crawler, run, tuple(folder.uri(each) for each in folder.exclusions))
         document = table_input(prefix.lower() + folder.name(grouped.path), folder.uri(grouped.path), grouped, by)
-        inherited: Mapping[str, Any] | None = document["StorageDescriptor"] if self._configuration.inherits else None
-        partitions = [partition_input(folder.uri(part.path), part, by, inherited) for part in grouped.parts]
+        partitions = [partition_input(folder.uri(part.path), part, by) for part in grouped.parts]
         return WantedTable(database, document, partitions)

@@ -43,7 +43,7 @@ def crawl_table(
     if keys:
         document["PartitionKeys"] = table["PartitionKeys"]
     document["Parameters"] = {**_own(table), **document["Parameters"]}
-    partitions = [partition_input(folder.uri(part.path), part, by, None) for part in found.parts]
+    partitions = [partition_input(folder.uri(part.path), part, by) for part in found.parts]
     findings.tables.append(WantedTable(database, document, partitions, named=name))
 
 

@@ -10,13 +10,12 @@ from typing import Any
 
 from clary.kernel.core.errors import AwsError
 from clary.systems.glue_catalog.crawling.acting import Acting
-from clary.systems.glue_catalog.crawling.changes import keeping_columns, same_definition, same_partition
+from clary.systems.glue_catalog.crawling.changes import DEPRECATED, inheriting, keeping, same_definition, same_partition
 from clary.systems.glue_catalog.crawling.configuration import DELETE as DELETE_THEM
 from clary.systems.glue_catalog.crawling.configuration import DEPRECATE, LOG, Configuration
 from clary.systems.glue_catalog.crawling.journal import ADD, DELETE, PARTITION, TABLE, UPDATE, Journal
 from clary.systems.glue_catalog.crawling.wanted import Findings, WantedTable
 
-DEPRECATED = "DEPRECATED_BY_CRAWLER"
 INDEX = "crawler_partition_index"
 
 _UPDATED_BY = "UPDATED_BY_CRAWLER"
@@ -67,16 +66,16 @@ class Writer:
             name = table["Name"] if table else _free_name(wanted, known)
             seen.add(name)
             document = {**wanted.document, "Name": name}
-            fits = True
+            now: Table | None = table
             if table is None:
                 self._create(wanted, document)
                 # Another target may have found it too.
-                known[name] = by_location[_plain(wanted.location)] = document
+                known[name] = by_location[_plain(wanted.location)] = now = document
             elif wanted.whole:
-                fits = self._update(wanted, table, document)
+                now = self._update(wanted, table, document)
             self._check()
-            if fits:
-                self._write_partitions(wanted, name, created=table is None)
+            if now is not None:
+                self._write_partitions(wanted, now, created=table is None)
         for name, table in known.items():
             if name not in seen and self._is_mine(table) and findings.missing(_location(table)):
                 self._check()
@@ -96,18 +95,18 @@ class Writer:
         self._journal.tell(f"Created table {document['Name']} in database {wanted.database}")
         self._journal.count(TABLE, ADD, document["Name"])
 
-    def _update(self, wanted: WantedTable, table: Table, document: Table) -> bool:
-        """Bring a table to what was found; return whether it has the partition keys of that."""
+    def _update(self, wanted: WantedTable, table: Table, document: Table) -> Table | None:
+        """Bring a table to what was found; return it as it is now, None where it has not the partition keys of that."""
         if self._configuration.merges_new_columns:
-            document = keeping_columns(table, document)
+            document = keeping(table, document)
         if _FILTERED in (table.get("Parameters") or {}):
             document = {**document, "Parameters": {**document["Parameters"], _FILTERED: "true"}}
         if same_definition(table, document):
-            return True
+            return table
         name = document["Name"]
         if self._updates == LOG:
             self._journal.tell(f"Table {name} in database {wanted.database} has changed and is left as it is", "WARN")
-            return _keys(table) == _keys(document)
+            return table if _keys(table) == _keys(document) else None
         kept = {member: table[member] for member in ("Description", "Owner") if table.get(member)}
         if _keys(table) != _keys(document):
             # What is partitioned in another way is another table: partitions of the old one mean nothing to it.
@@ -117,14 +116,17 @@ class Writer:
             self._acting.call("UpdateTable", DatabaseName=wanted.database, TableInput={**document, **kept})
         self._journal.tell(f"Updated table {name} in database {wanted.database}")
         self._journal.count(TABLE, UPDATE, name)
-        return True
+        return document
 
-    def _write_partitions(self, wanted: WantedTable, name: str, *, created: bool) -> None:
+    def _write_partitions(self, wanted: WantedTable, table: Table, *, created: bool) -> None:
+        name, partitions = table["Name"], wanted.partitions
         target = {"DatabaseName": wanted.database, "TableName": name}
-        if created and not wanted.partitions:
+        if created and not partitions:
             return
+        if self._configuration.inherits:
+            partitions = [inheriting(each, table["StorageDescriptor"]) for each in partitions]
         there = {tuple(each["Values"]): each for each in self._acting.pages("GetPartitions", "Partitions", **target)}
-        new = [each for each in wanted.partitions if tuple(each["Values"]) not in there]
+        new = [each for each in partitions if tuple(each["Values"]) not in there]
         if new:
             for some in _some(new):
                 self._check()
@@ -133,10 +135,11 @@ class Writer:
             self._journal.tell(f"Created {len(new)} partitions of table {name} in database {wanted.database}")
         changed = [
             each
-            for each in wanted.partitions
+            for each in partitions
             if tuple(each["Values"]) in there and not same_partition(there[tuple(each["Values"])], each)
         ]
-        if changed and self._updates == LOG:
+        # What partitions have of their table they have whatever becomes of that.
+        if changed and self._updates == LOG and not self._configuration.inherits:
             self._journal.tell(
                 f"{len(changed)} partitions of table {name} have changed and are left as they are", "WARN"
             )
@@ -148,7 +151,7 @@ class Writer:
                 self._journal.count(PARTITION, UPDATE, name, len(some))
             self._journal.tell(f"Updated {len(changed)} partitions of table {name} in database {wanted.database}")
         if wanted.whole and not wanted.named:
-            wanted_values = {tuple(each["Values"]) for each in wanted.partitions}
+            wanted_values = {tuple(each["Values"]) for each in partitions}
             self._remove_partitions(target, [each for values, each in there.items() if values not in wanted_values])
 
     def _remove(self, database: str, table: Table) -> None:

@@ -201,11 +201,30 @@ def test_a_crawler_crawls_as_it_is_configured(
     assert columns(table) == dict.fromkeys("abcd", "int")
     partition = glue.get_partition(DatabaseName=database, TableName="in", PartitionValues=["2018"])["Partition"]
     assert columns(partition) == columns(table)
-    kept = {**table["StorageDescriptor"], "Columns": [{"Name": "a", "Type": "string", "Comment": "mine"}]}
-    given = {member: table[member] for member in ("Name", "PartitionKeys", "Parameters", "TableType")}
-    glue.update_table(DatabaseName=database, TableInput={**given, "StorageDescriptor": kept})
+    reader = {"SerializationLibrary": "org.apache.hive.hcatalog.data.JsonSerDe", "Parameters": {"mine": "1"}}
+    mine = [{"Name": "a", "Type": "string", "Comment": "mine"}]
+    given = {member: table[member] for member in ("Name", "PartitionKeys", "TableType")}
+    given["StorageDescriptor"] = {**table["StorageDescriptor"], "Columns": mine, "SerdeInfo": reader}
+    given["Parameters"] = {**table["Parameters"], "owner": "me"}
+    glue.update_table(DatabaseName=database, TableInput=given)
+    put("in/year=2019/f.json", '{"a": 1}')
+    for policy in ({}, {"SchemaChangePolicy": {"UpdateBehavior": "LOG", "DeleteBehavior": "LOG"}}):
+        glue.update_crawler(Name=name, **policy)
+        crawled(glue, name)
+        table = tables(glue, database)["in"]
+        assert columns(table) == {"a": "string", **dict.fromkeys("bcd", "int")}
+        assert (table["Parameters"]["owner"], table["Parameters"]["objectCount"]) == ("me", "3")
+        for partition in glue.get_partitions(DatabaseName=database, TableName="in")["Partitions"]:
+            assert columns(partition) == columns(table)
+            serde = partition["StorageDescriptor"]["SerdeInfo"]
+            assert serde == {**reader, "Parameters": {"mine": "1", "paths": "a,b,c,d"}}
+            assert partition["Parameters"]["objectCount"] == "1"
+        put("in/year=2020/f.json", '{"a": 1}')
+    given["StorageDescriptor"]["Columns"] = mine
+    glue.update_table(DatabaseName=database, TableInput=given)
     crawled(glue, name)
-    assert columns(tables(glue, database)["in"]) == {"a": "string", **dict.fromkeys("bcd", "int")}
+    found = glue.get_partitions(DatabaseName=database, TableName="in")["Partitions"]
+    assert [columns(partition) for partition in found] == [{"a": "string"}] * 4
     few = json.dumps({"Version": 1.0, "CrawlerOutput": {"Tables": {"TableThreshold": 1}}})
     failed = crawled(glue, make("in", Configuration=few), "FAILED")
     assert "greater than the table threshold" in failed["LastCrawl"]["ErrorMessage"]
