@@ -224,8 +224,9 @@ def _measure(files: Sequence[File]) -> Measure:
 
 
 def records_of(file: File) -> int:
-    """How many records a file has, or about how many, by its size."""
-    return file.found.records or file.size_bytes // max(file.found.record_bytes, 1)
+    """How many records a file has, or about how many, by its size; 0 where their length is not known either."""
+    length = file.found.record_bytes
+    return file.found.records or (file.size_bytes // length if length else 0)
 
 
 def _joined(founds: Sequence[Found]) -> Found:

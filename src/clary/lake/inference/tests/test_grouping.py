@@ -1,13 +1,14 @@
 """Folders become tables and partitions by Glue's rules."""
 
 from collections import Counter
+from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from clary.lake.inference.documents import columns_of
 from clary.lake.inference.found import Found
-from clary.lake.inference.grouping import File, Grouped, Policy, group
+from clary.lake.inference.grouping import File, Grouped, Policy, group, records_of
 from clary.lake.tables import Column
 from clary.lake.types import parse_type
 
@@ -133,3 +134,10 @@ def test_every_file_is_in_one_table(made: list[tuple[str, str, str]], policy: Po
         assert not {column.name for column in table.found.columns} & set(table.keys)
         if policy.level is not None and not table.is_file and table.parts:
             assert table.path.count("/") >= policy.level
+
+
+def test_records_are_counted_or_estimated() -> None:
+    known, guessed, empty = (File("f", 100, replace(found("a:int"), **of)) for of in (
+        {"records": 3, "record_bytes": 9}, {"record_bytes": 9}, {},
+    ))  # fmt: skip
+    assert [records_of(each) for each in (known, guessed, empty)] == [3, 11, 0]
