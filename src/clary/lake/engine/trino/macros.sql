@@ -332,6 +332,14 @@ trino_width_bucket(x, lo, hi, n) :=
     ELSE CASE WHEN x > lo THEN 0 WHEN x <= hi THEN n + 1
     ELSE CAST(floor((lo - x) / (lo - hi) * n) AS BIGINT) + 1 END END;
 
+trino_great_circle(a, b, c, d) :=
+    CASE WHEN trino_wrong(greatest(abs(a), abs(c)) > 90, 'INVALID_FUNCTION_ARGUMENT: Latitude must be between -90 and 90')
+    OR trino_wrong(greatest(abs(b), abs(d)) > 180, 'INVALID_FUNCTION_ARGUMENT: Longitude must be between -180 and 180')
+    OR a IS NULL OR b IS NULL OR c IS NULL OR d IS NULL THEN NULL
+    ELSE 6371.01 * atan2(sqrt(power(cos(radians(c)) * sin(radians(b - d)), 2)
+    + power(cos(radians(a)) * sin(radians(c)) - sin(radians(a)) * cos(radians(c)) * cos(radians(b - d)), 2)),
+    sin(radians(a)) * sin(radians(c)) + cos(radians(a)) * cos(radians(c)) * cos(radians(b - d))) END;
+
 trino_signed(h) :=
     CAST(CASE WHEN h >= CAST('9223372036854775808' AS HUGEINT) THEN h - CAST('18446744073709551616' AS HUGEINT)
     ELSE h END AS BIGINT);

@@ -44,6 +44,8 @@ _SIGNATURES = """
     variance(double) -> double: var_samp({d}{0}){f}
     var_samp(double) -> double: var_samp({d}{0}){f}
     var_pop(double) -> double: var_pop({d}{0}){f}
+    skewness(double) -> double: {skewness}
+    kurtosis(double) -> double: kurtosis({d}{0}){f}
     covar_pop(double, double) -> double: covar_pop({0}, {1}){f}
     covar_samp(double, double) -> double: covar_samp({0}, {1}){f}
     corr(double, double) -> double: corr({0}, {1}){f}
@@ -66,13 +68,15 @@ _SIGNATURES = """
     map_union(map(K, V)) -> map(K, V): list_transform([{maps}], lambda _m: trino_map_of(flatten(_m)))[1]
     listagg(varchar, varchar) -> varchar: string_agg({d}{0}, {1}{o}){f}
 """
+# DuckDB's is that of a sample, Trino's that of what there is.
+_SKEWNESS = "(skewness({d}{0}){f} * (count({d}{0}){f} - 2) / sqrt(count({d}{0}){f} * (count({d}{0}){f} - 1)))"
 _OVERLOADS = overloads_of(
-    _SIGNATURES.replace("{entries}", "list(struct_pack(k := {0}, v := {1}){o}){f}").replace(
-        "{maps}", "list(trino_map_entries({0})){f}"
-    )
+    _SIGNATURES.replace("{entries}", "list(struct_pack(k := {0}, v := {1}){o}){f}")
+    .replace("{maps}", "list(trino_map_entries({0})){f}")
+    .replace("{skewness}", _SKEWNESS)
 )
 _NOT_HERE = ("approx_set", "merge", "checksum", "numeric_histogram", "approx_most_frequent", "reduce_agg", "entropy",
-             "tdigest_agg", "qdigest_agg", "skewness", "kurtosis", "map_intersect_agg")  # fmt: skip
+             "tdigest_agg", "qdigest_agg", "map_intersect_agg")  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -282,7 +282,10 @@ class Queries:
         condition = ""
         if having is not None:
             condition = f" WHERE {expressions.condition(having.this, 'HAVING clause')}"
-        distinct = node.args.get("distinct") is not None
+        said = node.args.get("distinct")
+        distinct = said is not None
+        if said is not None and said.args.get("on") is not None:
+            fail("SYNTAX_ERROR", said, "mismatched input 'ON'")
         if distinct:
             self.read(outputs)
         fields = [Field(each.name, each.type, text, origins=each.origins, key=each.key)

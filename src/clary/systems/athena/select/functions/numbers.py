@@ -37,6 +37,7 @@ SIGNATURES = """
     tanh(double) -> double: tanh({0})
     width_bucket(double, double, double, bigint) -> bigint: trino_width_bucket({0}, {1}, {2}, {3})
     width_bucket(double, array(double)) -> bigint: CAST(len(list_filter({1}, lambda _b: _b <= {0})) AS BIGINT)
+    great_circle_distance(double, double, double, double) -> double: trino_great_circle({0}, {1}, {2}, {3})
     bitwise_and(bigint, bigint) -> bigint: ({0} & {1})
     bitwise_or(bigint, bigint) -> bigint: ({0} | {1})
     bitwise_xor(bigint, bigint) -> bigint: xor({0}, {1})

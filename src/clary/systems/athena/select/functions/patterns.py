@@ -2,6 +2,8 @@
 
 import re
 
+from sqlglot import exp
+
 from clary.systems.athena.select.functions.calls import Call, Handler
 from clary.systems.athena.select.types import BIGINT, BOOLEAN, VARCHAR, array
 from clary.systems.athena.select.values import Value, fail, text, unsupported
@@ -79,10 +81,33 @@ def _extract_all(call: Call) -> Value:
 def _replace(call: Call) -> Value:
     call.counts(2, 3)
     value, pattern = call.of_type(0, VARCHAR).sql, _pattern(call)
+    if len(call) == 3 and isinstance(call.nodes[2], exp.Lambda):
+        return _replaced_by(call, value, pattern)
     if len(call) == 2:
         return Value(f"regexp_replace({value}, {pattern}, '', 'g')", VARCHAR)
     said = call.text_of(2, "The replacement")
     return Value(f"regexp_replace({value}, {pattern}, {text(_replacement(said, call))}, 'g')", VARCHAR)
+
+
+def _replaced_by(call: Call, value: str, pattern: str) -> Value:
+    """What a lambda makes of the groups of each match. As in Trino all is NULL once it makes NULL of one."""
+    said = call.value(1).constant
+    if not isinstance(said, str):
+        unsupported(call.nodes[1], "a pattern that is no literal, where the replacement is a lambda")
+    names, body = call.lambda_of(2, [array(VARCHAR)])
+    if body.type.name not in ("varchar", "unknown"):
+        call.unexpected(f"a lambda that results in varchar, not {body.type}")
+    groups = re.compile(re.sub(r"\[:\w+:\]|\\p\{\w+\}|\\[zQEx]", "a", re2(said, call, 1))).groups
+    found = ", ".join(f"g{at} := regexp_extract_all({value}, {pattern}, {at})" for at in range(groups + 1))
+    of_match = f"CAST([{', '.join(f'_r.g{at}[_i]' for at in range(1, groups + 1))}] AS VARCHAR[])"
+    of_each = f"list_transform([{of_match}], lambda {names}: {body.sql})[1]"
+    made = f"list_transform(range(1, len(_r.g0) + 1), lambda _i: {of_each})"
+    pieces = "list_transform(range(1, len(_r.s) + 1), lambda _i: concat(_r.s[_i], _m[_i]))"
+    joined = (
+        f"CASE WHEN len(_m) = len(list_filter(_m, lambda _x: _x IS NOT NULL)) THEN array_to_string({pieces}, '') END"
+    )
+    rows = f"[struct_pack(s := regexp_split_to_array({value}, {pattern}), {found})]"
+    return Value(f"list_transform({rows}, lambda _r: list_transform([{made}], lambda _m: {joined})[1])[1]", VARCHAR)
 
 
 def _replacement(said: str, call: Call) -> str:
