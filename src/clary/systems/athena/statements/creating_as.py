@@ -59,20 +59,21 @@ def _store(running: Running, statement: CreateTableAs, name: TableName, written:
     plan = planned(running, statement.query)
     columns = _columns(statement, plan.columns)
     written_properties.check_keys(columns, written)
-    shown = f"{name.database}.{name.name}"
-    check_empty(
-        running,
-        location,
-        f"Target directory for table '{shown}' already exists: {location}. You may need to manually clean the "
-        f"data at location '{location}' before retrying. Athena will not delete data in your account.",
+    there = (
+        f"Target directory for table '{name.database}.{name.name}' already exists: {location}. You may need to "
+        f"manually clean the data at location '{location}' before retrying. Athena will not delete data in your "
+        "account."
     )
+    check_empty(running, location, there)
     table = _table(running, statement, columns, written, location)
     if not statement.with_data:
         keep(running, statement, TableWrite([], 0, table=table), (), name)
         return Stored((), 0, (), table)
     output = TableFiles(written.format, columns, written.keys, written.bucketed_by, written.buckets, written.properties)
     places = Places(lambda values: _folder(location, written, values))
-    return store(running, statement, plan, output, lambda _: places, name, table)
+    stored = store(running, statement, plan, output, lambda _: places, name, table)
+    check_empty(running, location, there, stored.uris)
+    return stored
 
 
 def _register(running: Running, name: TableName, stored: Stored) -> None:

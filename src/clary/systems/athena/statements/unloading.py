@@ -27,11 +27,13 @@ def unload(running: Running, statement: Unload) -> Outcome:
                     "DUPLICATE_COLUMN_NAME", f"line 1:1: Column name '{name}' specified more than once"
                 )
         written_properties.check_keys(columns, written)
-        check_empty(running, location, f"Target directory already exists: {location}. UNLOAD writes into empty folders")
+        there = f"Target directory already exists: {location}. UNLOAD writes into empty folders"
+        check_empty(running, location, there)
         output = TableFiles(written.format, columns, written.keys, properties=written.properties)
 
         def folder(values: tuple[str, ...]) -> str:
             return f"{location}/{partition_path(written.keys, values)}" if values else location
 
         stored = store(running, statement, plan, output, lambda _: Places(folder))
+        check_empty(running, location, there, stored.uris)
     return outcome_of(statement, stored.uris, stored.rows)

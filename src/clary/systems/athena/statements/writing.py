@@ -131,9 +131,9 @@ def outcome_of(statement: Statement, uris: Sequence[str], rows: int) -> Outcome:
     return Outcome(statement.kind, statement.substatement, manifest=uris, update_count=rows)
 
 
-def check_empty(running: Running, location: str, message: str) -> None:
-    """Raise StatementFailed where objects lie below a location."""
-    if any(True for _ in running.objects(location.rstrip("/") + "/")):
+def check_empty(running: Running, location: str, message: str, own: Collection[str] = ()) -> None:
+    """Raise StatementFailed where objects lie below a location, its own apart: others may have found it empty too."""
+    if any(each.uri not in own for each in running.objects(location.rstrip("/") + "/")):
         raise StatementFailed("HIVE_PATH_ALREADY_EXISTS", message)
 
 

@@ -393,6 +393,23 @@ def test_a_partition_that_is_registered_elsewhere_meanwhile_hides_no_rows(world,
     assert len(world.lone.uris("parted/")) == 1
 
 
+@pytest.mark.parametrize("kind", ["a CTAS", "an UNLOAD"])
+def test_two_statements_that_find_one_folder_empty_do_not_share_it(world, kind):
+    before, text = world.state(), WRITES[kind]
+    other = text.replace("TABLE made", "TABLE other")
+
+    def overtaken() -> None:
+        world.meanwhile = lambda: None
+        assert world.run(other) == (SUCCEEDED, "")
+
+    world.meanwhile = overtaken
+    status, reason = world.run(text)
+    assert status == FAILED
+    assert "HIVE_PATH_ALREADY_EXISTS" in reason
+    assert len(world.state()["objects"]) == len(before["objects"]) + 1
+    assert ("made" in world.state()["db"], "other" in world.state()["db"]) == (False, kind == "a CTAS")
+
+
 def test_a_query_that_is_to_run_again_is_not_forgotten(world):
     name = world.start(WRITES["an INSERT"])
     writes = world.platform.records(TableWrite).within(ACCOUNT, REGION)
