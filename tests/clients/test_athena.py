@@ -53,6 +53,7 @@ def test_pyathena(environment: Callable[[str], Environment], unique: Callable[[s
     assert result["dicts"] == [{"carrier": "AA", "n": 1, "s": 2.5}, {"carrier": "UA", "n": 2, "s": 1.5}]
     assert result["pandas"]["data"] == [["UA", 1.5, 1], ["AA", 2.5, 1], ["UA", None, 2]]
     assert (result["unloaded"], result["async"]) == (3, [0, 1, 4, 9])
+    assert result["has"] == [True, False]
     assert result["tables"] == result["left"] == ["flights"]
     assert result["reflected"] == {"carrier": "VARCHAR", "delay": "DOUBLE", "month": "BIGINT"}
     assert (result["alchemy"], result["inserted"]) == ([["AA", 2.5], ["UA", 1.5]], [[1, "one"]])

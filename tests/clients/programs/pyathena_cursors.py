@@ -76,6 +76,7 @@ engine = sa.create_engine(
 )
 with engine.connect() as session:
     inspector = sa.inspect(session)
+    result["has"] = [inspector.has_table(name, database) for name in ("flights", "nothing")]
     result["tables"] = inspector.get_table_names(database)
     result["reflected"] = {each["name"]: str(each["type"]) for each in inspector.get_columns("flights", database)}
     table = sa.Table("flights", sa.MetaData(), autoload_with=session)

@@ -81,7 +81,11 @@ def _asked(ctx: Context, operation: str, **params: Any) -> dict[str, Any]:
         return ctx.call("glue", operation, {name: value for name, value in params.items() if value is not None})
     except AwsError as error:
         if error.code == "EntityNotFoundException":
-            raise metadata(f"{error.message} (Service: AWSGlue; Error Code: EntityNotFoundException)") from None
+            # In AWS's very form: SQLAlchemy's dialect learns from the code in it that there is no such table.
+            raise metadata(
+                f"{error.message} (Service: AmazonDataCatalog; Status Code: 400; Error Code: {error.code}; "
+                f"Request ID: {ctx.request_id}; Proxy: null)"
+            ) from None
         raise
 
 
