@@ -132,9 +132,14 @@ def outcome_of(statement: Statement, uris: Sequence[str], rows: int) -> Outcome:
 
 
 def check_empty(running: Running, location: str, message: str, own: Collection[str] = ()) -> None:
-    """Raise StatementFailed where objects lie below a location, its own apart: others may have found it empty too."""
-    if any(each.uri not in own for each in running.objects(location.rstrip("/") + "/")):
-        raise StatementFailed("HIVE_PATH_ALREADY_EXISTS", message)
+    """Raise StatementFailed where objects lie below a location: others may have found it empty too.
+
+    Its own files apart, and its results, which may lie there as well.
+    """
+    results = running.own.output
+    for each in running.objects(location.rstrip("/") + "/"):
+        if each.uri not in own and not each.uri.startswith(results):
+            raise StatementFailed("HIVE_PATH_ALREADY_EXISTS", message)
 
 
 def named_columns(columns: Sequence[OutputColumn]) -> tuple[Column, ...]:

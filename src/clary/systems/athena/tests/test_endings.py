@@ -125,9 +125,9 @@ class World:
         policy = json.dumps({"Version": "2012-10-17", "Statement": statements})
         self.iam("PutUserPolicy", UserName=USER, PolicyName="own", PolicyDocument=policy)
 
-    def start(self, text: str) -> str:
+    def start(self, text: str, results: str = f"s3://{RESULTS}/") -> str:
         """Have a query wait, of the user."""
-        where = {"OutputLocation": f"s3://{RESULTS}/"}
+        where = {"OutputLocation": results}
         context = {"Database": "db"}
         name: str = self.athena(
             "StartQueryExecution", QueryString=text, QueryExecutionContext=context, ResultConfiguration=where
@@ -408,6 +408,20 @@ def test_two_statements_that_find_one_folder_empty_do_not_share_it(world, kind):
     assert "HIVE_PATH_ALREADY_EXISTS" in reason
     assert len(world.state()["objects"]) == len(before["objects"]) + 1
     assert ("made" in world.state()["db"], "other" in world.state()["db"]) == (False, kind == "a CTAS")
+
+
+@pytest.mark.parametrize("lives", range(6))
+@pytest.mark.parametrize(("kind", "folder"), [("a CTAS", "made"), ("an UNLOAD", "unloaded")])
+def test_results_may_lie_in_the_folder_that_a_statement_fills(world, kind, folder, lives):
+    world.lives, name = lives, world.start(WRITES[kind], f"s3://data/{folder}/")
+    with contextlib.suppress(Killed):
+        world.drive(name)
+    world.lives = None
+    if world.entry(name).status in UNFINISHED:
+        world.drive(name)
+    assert (world.entry(name).status, world.entry(name).value.reason) == (SUCCEEDED, "")
+    if kind == "a CTAS":
+        assert world.lone.select("SELECT a FROM made") == [["1"]]
 
 
 def test_a_query_that_is_to_run_again_is_not_forgotten(world):
