@@ -105,68 +105,49 @@ class Router:
 
         Raises AwsError when no server can be asked, and NotAnswered when one that was gave no answer.
         """
-        known = self._fresh(address)
-        gate = self._gate(known, address, wish)
-        if gate is None:
-            return await self._ask(known, address, wish, heading, body)
-        turn = await Turn.wait(gate)
+        turn = await self._turn(address, wish)
         try:
-            return await self._ask(self._fresh(address), address, wish, heading, body, turn)
+            return (await self._ask(address, wish, heading, body, turn))[0]
         finally:
-            turn.leave()
-
-    async def _ask(
-        self, known: _Known, address: Address, wish: Wish, heading: Heading, body: bytes, turn: Turn | None = None
-    ) -> Answered:
-        started = self.loop.time() - (turn.waited_seconds if turn else 0.0)
-        chosen = self._choose(known, address, _inside(wish, turn))
-        tried: list[Chosen] = []
-        while True:
-            asked = self.loop.time()
-            try:
-                answered = await pass_through(chosen, heading, body, asked + REQUEST_SECONDS)
-            except NotAnswered as failure:
-                tried.append(chosen)
-                instead = await self._instead(failure, address, wish, tried, started, turn)
-                if instead is not None:
-                    known, chosen = instead
-                    continue
-                self._count(address, chosen, None, started, asked, turn)
-                self._copy(known, address, wish, chosen, heading, body, None)
-                raise
-            self._count(address, chosen, answered, started, asked, turn)
-            sampled = self._captures.sample(known.route.capture, address, heading, body)
-            if sampled is not None:
-                self._captures.keep(sampled, chosen.target, answered.answer)
-            self._copy(known, address, wish, chosen, heading, body, sampled)
-            return answered
+            if turn is not None:
+                turn.leave()
 
     async def ask_streamed(
         self, address: Address, wish: Wish, heading: Heading, body: bytes
     ) -> tuple[Answered, AsyncGenerator[bytes, None]]:
         """`ask` for an answer whose body is passed on as it comes."""
-        known = self._fresh(address)
-        gate = self._gate(known, address, wish)
-        if gate is None:
-            return await self._ask_streamed(known, address, wish, heading, body)
-        turn = await Turn.wait(gate)
+        turn = await self._turn(address, wish)
         try:
-            return await self._ask_streamed(self._fresh(address), address, wish, heading, body, turn)
+            answered, chunks = await self._ask(address, wish, heading, body, turn, streamed=True)
         except BaseException:
-            turn.leave()
+            if turn is not None:
+                turn.leave()
             raise
+        assert chunks is not None
+        return answered, chunks
 
-    async def _ask_streamed(
-        self, known: _Known, address: Address, wish: Wish, heading: Heading, body: bytes, turn: Turn | None = None
-    ) -> tuple[Answered, AsyncGenerator[bytes, None]]:
+    async def _turn(self, address: Address, wish: Wish) -> Turn | None:
+        """Wait for an instance of a serverless variant; None for all others."""
+        gate = self._gate(self._fresh(address), address, wish)
+        return None if gate is None else await Turn.wait(gate)
+
+    async def _ask(
+        self, address: Address, wish: Wish, heading: Heading, body: bytes, turn: Turn | None, *, streamed: bool = False
+    ) -> tuple[Answered, AsyncGenerator[bytes, None] | None]:
+        """The answer, and its body as it comes where it is to be streamed."""
+        known = self._fresh(address)
         started = self.loop.time() - (turn.waited_seconds if turn else 0.0)
         chosen = self._choose(known, address, _inside(wish, turn))
         over = turn.leave if turn else None
         tried: list[Chosen] = []
+        chunks = None
         while True:
             asked = self.loop.time()
             try:
-                answered, chunks = await pass_through_streamed(chosen, heading, body, asked + REQUEST_SECONDS, over)
+                if streamed:
+                    answered, chunks = await pass_through_streamed(chosen, heading, body, asked + REQUEST_SECONDS, over)
+                else:
+                    answered = await pass_through(chosen, heading, body, asked + REQUEST_SECONDS)
             except NotAnswered as failure:
                 tried.append(chosen)
                 instead = await self._instead(failure, address, wish, tried, started, turn)
@@ -178,8 +159,10 @@ class Router:
                 raise
             self._count(address, chosen, answered, started, asked, turn)
             sampled = self._captures.sample(known.route.capture, address, heading, body)
-            if sampled is not None:
+            if sampled is not None and chunks is not None:
                 chunks = self._captures.keep_streamed(sampled, chosen.target, answered.answer, chunks)
+            elif sampled is not None:
+                self._captures.keep(sampled, chosen.target, answered.answer)
             self._copy(known, address, wish, chosen, heading, body, sampled)
             return answered, chunks
 
