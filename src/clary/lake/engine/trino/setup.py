@@ -5,6 +5,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from clary.lake.engine.trino import hashes
+
 if TYPE_CHECKING:
     import duckdb
 
@@ -15,6 +17,8 @@ def prepare(connection: "duckdb.DuckDBPyConnection") -> None:
     """Have a connection know all that translated queries call, and count as they do; see `configure`."""
     configure(connection)
     # One call for all of them takes a fraction of what a call for each does.
+    for name in hashes.HASHES:
+        hashes.add(connection, name)
     connection.execute("; ".join(_making(head, body) for head, body in _ordered()))
 
 
@@ -26,11 +30,14 @@ def configure(connection: "duckdb.DuckDBPyConnection") -> None:
 
 
 def teach(connection: "duckdb.DuckDBPyConnection", sql: str, known: set[str]) -> None:
-    """Have a connection know the macros that a statement calls, and those that these call. It knows those of `known`,
-    to which they are added: to know all of them takes longer than most queries."""
+    """Have a connection know the macros and hashes that a statement calls, and the macros that these call. It knows
+    those of `known`, to which they are added: to know all of them takes longer than most queries."""
     wanted = set(_NAME.findall(sql)) - known
     if not wanted:
         return
+    for name in wanted & hashes.HASHES.keys():
+        hashes.add(connection, name)
+        known.add(name)
     for head, body in _ordered():
         name = head.partition("(")[0]
         if name not in known and any(name in _called(each) for each in wanted):
