@@ -513,8 +513,6 @@ trino_json_scalar(j, kind) :=
 trino_json_scalar_at(j, p) :=
     CASE WHEN json_type(j, p) IN ('OBJECT', 'ARRAY', 'NULL') THEN NULL ELSE json_extract_string(j, p) END;
 
-trino_json_query(j, p) := CASE WHEN json_type(j, p) IN ('OBJECT', 'ARRAY') THEN CAST(json_extract(j, p) AS VARCHAR) END;
-
 trino_json_items(j) :=
     CASE WHEN trino_wrong(json_type(j) NOT IN ('ARRAY', 'NULL'), 'INVALID_CAST_ARGUMENT: Cannot cast to array: ' || j)
     THEN NULL WHEN json_type(j) = 'NULL' THEN NULL ELSE CAST(json_extract(j, '$[*]') AS VARCHAR[]) END;
@@ -551,6 +549,46 @@ trino_json_has_number(j, x) :=
     CASE WHEN json_type(j) = 'ARRAY' THEN coalesce(list_contains(
     list_transform(CAST(json_extract(j, '$[*]') AS VARCHAR[]),
     lambda e: TRY_CAST(e AS DOUBLE)), x), FALSE) END;
+
+trino_json_said(s) :=
+    CASE WHEN trino_wrong(NOT json_valid(s), 'JSON_INPUT_CONVERSION_ERROR: conversion to JSON failed: ' || s)
+    THEN NULL ELSE CAST(json(s) AS VARCHAR) END;
+
+trino_json_key(k) :=
+    CASE WHEN trino_wrong(k IS NULL,
+    'INVALID_FUNCTION_ARGUMENT: null value passed for JSON object key to JSON_OBJECT function') THEN NULL ELSE k END;
+
+-- Steps of paths, from sequences of items to sequences; NULL is a sequence that there cannot be.
+
+trino_path_all(lists) := list_transform([lists], lambda w: CASE WHEN list_count(w) = len(w) THEN flatten(w) END)[1];
+
+trino_path_unwrapped(items) :=
+    flatten(list_transform(items, lambda x:
+    CASE WHEN json_type(x) = 'ARRAY' THEN CAST(json_extract(x, '$[*]') AS VARCHAR[]) ELSE [x] END));
+
+trino_path_lax_member(items, p) :=
+    list_filter(list_transform(list_filter(trino_path_unwrapped(items), lambda x: json_type(x) = 'OBJECT'),
+    lambda x: CAST(json_extract(x, p) AS VARCHAR)), lambda x: x IS NOT NULL);
+
+trino_path_strict_member(items, p) :=
+    trino_path_all(list_transform(items, lambda x:
+    CASE WHEN json_type(x) = 'OBJECT' AND json_type(x, p) IS NOT NULL THEN [CAST(json_extract(x, p) AS VARCHAR)] END));
+
+trino_path_lax_members(items) :=
+    flatten(list_transform(list_filter(trino_path_unwrapped(items), lambda x: json_type(x) = 'OBJECT'),
+    lambda x: CAST(json_extract(x, '$.*') AS VARCHAR[])));
+
+trino_path_strict_members(items) :=
+    trino_path_all(list_transform(items, lambda x:
+    CASE WHEN json_type(x) = 'OBJECT' THEN CAST(json_extract(x, '$.*') AS VARCHAR[]) END));
+
+trino_path_lax_arrays(items) :=
+    list_transform(items, lambda x:
+    CASE WHEN json_type(x) = 'ARRAY' THEN CAST(json_extract(x, '$[*]') AS VARCHAR[]) ELSE [x] END);
+
+trino_path_strict_arrays(items) :=
+    list_transform([items], lambda w: CASE WHEN len(list_filter(w, lambda x: json_type(x) <> 'ARRAY')) = 0
+    THEN trino_path_lax_arrays(w) END)[1];
 
 trino_array_position(l, x) :=
     CASE WHEN l IS NOT NULL AND x IS NOT NULL THEN CAST(coalesce(list_position(l, x), 0) AS BIGINT) END;

@@ -8,6 +8,8 @@ from typing import Any
 from sqlglot import exp
 from sqlglot.dialects.trino import Trino
 
+from clary.systems.athena.select.json_syntax import READERS
+
 _SPECIAL = ("CAST", "TRY_CAST", "EXTRACT", "TRIM", "POSITION", "SUBSTRING", "NORMALIZE", "LISTAGG")
 
 
@@ -32,5 +34,5 @@ class AthenaSelect(Trino):
         """Reads functions by their names alone, but those that have a syntax of their own."""
 
         FUNCTIONS = _NONE
-        FUNCTION_PARSERS = _KEPT
+        FUNCTION_PARSERS = _KEPT | READERS
         TYPE_LITERAL_PARSERS = _LITERALS

@@ -19,7 +19,8 @@ from clary.systems.athena.select.values import Value, fail
 if TYPE_CHECKING:
     from clary.systems.athena.select.expressions import Expressions
 
-_MODULES = ("texts", "numbers", "patterns", "dates", "teradata", "arrays", "maps", "json", "binary", "conditions")
+_MODULES = ("texts", "numbers", "patterns", "dates", "teradata", "arrays", "maps", "json", "sql_json", "binary",
+            "conditions")  # fmt: skip
 
 Handler: TypeAlias = "Callable[[Call], Value]"
 

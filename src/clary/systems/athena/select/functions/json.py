@@ -1,4 +1,4 @@
-"""Functions of JSON. A value of JSON is held as its text."""
+"""Functions of JSON that are Trino's own. A value of JSON is held as its text."""
 
 import re
 
@@ -70,16 +70,6 @@ def _size(call: Call) -> Value:
     return Value(f"trino_json_size(CAST(json_extract({_document(call)}, {_path(call)}) AS VARCHAR))", BIGINT)
 
 
-def _exists(call: Call) -> Value:
-    call.counts(2)
-    return Value(f"(json_type({_document(call)}, {_path(call)}) IS NOT NULL)", BOOLEAN)
-
-
-def _query(call: Call) -> Value:
-    call.counts(2)
-    return Value(f"trino_json_query({_document(call)}, {_path(call)})", VARCHAR)
-
-
 def _contains(call: Call) -> Value:
     call.counts(2)
     value = call.value(1)
@@ -92,6 +82,6 @@ def _contains(call: Call) -> Value:
 
 
 HANDLERS: dict[str, Handler] = {
-    "json_extract": _extract, "json_extract_scalar": _extract_scalar, "json_size": _size, "json_exists": _exists,
-    "json_value": _extract_scalar, "json_query": _query, "json_array_contains": _contains,
+    "json_extract": _extract, "json_extract_scalar": _extract_scalar, "json_size": _size,
+    "json_array_contains": _contains,
 }  # fmt: skip
