@@ -1,34 +1,12 @@
-"""Hashes of Trino that DuckDB has none of: functions of Python, which a connection is given when a query calls them."""
+"""Hashes of Trino that DuckDB has none of."""
 
 import hmac
-import zlib
 from collections.abc import Callable
-from hashlib import sha512
-from typing import Any
 
 _MASK = 0xFFFFFFFFFFFFFFFF
 _P1, _P2, _P3 = 0x9E3779B185EBCA87, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9
 _P4, _P5 = 0x85EBCA77C2B2AE63, 0x27D4EB2F165667C5
 _C1, _C2 = 0x87C37B91114253D5, 0x4CF5AD432745937F
-
-
-def add(connection: Any, name: str) -> None:
-    """Have a connection know the function of `HASHES` that has this name."""
-    import pyarrow as pa
-
-    hashed, arguments, result = HASHES[name]
-    kind = pa.int64() if result == "BIGINT" else pa.binary()
-
-    def each(*columns: Any) -> Any:
-        rows = zip(*(column.to_pylist() for column in columns), strict=True)
-        return pa.array([None if None in row else hashed(*row) for row in rows], kind)
-
-    # DuckDB counts the parameters that a function names.
-    called = (lambda data: each(data)) if arguments == 1 else (lambda data, key: each(data, key))
-    parameters = [connection.sqltype("BLOB")] * arguments
-    connection.create_function(
-        name, called, parameters, connection.sqltype(result), type="arrow", null_handling="special"
-    )
 
 
 def xxhash64(data: bytes) -> bytes:
@@ -99,15 +77,6 @@ def _finished(value: int) -> int:
     return value ^ value >> 33
 
 
-def _hmac(name: str) -> Callable[[bytes, bytes], bytes]:
+def hmac_by(name: str) -> Callable[[bytes, bytes], bytes]:
+    """HMAC by a hash of this name, of data and a key."""
     return lambda data, key: hmac.digest(key, data, name)
-
-
-HASHES: dict[str, tuple[Callable[..., int | bytes], int, str]] = {
-    "trino_crc32": (zlib.crc32, 1, "BIGINT"),
-    "trino_sha512": (lambda data: sha512(data).digest(), 1, "BLOB"),
-    "trino_xxhash64": (xxhash64, 1, "BLOB"),
-    "trino_murmur3": (murmur3, 1, "BLOB"),
-    **{f"trino_hmac_{name}": (_hmac(name), 2, "BLOB") for name in ("md5", "sha1", "sha256", "sha512")},
-}
-"""What hashes, how many texts of bytes it takes, and the type of DuckDB that it results in."""

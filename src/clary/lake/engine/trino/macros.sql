@@ -281,6 +281,17 @@ trino_hamming(a, b) :=
     'INVALID_FUNCTION_ARGUMENT: The input strings to hamming_distance function must have the same length') THEN NULL
     ELSE hamming(a, b) END;
 
+-- Letters of one code that stand together, or with H or W between them, count once.
+trino_soundex(s) :=
+    CASE WHEN trino_wrong(regexp_matches(s, '[^\x00-\x7F]'), 'INVALID_FUNCTION_ARGUMENT: soundex is for letters of ASCII: '
+    || s) THEN NULL ELSE list_transform([upper(regexp_replace(s, '[^A-Za-z]', '', 'g'))], lambda t:
+    CASE WHEN t = '' THEN '' ELSE left(t, 1) || rpad(left(trino_soundex_digits(string_split(translate(left(t, 1) ||
+    regexp_replace(substr(t, 2), '[HW]', '', 'g'), 'ABCDEFGHIJKLMNOPQRSTUVWXYZ', '01230120022455012623010202'), '')), 3),
+    3, '0') END)[1] END;
+
+trino_soundex_digits(codes) :=
+    array_to_string(list_filter(codes, lambda c, i: i > 1 AND c <> '0' AND c <> codes[i - 1]), '');
+
 trino_zero_padded(s, n) :=
     CASE WHEN length(s) >= n THEN s WHEN s[1] IN ('-', '+') THEN s[1] || lpad(substr(s, 2), n - 1, '0')
     ELSE lpad(s, n, '0') END;
@@ -340,6 +351,52 @@ trino_great_circle(a, b, c, d) :=
     + power(cos(radians(a)) * sin(radians(c)) - sin(radians(a)) * cos(radians(c)) * cos(radians(b - d)), 2)),
     sin(radians(a)) * sin(radians(c)) + cos(radians(a)) * cos(radians(c)) * cos(radians(b - d))) END;
 
+trino_normal_cdf(m, d, x) :=
+    CASE WHEN m IS NULL OR d IS NULL OR x IS NULL THEN NULL
+    WHEN trino_wrong(NOT d > 0, 'INVALID_FUNCTION_ARGUMENT: standardDeviation must be > 0') THEN NULL
+    ELSE trino_py_normal_cdf(m, d, x) END;
+
+trino_inverse_normal_cdf(m, d, p) :=
+    CASE WHEN m IS NULL OR d IS NULL OR p IS NULL THEN NULL
+    WHEN trino_wrong(NOT (p > 0 AND p < 1), 'INVALID_FUNCTION_ARGUMENT: p must be 0 > p > 1')
+    OR trino_wrong(NOT d > 0, 'INVALID_FUNCTION_ARGUMENT: standardDeviation must be > 0') THEN NULL
+    ELSE trino_py_inverse_normal_cdf(m, d, p) END;
+
+trino_beta_cdf(a, b, x) :=
+    CASE WHEN a IS NULL OR b IS NULL OR x IS NULL THEN NULL
+    WHEN trino_wrong(NOT (x >= 0 AND x <= 1), 'INVALID_FUNCTION_ARGUMENT: value must be in the interval [0, 1]')
+    OR trino_wrong(NOT (a > 0 AND b > 0), 'INVALID_FUNCTION_ARGUMENT: a, b must be > 0') THEN NULL
+    ELSE trino_py_beta_cdf(a, b, x) END;
+
+trino_t_cdf(x, df) :=
+    CASE WHEN x IS NULL OR df IS NULL THEN NULL
+    WHEN trino_wrong(NOT df > 0, 'INVALID_FUNCTION_ARGUMENT: df must be greater than 0') THEN NULL
+    ELSE trino_py_t_cdf(x, df) END;
+
+-- The bounds differ by the sign of the last term.
+trino_wilson(s, n, z, sign) :=
+    CASE WHEN s IS NULL OR n IS NULL OR z IS NULL THEN NULL
+    WHEN trino_wrong(s < 0, 'INVALID_FUNCTION_ARGUMENT: number of successes must not be negative')
+    OR trino_wrong(n <= 0, 'INVALID_FUNCTION_ARGUMENT: number of trials must be positive')
+    OR trino_wrong(s > n, 'INVALID_FUNCTION_ARGUMENT: number of successes must not be larger than number of trials')
+    OR trino_wrong(z < 0, 'INVALID_FUNCTION_ARGUMENT: z-score must not be negative') THEN NULL
+    ELSE (s / n + z * z / (2 * n) + sign * z * sqrt((s / n * (1 - s / n) + z * z / (4 * n)) / n)) / (1 + z * z / n) END;
+
+-- Digits of the very double, so that halves alone are rounded up; a number below 10 shows two behind the point.
+trino_format_scaled(x, unit) :=
+    list_transform([CAST(printf('%.25f', x) AS DECIMAL(38, 25))], lambda d:
+    rtrim(rtrim(CAST(CASE WHEN x < 10 THEN CAST(round(d, 2) AS DECIMAL(38, 2))
+    WHEN x < 100 THEN CAST(round(d, 1) AS DECIMAL(38, 2)) ELSE CAST(round(d, 0) AS DECIMAL(38, 2)) END AS VARCHAR), '0'),
+    '.') || unit)[1];
+
+trino_format_number(n) :=
+    list_transform([CAST(n AS DOUBLE)], lambda c:
+    CASE WHEN abs(c) < 1000 THEN trino_format_scaled(c, '') WHEN abs(c) < 1e6 THEN trino_format_scaled(c / 1000, 'K')
+    WHEN abs(c) < 1e9 THEN trino_format_scaled(c / 1000 / 1000, 'M')
+    WHEN abs(c) < 1e12 THEN trino_format_scaled(c / 1000 / 1000 / 1000, 'B')
+    WHEN abs(c) < 1e15 THEN trino_format_scaled(c / 1000 / 1000 / 1000 / 1000, 'T')
+    ELSE trino_format_scaled(c / 1000 / 1000 / 1000 / 1000 / 1000, 'Q') END)[1];
+
 trino_signed(h) :=
     CAST(CASE WHEN h >= CAST('9223372036854775808' AS HUGEINT) THEN h - CAST('18446744073709551616' AS HUGEINT)
     ELSE h END AS BIGINT);
@@ -374,6 +431,16 @@ trino_from_base(s, n) :=
 trino_hex_of(b, n) := right(lpad(hex(CAST(b AS BIGINT)), 16, '0'), n);
 
 -- More of times.
+
+trino_so_many(n, unit) := CASE WHEN n > 0 THEN n || unit || CASE WHEN n = 1 THEN '' ELSE 's' END END;
+
+trino_human_readable_seconds(x) :=
+    CASE WHEN trino_wrong(NOT isfinite(x), 'INVALID_FUNCTION_ARGUMENT: Invalid argument found: ' ||
+    trino_double_text(x)) THEN NULL
+    ELSE list_transform([CAST(floor(abs(x) + 0.5) AS BIGINT)], lambda s: CASE WHEN s = 0 THEN '0 seconds' WHEN s > 0 THEN
+    concat_ws(', ', trino_so_many(s // 604800, ' week'), trino_so_many(s // 86400 % 7, ' day'),
+    trino_so_many(s // 3600 % 24, ' hour'), trino_so_many(s // 60 % 60, ' minute'), trino_so_many(s % 60, ' second'))
+    END)[1] END;
 
 trino_moment_of(seconds, zone) :=
     CASE WHEN zone IS NULL OR seconds IS NULL THEN NULL ELSE

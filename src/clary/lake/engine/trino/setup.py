@@ -5,7 +5,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from clary.lake.engine.trino import hashes
+from clary.lake.engine.trino.functions import FUNCTIONS, add
 
 if TYPE_CHECKING:
     import duckdb
@@ -17,8 +17,8 @@ def prepare(connection: "duckdb.DuckDBPyConnection") -> None:
     """Have a connection know all that translated queries call, and count as they do; see `configure`."""
     configure(connection)
     # One call for all of them takes a fraction of what a call for each does.
-    for name in hashes.HASHES:
-        hashes.add(connection, name)
+    for name in FUNCTIONS:
+        add(connection, name)
     connection.execute("; ".join(_making(head, body) for head, body in _ordered()))
 
 
@@ -30,19 +30,18 @@ def configure(connection: "duckdb.DuckDBPyConnection") -> None:
 
 
 def teach(connection: "duckdb.DuckDBPyConnection", sql: str, known: set[str]) -> None:
-    """Have a connection know the macros and hashes that a statement calls, and the macros that these call. It knows
+    """Have a connection know the macros and functions that a statement calls, and those that these call. It knows
     those of `known`, to which they are added: to know all of them takes longer than most queries."""
-    wanted = set(_NAME.findall(sql)) - known
-    if not wanted:
+    named = set(_NAME.findall(sql)) - known
+    if not named:
         return
-    for name in wanted & hashes.HASHES.keys():
-        hashes.add(connection, name)
-        known.add(name)
+    wanted = {each for name in named for each in _called(name)} - known
+    for name in wanted & FUNCTIONS.keys():
+        add(connection, name)
     for head, body in _ordered():
-        name = head.partition("(")[0]
-        if name not in known and any(name in _called(each) for each in wanted):
+        if head.partition("(")[0] in wanted:
             connection.execute(_making(head, body))
-            known.add(name)
+    known |= wanted
 
 
 def learn() -> None:
@@ -57,15 +56,15 @@ def _making(head: str, body: str) -> str:
 
 @cache
 def _called(name: str) -> frozenset[str]:
-    """A macro and all that it calls, however far."""
+    """A macro or function and all that it calls, however far."""
     bodies = {head.partition("(")[0]: body for head, body in _ordered()}
     found: set[str] = set()
     waiting = [name]
     while waiting:
         each = waiting.pop()
-        if each in bodies and each not in found:
+        if (each in bodies or each in FUNCTIONS) and each not in found:
             found.add(each)
-            waiting += _NAME.findall(bodies[each])
+            waiting += _NAME.findall(bodies.get(each, ""))
     return frozenset(found)
 
 

@@ -26,6 +26,7 @@ SIGNATURES = """
     last_day_of_month(date) -> date: last_day({0})
     last_day_of_month(timestamp) -> date: last_day({0})
     last_day_of_month(zoned) -> date: last_day(trino_local({0}))
+    human_readable_seconds(double) -> varchar: trino_human_readable_seconds({0})
     to_milliseconds(interval_days) -> bigint: trino_milliseconds({0})
     current_timezone() -> varchar: 'UTC'
     parse_duration(varchar) -> interval_days: trino_duration({0})

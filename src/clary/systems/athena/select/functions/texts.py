@@ -42,6 +42,7 @@ SIGNATURES = r"""
     chr(bigint) -> varchar: chr(CAST({0} AS INTEGER))
     levenshtein_distance(varchar, varchar) -> bigint: levenshtein({0}, {1})
     hamming_distance(varchar, varchar) -> bigint: trino_hamming({0}, {1})
+    soundex(varchar) -> varchar: trino_soundex({0})
     translate(varchar, varchar, varchar) -> varchar: translate({0}, {1}, {2})
     url_encode(varchar) -> varchar: trino_url_encode({0})
     url_decode(varchar) -> varchar: url_decode(replace({0}, '+', ' '))
