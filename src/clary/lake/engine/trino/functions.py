@@ -8,7 +8,7 @@ from collections.abc import Callable
 from hashlib import sha512
 from typing import Any, NamedTuple
 
-from clary.lake.engine.trino import distributions, hashes
+from clary.lake.engine.trino import addresses, distributions, hashes
 
 
 class Function(NamedTuple):
@@ -54,5 +54,10 @@ FUNCTIONS: dict[str, Function] = {
     "trino_py_normal_cdf": Function(distributions.normal_cdf, ("DOUBLE",) * 3, "DOUBLE"),
     "trino_py_inverse_normal_cdf": Function(distributions.inverse_normal_cdf, ("DOUBLE",) * 3, "DOUBLE"),
     "trino_py_beta_cdf": Function(distributions.beta_cdf, ("DOUBLE",) * 3, "DOUBLE"),
+    "trino_py_ip": Function(addresses.address, ("VARCHAR",), "BLOB"),
+    "trino_py_ip_text": Function(addresses.text, ("BLOB",), "VARCHAR"),
+    "trino_network_wrong": Function(lambda said: addresses.network(said)[0], ("VARCHAR",), "VARCHAR"),
+    "trino_network_first": Function(lambda said: addresses.network(said)[1], ("VARCHAR",), "BLOB"),
+    "trino_network_last": Function(lambda said: addresses.network(said)[2], ("VARCHAR",), "BLOB"),
     "trino_py_t_cdf": Function(distributions.t_cdf, ("DOUBLE",) * 2, "DOUBLE"),
 }

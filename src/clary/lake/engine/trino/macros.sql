@@ -556,6 +556,34 @@ trino_map_from_entries(l) :=
 
 trino_sorted_map(l) := map_from_entries(list_sort(l));
 
+-- Addresses of IP, held as 16 bytes. Most are of version 4, which needs no function of Python.
+
+trino_ip(s) :=
+    CASE WHEN regexp_full_match(s,
+    '((25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])\.){3}(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])')
+    THEN unhex('00000000000000000000FFFF' || array_to_string(list_transform(string_split(s, '.'),
+    lambda n: printf('%02X', CAST(n AS INTEGER))), ''))
+    ELSE list_transform([trino_py_ip(s)], lambda b: CASE WHEN trino_wrong(b IS NULL AND s IS NOT NULL,
+    'INVALID_CAST_ARGUMENT: Cannot cast value to IPADDRESS: ' || s) THEN NULL ELSE b END)[1] END;
+
+trino_ip_mapped(b) := starts_with(hex(b), '00000000000000000000FFFF');
+
+trino_ip_of_bytes(b) :=
+    CASE WHEN trino_wrong(octet_length(b) NOT IN (4, 16),
+    'INVALID_CAST_ARGUMENT: Invalid IP address binary length: ' || octet_length(b)) THEN NULL
+    WHEN octet_length(b) = 4 THEN unhex('00000000000000000000FFFF' || hex(b)) ELSE b END;
+
+trino_ip_text(b) :=
+    CASE WHEN trino_ip_mapped(b) THEN array_to_string(list_transform(range(25, 33, 2),
+    lambda n: CAST('0x' || substr(hex(b), n, 2) AS INTEGER)), '.') ELSE trino_py_ip_text(b) END;
+
+-- No network of version 6 holds addresses of version 4, however these are mapped.
+trino_network_contains(n, a) :=
+    CASE WHEN a IS NULL OR trino_wrong(trino_network_wrong(n) <> '',
+    'INVALID_FUNCTION_ARGUMENT: ' || trino_network_wrong(n)) THEN NULL
+    ELSE a BETWEEN trino_network_first(n) AND trino_network_last(n)
+    AND trino_ip_mapped(a) = trino_ip_mapped(trino_network_first(n)) END;
+
 -- JSON, held as its text.
 
 trino_json_or_null(s) := CASE WHEN json_valid(s) THEN s END;

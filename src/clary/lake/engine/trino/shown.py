@@ -29,6 +29,8 @@ def _text(sql: str, kind: "Shown", *, nested: bool, depth: int) -> str:
         return f"trino_year_month_text({sql})"
     if name == "varbinary":
         return f"trino_binary_text({sql})"
+    if name == "ipaddress":
+        return f"trino_ip_text({sql})"
     if name == "array":
         item = f"i{depth}"
         inner = _inner(item, kind.children[0], depth)

@@ -70,14 +70,14 @@ def castable(one: T, to: T) -> bool:
     if one.is_text:
         return to.name not in (DAY_SECOND, YEAR_MONTH)
     if to.is_text:
-        return one.name != "varbinary"
+        return one.name != "varbinary" and (one.name != "ipaddress" or to == VARCHAR)
     if one.is_number or one.name == "boolean":
         return to.is_number or to.name == "boolean"
     if one.is_moment:
         return to.is_moment or (to.name == "time" and one.name != "date")
     if one.name == "time":
         return to.name == "time"
-    return one.name == to.name or (one.name, to.name) in (("varbinary", "uuid"), ("uuid", "varbinary"))
+    return one.name == to.name or {one.name, to.name} in ({"varbinary", "uuid"}, {"varbinary", "ipaddress"})
 
 
 def as_text(value: Value) -> str:
@@ -141,6 +141,8 @@ def _plain(sql: str, one: T, to: T) -> str:
         return f"trino_round_time({sql}, {10 ** (6 - to.numbers[0])})" if to.numbers < one.numbers else sql
     if to.name == "boolean":
         return f"({sql} <> 0)"
+    if to.name == "ipaddress":
+        return f"trino_ip_of_bytes({sql})"
     if to.is_integer and one.name in ("double", "real"):
         return f"CAST(trino_whole({sql}, '{_WHOLE[to.name]}') AS {duckdb(to)})"
     if to.name == "decimal" and one.name in ("double", "real"):
@@ -168,6 +170,8 @@ def _parsed(sql: str, to: T) -> str:
         return f"trino_parse_date({sql})"
     if to.name == "varbinary":
         return f"encode({sql})"
+    if to.name == "ipaddress":
+        return f"trino_ip({sql})"
     if to.name == "time":
         return f"CAST({sql} AS TIME)"
     if to.name == "timestamp":
@@ -193,6 +197,8 @@ def _text(sql: str, one: T) -> str:
         return f"trino_day_second_text({sql})"
     if one.name == YEAR_MONTH:
         return f"trino_year_month_text({sql})"
+    if one.name == "ipaddress":
+        return f"trino_ip_text({sql})"
     if one.name == "decimal" and one.numbers[0] == one.numbers[1]:
         return f"trino_fraction_text({sql})"
     return f"CAST({sql} AS VARCHAR)"

@@ -16,7 +16,7 @@ from clary.systems.athena.select.values import fail, unsupported
 _PLAIN = {
     "BOOLEAN": "boolean", "TINYINT": "tinyint", "SMALLINT": "smallint", "INT": "integer", "BIGINT": "bigint",
     "FLOAT": "real", "DOUBLE": "double", "VARBINARY": "varbinary", "BINARY": "varbinary", "DATE": "date",
-    "JSON": "json", "TEXT": "varchar", "UUID": "uuid", "UNKNOWN": "unknown", "REAL": "real",
+    "JSON": "json", "TEXT": "varchar", "UUID": "uuid", "IPADDRESS": "ipaddress", "UNKNOWN": "unknown", "REAL": "real",
 }  # fmt: skip
 _TIMES = {"TIME": "time", "TIMESTAMP": "timestamp", "TIMESTAMPTZ": ZONED, "TIMESTAMPNTZ": "timestamp"}
 _PRECISEST = 6

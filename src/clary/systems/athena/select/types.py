@@ -17,7 +17,7 @@ _DUCKDB = {
     "bigint": "BIGINT", "real": "FLOAT", "double": "DOUBLE", "varchar": "VARCHAR", "char": "VARCHAR",
     "varbinary": "BLOB", "date": "DATE", "time": "TIME", "timestamp": "TIMESTAMP",
     ZONED: "STRUCT(t TIMESTAMP, z VARCHAR)", "json": "VARCHAR",
-    DAY_SECOND: "INTERVAL", YEAR_MONTH: "INTERVAL", "uuid": "UUID",
+    DAY_SECOND: "INTERVAL", YEAR_MONTH: "INTERVAL", "uuid": "UUID", "ipaddress": "BLOB",
 }  # fmt: skip
 _HIVE = {"int": "integer", "float": "real", "string": "varchar", "binary": "varbinary"}
 

@@ -21,6 +21,7 @@ SIGNATURES = """
     cardinality(array(T)) -> bigint: CAST(len({0}) AS BIGINT)
     cardinality(map(K, V)) -> bigint: CAST(cardinality({0}) AS BIGINT)
     contains(array(T), T) -> boolean: trino_contains({0}, {1})
+    contains(varchar, ipaddress) -> boolean: trino_network_contains({0}, {1})
     element_at(array(T), bigint) -> T: trino_element_at({0}, {1})
     element_at(map(K, V), K) -> V: ({0})[{1}]
     array_distinct(array(T)) -> array(T): trino_distinct({0})
