@@ -3,12 +3,13 @@
 They see the rows of a query as Python's values, so they are slower by far than macros.
 """
 
+import hmac
 import zlib
 from collections.abc import Callable
 from hashlib import sha512
 from typing import Any, NamedTuple
 
-from clary.lake.engine.trino import addresses, distributions, hashes
+from clary.lake.engine.trino import addresses, distributions
 
 
 class Function(NamedTuple):
@@ -42,13 +43,30 @@ def add(connection: Any, name: str) -> None:
     )
 
 
+def _xxhash64(data: bytes) -> bytes:
+    import xxhash
+
+    return xxhash.xxh64_digest(data)
+
+
+def _murmur3(data: bytes) -> bytes:
+    import mmh3
+
+    return mmh3.hash_bytes(data)
+
+
+def _hmac_by(name: str) -> Callable[[bytes, bytes], bytes]:
+    """HMAC by a hash of this name, of data and a key."""
+    return lambda data, key: hmac.digest(key, data, name)
+
+
 FUNCTIONS: dict[str, Function] = {
     "trino_crc32": Function(zlib.crc32, ("BLOB",), "BIGINT"),
     "trino_sha512": Function(lambda data: sha512(data).digest(), ("BLOB",), "BLOB"),
-    "trino_xxhash64": Function(hashes.xxhash64, ("BLOB",), "BLOB"),
-    "trino_murmur3": Function(hashes.murmur3, ("BLOB",), "BLOB"),
+    "trino_xxhash64": Function(_xxhash64, ("BLOB",), "BLOB"),
+    "trino_murmur3": Function(_murmur3, ("BLOB",), "BLOB"),
     **{
-        f"trino_hmac_{name}": Function(hashes.hmac_by(name), ("BLOB", "BLOB"), "BLOB")
+        f"trino_hmac_{name}": Function(_hmac_by(name), ("BLOB", "BLOB"), "BLOB")
         for name in ("md5", "sha1", "sha256", "sha512")
     },
     "trino_py_normal_cdf": Function(distributions.normal_cdf, ("DOUBLE",) * 3, "DOUBLE"),
