@@ -9,7 +9,7 @@ from collections.abc import Callable
 from hashlib import sha512
 from typing import Any, NamedTuple
 
-from clary.lake.engine.trino import addresses, distributions
+from clary.lake.engine.trino import addresses, distributions, summaries
 
 
 class Function(NamedTuple):
@@ -25,7 +25,10 @@ def add(connection: Any, name: str) -> None:
     import pyarrow as pa
 
     function = FUNCTIONS[name]
-    kind = {"BIGINT": pa.int64(), "BLOB": pa.binary(), "DOUBLE": pa.float64(), "VARCHAR": pa.string()}[function.result]
+    kind = {
+        "BIGINT": pa.int64(), "BLOB": pa.binary(), "DOUBLE": pa.float64(), "VARCHAR": pa.string(),
+        "BIGINT[]": pa.list_(pa.int64()), "DOUBLE[][]": pa.list_(pa.list_(pa.float64())),
+    }[function.result]  # fmt: skip
 
     def each(*columns: Any) -> Any:
         rows = zip(*(column.to_pylist() for column in columns), strict=True)
@@ -77,5 +80,7 @@ FUNCTIONS: dict[str, Function] = {
     "trino_network_wrong": Function(lambda said: addresses.network(said)[0], ("VARCHAR",), "VARCHAR"),
     "trino_network_first": Function(lambda said: addresses.network(said)[1], ("VARCHAR",), "BLOB"),
     "trino_network_last": Function(lambda said: addresses.network(said)[2], ("VARCHAR",), "BLOB"),
+    "trino_weighted_places": Function(summaries.weighted_places, ("DOUBLE[]", "DOUBLE[]"), "BIGINT[]"),
+    "trino_histogram": Function(summaries.histogram, ("DOUBLE[]", "DOUBLE[]", "BIGINT"), "DOUBLE[][]"),
     "trino_py_t_cdf": Function(distributions.t_cdf, ("DOUBLE",) * 2, "DOUBLE"),
 }

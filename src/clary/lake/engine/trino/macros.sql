@@ -584,6 +584,26 @@ trino_network_contains(n, a) :=
     ELSE a BETWEEN trino_network_first(n) AND trino_network_last(n)
     AND trino_ip_mapped(a) = trino_ip_mapped(trino_network_first(n)) END;
 
+-- Aggregates of weighted items, `v` and `w`.
+
+trino_weighted(items) :=
+    list_transform([list_sort(list_filter(items, lambda e: e.v IS NOT NULL AND e.w IS NOT NULL))],
+    lambda l: CASE WHEN len(l) > 0 THEN l END)[1];
+
+trino_weighted_percentiles(items, shares) :=
+    list_transform([trino_weighted(items)], lambda l: CASE
+    WHEN trino_wrong(len(list_filter(shares, lambda p: p < 0 OR p > 1)) > 0,
+    'INVALID_FUNCTION_ARGUMENT: Percentile must be between 0 and 1') THEN NULL
+    WHEN trino_wrong(list_min(list_transform(l, lambda e: e.w)) <= 0,
+    'INVALID_FUNCTION_ARGUMENT: percentile weight must be > 0') THEN NULL
+    ELSE list_transform(trino_weighted_places(list_transform(l, lambda e: e.w), shares), lambda i: l[i].v) END)[1];
+
+trino_numeric_histogram(items, buckets) :=
+    list_transform([trino_weighted(items)], lambda l: CASE WHEN trino_wrong(buckets < 2,
+    'INVALID_FUNCTION_ARGUMENT: numeric_histogram bucket count must be greater than one') THEN NULL
+    ELSE list_transform([trino_histogram(list_transform(l, lambda e: e.v), list_transform(l, lambda e: e.w), buckets)],
+    lambda h: CASE WHEN h IS NOT NULL THEN map(h[1], h[2]) END)[1] END)[1];
+
 -- JSON, held as its text.
 
 trino_json_or_null(s) := CASE WHEN json_valid(s) THEN s END;

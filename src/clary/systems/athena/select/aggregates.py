@@ -7,10 +7,24 @@ from typing import TYPE_CHECKING
 from sqlglot import exp
 
 from clary.systems.athena.select.casts import coerced
+from clary.systems.athena.select.functions.arrays import fold
 from clary.systems.athena.select.functions.calls import Call
 from clary.systems.athena.select.functions.signatures import Match, overloads_of
 from clary.systems.athena.select.operators import divided
-from clary.systems.athena.select.types import BIGINT, DOUBLE, INTERVAL_DAYS, INTERVAL_MONTHS, REAL, VARCHAR, decimal
+from clary.systems.athena.select.types import (
+    BIGINT,
+    DOUBLE,
+    INTERVAL_DAYS,
+    INTERVAL_MONTHS,
+    REAL,
+    VARCHAR,
+    T,
+    array,
+    becomes,
+    decimal,
+    duckdb,
+    map_of,
+)
 from clary.systems.athena.select.values import Value, unsupported
 
 if TYPE_CHECKING:
@@ -75,8 +89,8 @@ _OVERLOADS = overloads_of(
     .replace("{maps}", "list(trino_map_entries({0})){f}")
     .replace("{skewness}", _SKEWNESS)
 )
-_NOT_HERE = ("approx_set", "merge", "checksum", "numeric_histogram", "approx_most_frequent", "reduce_agg", "entropy",
-             "tdigest_agg", "qdigest_agg", "map_intersect_agg")  # fmt: skip
+_NOT_HERE = ("approx_set", "merge", "checksum", "approx_most_frequent", "entropy", "tdigest_agg", "qdigest_agg",
+             "map_intersect_agg")  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,21 +214,64 @@ def _avg(call: Call, parts: dict[str, str]) -> Value:
 
 
 def _approx_percentile(call: Call, parts: dict[str, str]) -> Value:
-    if len(call) != 2:
-        unsupported(call.node, "approx_percentile with weights or an accuracy")
-    value, share = call.value(0), call.value(1)
+    if len(call) not in (2, 3):
+        unsupported(call.node, "approx_percentile with an accuracy")
+    value, share = call.value(0), call.value(len(call) - 1)
     if not value.type.is_number:
         call.unexpected("approx_percentile(bigint, double), approx_percentile(double, double)")
-    from clary.systems.athena.select.types import array, duckdb
-
     kind = value.type if not value.type.is_integer else BIGINT
     if kind.name == "decimal":
         kind = DOUBLE
+    if len(call) == 3:
+        return _weighted_percentile(call, parts, kind)
     held = coerced(value, DOUBLE if kind == REAL else kind)
     wanted = array(DOUBLE) if share.type.name == "array" else DOUBLE
     result = array(kind) if share.type.name == "array" else kind
     asked = f"CAST({coerced(share, wanted).sql} AS FLOAT{'[]' if share.type.name == 'array' else ''})"
     return Value(f"CAST(approx_quantile({held.sql}, {asked}){parts['f']} AS {duckdb(result)})", result)
+
+
+def _weighted_percentile(call: Call, parts: dict[str, str], kind: T) -> Value:
+    share, items = call.value(2), _weighted(call, parts, coerced(call.value(0), kind).sql, 1)
+    _constant(call, 2, "The percentage")
+    if share.type.name == "array":
+        return Value(f"trino_weighted_percentiles({items}, {coerced(share, array(DOUBLE)).sql})", array(kind))
+    return Value(f"trino_weighted_percentiles({items}, [{call.of_type(2, DOUBLE).sql}])[1]", kind)
+
+
+def _weighted(call: Call, parts: dict[str, str], value: str, at: int) -> str:
+    """A list of a value and of the weight that is the argument at a place, of each row."""
+    if parts["d"]:
+        unsupported(call.node, f"DISTINCT in {call.name}")
+    weight = call.of_type(at, DOUBLE).sql if at < len(call) else "CAST(1 AS DOUBLE)"
+    return f"list(struct_pack(v := {value}, w := {weight})){parts['f']}"
+
+
+def _constant(call: Call, at: int, what: str) -> None:
+    if any(isinstance(each, exp.Column | exp.Subquery) for each in call.nodes[at].walk()):
+        unsupported(call.nodes[at], f"{what} of {call.shown} that is no constant")
+
+
+def _numeric_histogram(call: Call, parts: dict[str, str]) -> Value:
+    call.counts(2, 3)
+    _constant(call, 0, "A number of buckets")
+    kind = REAL if call.value(1).type == REAL else DOUBLE
+    items = _weighted(call, parts, call.of_type(1, DOUBLE).sql, 2)
+    sql = f"trino_numeric_histogram({items}, {call.of_type(0, BIGINT).sql})"
+    return Value(f"CAST({sql} AS MAP({duckdb(kind)}, {duckdb(kind)}))", map_of(kind, kind))
+
+
+def _reduce_agg(call: Call, parts: dict[str, str]) -> Value:
+    """All rows of a group folded in one go, so that no states need be combined."""
+    call.counts(4)
+    _constant(call, 1, "An initial state")
+    value = call.value(0)
+    items = f"list_filter(list({parts['d']}{value.sql}{parts['o']}){parts['f']}, lambda _v: _v IS NOT NULL)"
+    folded = fold(call, Value(items, array(value.type)))
+    _, combined = call.lambda_of(3, [folded.type, folded.type])
+    if not becomes(combined.type, folded.type):
+        call.unexpected(f"a lambda that results in {folded.type}, not {combined.type}")
+    return Value(f"CASE WHEN len({items}) > 0 THEN {folded.sql} END", folded.type)
 
 
 def _listed(call: Call, parts: dict[str, str]) -> Value:
@@ -226,6 +283,7 @@ def _listed(call: Call, parts: dict[str, str]) -> Value:
 
 _HANDLERS: dict[str, Callable[[Call, dict[str, str]], Value]] = {
     "sum": _sum, "avg": _avg, "approx_percentile": _approx_percentile, "listagg": _listed,
+    "numeric_histogram": _numeric_histogram, "reduce_agg": _reduce_agg,
 }  # fmt: skip
 _ANYWAY = ("min", "max", "bool_and", "bool_or", "every", "set_agg", "arbitrary", "any_value", "approx_distinct")
 AGGREGATES = frozenset({*_OVERLOADS, *_HANDLERS, *_NOT_HERE})

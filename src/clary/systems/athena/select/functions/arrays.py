@@ -78,9 +78,18 @@ def _sort(call: Call) -> Value:
 
 def _reduce(call: Call) -> Value:
     call.counts(4)
-    value, start = call.value(0), call.value(1)
+    value = call.value(0)
     if value.type.name != "array":
         call.unexpected("reduce(array(T), S, function(S, T, S), function(S, R))")
+    folded = fold(call, value)
+    names, result = call.lambda_of(3, [folded.type])
+    sql = f"list_transform([{folded.sql}], lambda {names}: {result.sql})[1]"
+    return Value(f"CASE WHEN {value.sql} IS NOT NULL THEN {sql} END", result.type)
+
+
+def fold(call: Call, value: Value) -> Value:
+    """The state that a call's third argument, a lambda, makes of the second and all items of an array."""
+    start = call.value(1)
     kind = start.type
     for _ in range(3):
         names, body = call.lambda_of(2, [kind, value.type.children[0]])
@@ -98,10 +107,7 @@ def _reduce(call: Call) -> Value:
     first = f"struct_pack(s := CAST({coerced(start, kind).sql} AS {held}), x := {nothing})"
     stepped = f"list_transform([_b.x], lambda {inner_item}: {step})[1]"
     stepped = f"list_transform([_a.s], lambda {inner_state}: {stepped})[1]"
-    folded = f"list_reduce({pairs}, lambda _a, _b: struct_pack(s := {stepped}, x := _b.x), {first}).s"
-    names, result = call.lambda_of(3, [kind])
-    sql = f"list_transform([{folded}], lambda {names}: {result.sql})[1]"
-    return Value(f"CASE WHEN {value.sql} IS NOT NULL THEN {sql} END", result.type)
+    return Value(f"list_reduce({pairs}, lambda _a, _b: struct_pack(s := {stepped}, x := _b.x), {first}).s", kind)
 
 
 def _zip(call: Call) -> Value:

@@ -163,6 +163,22 @@ ANSWERS = [
      "{a=1; b=1},{1=2},{1=[a; b]}"),
     ("SELECT approx_distinct(x), approx_percentile(x, 0.5), count_if(x > 1), bool_or(x > 2), arbitrary(x) "
      "FROM (VALUES 2, 2) AS t(x)", "1,2,2,false,2"),
+    ("SELECT approx_percentile(x, w, 0.5), approx_percentile(x, w, ARRAY[0, 0.95]), approx_percentile(y, 1, 1), "
+     "approx_percentile(x, w, 0.5) FILTER (WHERE x > 5) "
+     "FROM (VALUES (1, 1, 0.5), (2, 10, 1.5), (3, 1, NULL), (NULL, 5, NULL)) AS t(x, w, y)", "2,[1; 3],1.5,-"),
+    ("SELECT approx_percentile(x, x, 1.5) FROM (VALUES 1) AS t(x)", "!Percentile must be between 0 and 1"),
+    ("SELECT approx_percentile(x, 0, 0.5) FROM (VALUES 1) AS t(x)", "!percentile weight must be > 0"),
+    ("SELECT numeric_histogram(9, x), numeric_histogram(2, x), numeric_histogram(2, x, w), "
+     "typeof(numeric_histogram(2, CAST(x AS real))) "
+     "FROM (VALUES (1, 1), (2, 9), (30, 1), (31, 2), (NULL, 5)) AS t(x, w)",
+     "{1.0=1.0; 2.0=1.0; 30.0=1.0; 31.0=1.0},{1.5=2.0; 30.5=2.0},{1.9=10.0; 30.666666666666668=3.0},map(real; real)"),
+    ("SELECT numeric_histogram(1, x) FROM (VALUES 1) AS t(x)", "!bucket count must be greater than one"),
+    ("SELECT id, reduce_agg(x, 0, (a, b) -> a + b, (a, b) -> a + b), "
+     "reduce_agg(x, 1, (a, b) -> a * b, (a, b) -> a * b) "
+     "FROM (VALUES (1, 3), (1, 4), (1, 5), (2, 6), (2, 7), (3, NULL)) AS t(id, x) GROUP BY id ORDER BY id",
+     "1,12,60 2,13,42 3,-,-"),
+    ("SELECT reduce_agg(x, 0, (a, b) -> a + b, (a, b) -> a + b) OVER (ORDER BY x) FROM (VALUES 1, 2) AS t(x) "
+     "ORDER BY 1", "1 3"),
     ("SELECT sum(x) FROM (VALUES 9223372036854775807, 1) AS t(x)", "!out of range"),
     ("SELECT (SELECT x FROM (VALUES 1, 2) AS t(x))", "!More than one row"),
     ("SELECT x + 1 AS y, count(*) FROM (VALUES 1, 2) AS t(x) GROUP BY x + 1 HAVING x + 1 > 2", "3,1"),
