@@ -89,6 +89,13 @@ def scan(engine, rows: int) -> Scan:
     )
 
 
+def test_an_engine_knows_functions_of_python(engine):
+    number = "trino_crc32(encode(CAST(range AS VARCHAR))) + CAST(trino_normal_cdf(0, 1, 0) * 2 AS BIGINT)"
+    done = engine.run(task(f"SELECT {number} AS n FROM range(2)"))
+    assert done.rows == 2
+    assert (engine.folder / OUT / RESULT).read_text() == '"n"\n"4108050210"\n"2212294584"\n'
+
+
 def test_a_task_writes_its_rows_and_counts_what_it_read(engine):
     table = scan(engine, 300_000)
     done = engine.run(task("SELECT sum(a) FROM scan_0", scans=(table,)))

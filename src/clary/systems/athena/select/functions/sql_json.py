@@ -10,7 +10,7 @@ from clary.systems.athena.select.functions.calls import Call, Handler
 from clary.systems.athena.select.functions.json_paths import sequence
 from clary.systems.athena.select.type_names import type_of
 from clary.systems.athena.select.types import BOOLEAN, DOUBLE, JSON, VARBINARY, VARCHAR, T, duckdb
-from clary.systems.athena.select.values import Value, checked, fail, mismatch, text
+from clary.systems.athena.select.values import Value, checked, fail, mismatch, text, unsupported
 
 SIGNATURES = ""
 _RESULT = {"json_value": "cannot extract SQL scalar from JSON", "json_query": "cannot extract value from JSON"}
@@ -76,6 +76,8 @@ def _instead(call: Call, name: str, kind: T) -> str | None:
     """SQL of what stands in place of a result, None for an error."""
     found = call.node.args.get(name)
     if found is not None and not isinstance(found, exp.Var):
+        if found.find(exp.Select) is not None:
+            unsupported(found, f"a subquery in DEFAULT of {call.shown}")
         return cast(call.expressions.typed(found), kind, found).sql
     word = _said(call, name, "NULL")
     if word == "ERROR":
@@ -89,7 +91,7 @@ def _result(call: Call, kind: T, one: str, other: str = "") -> Value:
     empty, wrong = _instead(call, "on_empty", kind), _instead(call, "on_error", kind)
     what = _RESULT[call.name]
     if empty is None:
-        empty = wrong or _failing(f"{call.name.upper()}_RESULT_ERROR", f"{what}: JSON path found no items", kind)
+        empty = _failing(f"{call.name.upper()}_RESULT_ERROR", f"{what}: JSON path found no items", kind)
     many = wrong or _failing(f"{call.name.upper()}_RESULT_ERROR", f"{what}: JSON path found multiple items", kind)
     failed = wrong or _failing("PATH_EVALUATION_ERROR", "path evaluation failed: structural error", kind)
     unread = wrong or _failing("JSON_INPUT_CONVERSION_ERROR", "conversion to JSON failed", kind)
