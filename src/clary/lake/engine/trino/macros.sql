@@ -625,6 +625,16 @@ trino_json_scalar(j, kind) :=
     'INVALID_CAST_ARGUMENT: Cannot cast to ' || kind || ': ' || j)
     THEN NULL WHEN json_type(j) = 'NULL' THEN NULL ELSE json_extract_string(j, '$') END;
 
+trino_json_number(j, kind) :=
+    CASE j WHEN 'true' THEN '1' WHEN 'false' THEN '0' ELSE trino_json_scalar(j, kind) END;
+
+trino_json_whole(j, kind) :=
+    CASE WHEN json_type(j) = 'DOUBLE' THEN format('{:.0f}', round(CAST(j AS DOUBLE))) ELSE trino_json_number(j, kind) END;
+
+trino_json_truth(j, kind) :=
+    CASE WHEN json_type(j) IN ('BIGINT', 'UBIGINT', 'HUGEINT', 'UHUGEINT', 'DOUBLE')
+    THEN CAST(CAST(j AS DOUBLE) <> 0 AS VARCHAR) ELSE trino_json_scalar(j, kind) END;
+
 trino_json_scalar_at(j, p) :=
     CASE WHEN json_type(j, p) IN ('OBJECT', 'ARRAY', 'NULL') THEN NULL ELSE json_extract_string(j, p) END;
 

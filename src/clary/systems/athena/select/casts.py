@@ -289,7 +289,8 @@ def _of_json(sql: str, to: T) -> str:
             f"list_transform([{sql}], lambda w: CASE WHEN w IS NULL OR w = 'null' THEN NULL "
             f"ELSE struct_pack({parts}) END)[1]"
         )
-    return _converted(f"trino_json_scalar({sql}, '{to}')", VARCHAR, to)
+    read = "whole" if to.is_integer else "number" if to.is_number else "truth" if to.name == "boolean" else "scalar"
+    return _converted(f"trino_json_{read}({sql}, '{to}')", VARCHAR, to)
 
 
 def _json_field(name: str, at: int) -> str:
