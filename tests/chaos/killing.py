@@ -77,12 +77,6 @@ def role(process: psutil.Process) -> str:
     return role_of(process) or "other"
 
 
-def kill_next(folder: Path, victim: str, chance: random.Random) -> list[str]:
-    """Kill one process of a role that there always is, once it is there; return the roles killed."""
-    killed: list[str] = wait_until(lambda: kill_one(folder, victim, chance), f"there is a {victim} to kill")
-    return killed
-
-
 def kill_one(folder: Path, victim: str, chance: random.Random) -> list[str]:
     """Kill one process of the role if there is any; return the roles killed."""
     with suppress(ProcessLookupError, psutil.NoSuchProcess):
@@ -93,7 +87,9 @@ def kill_one(folder: Path, victim: str, chance: random.Random) -> list[str]:
     return []
 
 
-def kill_soon(folder: Path, victim: str, chance: random.Random, *, unless: Callable[[], bool]) -> list[str]:
+def kill_next(
+    folder: Path, victim: str, chance: random.Random, *, unless: Callable[[], bool] = lambda: False
+) -> list[str]:
     """`kill_one` once there is one, which a busy machine may start late; `unless` says that none will come."""
     killed: list[str] = []
 

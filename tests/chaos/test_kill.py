@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
-from tests.chaos.killing import PATIENCE_SECONDS, kill_soon, nobody_left, wait_until
+from tests.chaos.killing import PATIENCE_SECONDS, kill_next, nobody_left, wait_until
 
 from clary.kernel.core.ids import short_id
 from clary.testing import Server, start_server, stop_server
@@ -100,7 +100,7 @@ def test_twenty_kills(tmp_path: Path) -> None:
             with ThreadPoolExecutor(1) as pool:
                 attempt = pool.submit(attempt_main_job, server, acknowledged, jobs)
                 wait([attempt], timeout=chance.uniform(0.0, 4.0))
-                killed += kill_soon(folder, victim, chance, unless=attempt.done)
+                killed += kill_next(folder, victim, chance, unless=attempt.done)
                 if victim == "supervisor":
                     server.process.wait(30)
                     server = start_server(folder, "--listen", listen)

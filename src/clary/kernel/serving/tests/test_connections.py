@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import select
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import cast
@@ -57,6 +57,25 @@ async def serving(path: Path, script: Script) -> AsyncIterator[tuple[ModelServer
         server.close()
         if accepted:
             await asyncio.wait(accepted, timeout=PATIENCE_SECONDS)
+
+
+@contextlib.contextmanager
+def listening(path: Path) -> Iterator[socket.socket]:
+    """A socket that accepts nothing by itself."""
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+        listener.setblocking(False)
+        yield listener
+
+
+async def taken(listener: socket.socket, body: bytes) -> socket.socket:
+    """The next connection to a listener, once a request with this body was read from it."""
+    loop = asyncio.get_running_loop()
+    connection, _ = await loop.sock_accept(listener)
+    while not (await loop.sock_recv(connection, 1 << 16)).endswith(body):
+        pass
+    return connection
 
 
 async def hang_up(writer: asyncio.StreamWriter) -> None:
@@ -252,16 +271,11 @@ def test_a_request_that_a_server_did_not_take_before_it_left_may_be_sent_to_anot
 
     async def scenario() -> None:
         loop = asyncio.get_running_loop()
-        with socket.socket(socket.AF_UNIX) as listener, contextlib.ExitStack() as accepted:
-            listener.bind(str(tmp_path / "s"))
-            listener.listen()
-            listener.setblocking(False)
+        with listening(tmp_path / "s") as listener, contextlib.ExitStack() as accepted:
             client = ModelServer(f"unix:{tmp_path}/s", loop, 1 << 20)
             asked = asyncio.create_task(ask(client, b"first"))
             if kept:
-                connection = accepted.enter_context((await loop.sock_accept(listener))[0])
-                while not (await loop.sock_recv(connection, 1 << 16)).endswith(b"first"):
-                    pass
+                connection = accepted.enter_context(await taken(listener, b"first"))
                 await loop.sock_sendall(connection, b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
                 await asked
                 asked = asyncio.create_task(ask(client, b"second"))
@@ -280,20 +294,11 @@ def test_a_request_that_a_server_did_not_take_before_it_left_may_be_sent_to_anot
 def test_the_end_of_a_streamed_answer_is_told_once_also_of_one_that_was_asked_for_twice(tmp_path: Path) -> None:
     async def scenario() -> None:
         loop = asyncio.get_running_loop()
-        with socket.socket(socket.AF_UNIX) as listener, contextlib.ExitStack() as accepted:
-            listener.bind(str(tmp_path / "s"))
-            listener.listen()
-            listener.setblocking(False)
-
-            async def accept(body: bytes) -> socket.socket:
-                connection = accepted.enter_context((await loop.sock_accept(listener))[0])
-                while not (await loop.sock_recv(connection, 1 << 16)).endswith(body):
-                    pass
-                return connection
-
+        with listening(tmp_path / "s") as listener, contextlib.ExitStack() as accepted:
             client = ModelServer(f"unix:{tmp_path}/s", loop, 1 << 20)
             asked = asyncio.create_task(ask(client, b"first"))
-            await loop.sock_sendall(await accept(b"first"), b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+            connection = accepted.enter_context(await taken(listener, b"first"))
+            await loop.sock_sendall(connection, b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
             await asked
             ends: list[None] = []
             streamed = asyncio.create_task(
@@ -301,7 +306,7 @@ def test_the_end_of_a_streamed_answer_is_told_once_also_of_one_that_was_asked_fo
             )
             await asyncio.sleep(0)  # it is written
             accepted.close()  # unread, so that it is written once more, to a connection of its own
-            connection = await accept(b"second")
+            connection = accepted.enter_context(await taken(listener, b"second"))
             assert ends == []
             await loop.sock_sendall(connection, b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n")
             _, chunks = await streamed

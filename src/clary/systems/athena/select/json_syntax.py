@@ -117,16 +117,21 @@ def _path_call(parser: Any) -> exp.Expr:
                  on_empty=empty, on_error=error)  # fmt: skip
 
 
+def _members(parser: Any, read: Callable[[], None]) -> None:
+    """Have each member of an array or an object read, up to what is said behind them."""
+    while parser._curr is not None and parser._curr.token_type != TokenType.R_PAREN:
+        if parser._match_text_seq("RETURNING", advance=False):
+            return
+        read()
+        if not parser._match(TokenType.COMMA):
+            return
+
+
 def _array(parser: Any) -> exp.Expr:
     name = _name(parser)
     arguments: list[exp.Expr] = []
     formatted: list[int] = []
-    while parser._curr is not None and parser._curr.token_type != TokenType.R_PAREN:
-        if parser._match_text_seq("RETURNING", advance=False):
-            break
-        _value(parser, arguments, formatted)
-        if not parser._match(TokenType.COMMA):
-            break
+    _members(parser, lambda: _value(parser, arguments, formatted))
     null = _words(parser, _NULLS)
     return _call(parser, name, arguments, formatted, null=null, returning=_returning(parser))
 
@@ -135,17 +140,16 @@ def _object(parser: Any) -> exp.Expr:
     name = _name(parser)
     arguments: list[exp.Expr] = []
     formatted: list[int] = []
-    while parser._curr is not None and parser._curr.token_type != TokenType.R_PAREN:
-        if parser._match_text_seq("RETURNING", advance=False):
-            break
+
+    def member() -> None:
         if not (parser._next and parser._next.text.upper() in (":", "VALUE")):
             parser._match_text_seq("KEY")
         arguments.append(parser._parse_bitwise())
         if not (parser._match(TokenType.COLON) or parser._match_text_seq("VALUE")):
             parser.raise_error("Expecting: ':', 'VALUE'")
         _value(parser, arguments, formatted)
-        if not parser._match(TokenType.COMMA):
-            break
+
+    _members(parser, member)
     null = _words(parser, _NULLS)
     unique = _words(parser, _UNIQUE)
     return _call(parser, name, arguments, formatted, null=null, unique=unique, returning=_returning(parser))

@@ -361,31 +361,37 @@ def test_a_table_whose_renaming_is_cut_off_has_its_new_name_then(world, lives):
     assert world.lone.select("SELECT count(*) FROM iced") == [["2"]]
 
 
+def overtake(monkeypatch: pytest.MonkeyPatch, operation: str, other: Callable[[], object]) -> None:
+    """Have something else happen right before a statement asks for an operation."""
+    call = InProcess.call
+
+    def overtaken(self: InProcess, asked: str, **params: Any) -> dict[str, Any]:
+        if asked == operation:
+            other()
+        return call(self, asked, **params)
+
+    monkeypatch.setattr(InProcess, "call", overtaken)
+
+
 def test_partitions_are_added_all_or_none(world, monkeypatch):
     before = world.state()
     assert world.run("ALTER TABLE parted ADD PARTITION (k = 'new') PARTITION (k = 'old')")[0] == FAILED
-    call = InProcess.call
-
-    def overtaken(self: InProcess, operation: str, **params: Any) -> dict[str, Any]:
-        if operation == "BatchCreatePartition":
-            world.lone.perform("ALTER TABLE parted ADD PARTITION (k = 'taken')")
-        return call(self, operation, **params)
-
-    monkeypatch.setattr(InProcess, "call", overtaken)
+    overtake(
+        monkeypatch,
+        "BatchCreatePartition",
+        lambda: world.lone.perform("ALTER TABLE parted ADD PARTITION (k = 'taken')"),
+    )
     assert world.run("ALTER TABLE parted ADD PARTITION (k = 'new') PARTITION (k = 'taken')")[0] == FAILED
     world.lone.perform("ALTER TABLE parted DROP PARTITION (k = 'taken')")
     assert world.state() == before
 
 
 def test_a_partition_that_is_registered_elsewhere_meanwhile_hides_no_rows(world, monkeypatch):
-    call = InProcess.call
-
-    def overtaken(self: InProcess, operation: str, **params: Any) -> dict[str, Any]:
-        if operation == "BatchCreatePartition":
-            world.lone.perform("ALTER TABLE parted ADD PARTITION (k = 'a') LOCATION 's3://data/far/'")
-        return call(self, operation, **params)
-
-    monkeypatch.setattr(InProcess, "call", overtaken)
+    overtake(
+        monkeypatch,
+        "BatchCreatePartition",
+        lambda: world.lone.perform("ALTER TABLE parted ADD PARTITION (k = 'a') LOCATION 's3://data/far/'"),
+    )
     status, reason = world.run(WRITES["an INSERT of partitions"])
     assert status == FAILED
     assert "HIVE_CONCURRENT_MODIFICATION_DETECTED" in reason
